@@ -1,0 +1,54 @@
+"""Grow a person re-identification training set with generated people, and measure honestly whether it helped."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it. Loaded on first use, so that `reidgen --help` imports no torch.
+_PUBLIC = {
+    "ReidTable": "reidgen.data.table",
+    "load_dataset": "reidgen.data.load",
+    "audit": "reidgen.data.audit",
+    "prepare": "reidgen.data.prepare",
+    "RenderConfig": "reidgen.config",
+    "render_people": "reidgen.render.people",
+    "StyleGANConfig": "reidgen.config",
+    "train_generator": "reidgen.generators.stylegan",
+    "load_generator": "reidgen.generators.stylegan",
+    "GenerateConfig": "reidgen.config",
+    "generate_people": "reidgen.generators.people",
+    "SSIMFilter": "reidgen.filters.ssim",
+    "apply_filters": "reidgen.filters.apply",
+    "extend": "reidgen.extend",
+    "AugmentConfig": "reidgen.config",
+    "ReidConfig": "reidgen.config",
+    "train_reid": "reidgen.reid.train",
+    "load_reid": "reidgen.reid.embed",
+    "EvaluateConfig": "reidgen.config",
+    "evaluate_reid": "reidgen.evaluate",
+    "Result": "reidgen.evaluate",
+    "write_report": "reidgen.report.page",
+    "ReidgenError": "reidgen.errors",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from reidgen.config import AugmentConfig as AugmentConfig
+    from reidgen.config import EvaluateConfig as EvaluateConfig
+    from reidgen.config import GenerateConfig as GenerateConfig
+    from reidgen.config import ReidConfig as ReidConfig
+    from reidgen.config import RenderConfig as RenderConfig
+    from reidgen.config import StyleGANConfig as StyleGANConfig
+    from reidgen.data.table import ReidTable as ReidTable
+    from reidgen.errors import ReidgenError as ReidgenError
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'reidgen' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

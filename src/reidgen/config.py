@@ -1,0 +1,362 @@
+"""Every knob of every stage as a frozen dataclass. Imports no torch: `reidgen --help` reads this file alone."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from reidgen.errors import ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bf16", "fp16"]
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON types: nested dataclasses become dicts, tuples become lists."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def require(condition: bool, what: str, *, got: object, allowed: object, fix: str | None = None) -> None:
+    """Raise `ConfigError` in four parts unless the condition holds."""
+    if not condition:
+        raise ConfigError(what, got=got, allowed=allowed, fix=fix)
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    height, width = size
+    require(
+        4 <= height <= 1024 and 4 <= width <= 1024,
+        f"{name} is no usable image size.",
+        got=f"{height}x{width}",
+        allowed="(height, width), each from 4 to 1024",
+        fix=f"{name} 128 64",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """How many people are rendered, by how many cameras, and what is written beside each crop.
+
+    Attributes:
+        people: How many people.
+        cameras: How many cameras; each has its own place, light, colours and background.
+        images_per_camera: Crops of each person in each camera.
+        size: Crop size (height, width) in pixels.
+        train_people: How many of the people form the train split; the others are query and gallery. None: half of them.
+        maps: Which maps are written as PNG beside each crop.
+        workers: Processes that render; the result does not depend on it.
+    """
+
+    people: int = 60
+    cameras: int = 4
+    images_per_camera: int = 4
+    size: tuple[int, int] = (128, 64)
+    train_people: int | None = None
+    maps: Literal["none", "mask", "all"] = "all"
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.people >= 1, "--people must be positive.", got=self.people, allowed=">= 1")
+        require(self.cameras >= 1, "--cameras must be positive.", got=self.cameras, allowed=">= 1")
+        require(self.images_per_camera >= 1, "--images-per-camera must be positive.", got=self.images_per_camera, allowed=">= 1")
+        require(self.workers >= 1, "--workers must be positive.", got=self.workers, allowed=">= 1")
+        if self.train_people is not None:
+            require(0 <= self.train_people <= self.people, "--train-people is not within the number of people.",
+                    got=self.train_people, allowed=f"0 to {self.people}")
+        _check_size("--size", self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Which dataset is read and what is done with the files that the audit finds bad.
+
+    Attributes:
+        dataset: Name of the reader.
+        variant: CUHK03 only: which boxes.
+        pattern: Folder reader only: regular expression over the relative path with named groups pid, camid and
+            optionally seq, frame, split.
+        bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
+        size: None writes the files as they are; otherwise crops are resized to (height, width).
+        expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of the set.
+    """
+
+    dataset: Literal["market1501", "msmt17", "cuhk03", "folder"] = "market1501"
+    variant: Literal["detected", "labeled"] = "detected"
+    pattern: str | None = None
+    bad_files: Literal["keep", "drop"] = "keep"
+    size: tuple[int, int] | None = None
+    expect_counts: Literal["check", "any"] = "check"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes to a training batch, drawn per sample.
+
+    Attributes:
+        flip: Probability of a horizontal flip.
+        pad: Pixels of zero padding on each side before a random crop back to size; 0 switches it off.
+        erase: Probability of random erasing (Zhong et al. 2020).
+        erase_area: Smallest and largest erased share of the area.
+        erase_aspect: Smallest and largest height / width of the erased box.
+        jitter: Strength of brightness, contrast and saturation jitter: factors in [1 - jitter, 1 + jitter]; 0 is off.
+    """
+
+    flip: float = 0.5
+    pad: int = 10
+    erase: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_aspect: tuple[float, float] = (0.3, 3.33)
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "erase"):
+            require(0 <= getattr(self, name) <= 1, f"--augment.{name} is a probability.", got=getattr(self, name), allowed="0 to 1")
+        require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
+        require(0 <= self.jitter < 1, "--augment.jitter is out of range.", got=self.jitter, allowed="0 <= jitter < 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGANConfig:
+    """Network, losses and schedule of the StyleGAN2 generator (Karras et al. 2020, CVPR and NeurIPS).
+
+    Attributes:
+        size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
+        z_dim, w_dim: Widths of the latent spaces.
+        mapping_layers: Layers of the mapping network.
+        channel_base, channel_max: Channels at height h are min(channel_base / h, channel_max), generator and discriminator.
+        kimg: Length of the training in thousands of real images shown to the discriminator.
+        batch: Images a step.
+        gamma: R1 weight; None takes 0.0002 * height * width / batch, the auto rule of StyleGAN2-ADA.
+        lr_generator, lr_discriminator: Adam's step sizes.
+        r1_interval, path_interval: Steps between two lazy regularisations; path_weight 0 switches path length off.
+        style_mixing: Probability that a training sample mixes two w.
+        ema_kimg: Half-life of the weight average; None takes batch * 10 / 32.
+        augment: Adaptive augmentation: "person" has no rotation and no hue, "none" switches it off.
+        ada_target: Target of the overfitting heuristic r_t.
+        ada_kimg: Images (thousands) in which p can go from 0 to 1.
+        mirror: Whether the crops are also shown mirrored.
+        transfer: Run folder or safetensors file to start from; None starts from random weights.
+        freeze_d: Highest-resolution blocks of the discriminator that are kept fixed.
+        snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
+        split: Whose crops are learned from; anything but "train" shows the generator test people.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+    """
+
+    size: tuple[int, int] = (128, 64)
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 2
+    channel_base: int = 16384
+    channel_max: int = 512
+    kimg: float = 5000
+    batch: int = 32
+    gamma: float | None = None
+    lr_generator: float = 0.0025
+    lr_discriminator: float = 0.002
+    r1_interval: int = 16
+    path_weight: float = 0.0
+    path_interval: int = 4
+    style_mixing: float = 0.9
+    ema_kimg: float | None = None
+    augment: Literal["person", "none"] = "person"
+    ada_target: float = 0.6
+    ada_kimg: float = 500
+    mirror: bool = True
+    transfer: str | None = None
+    freeze_d: int = 0
+    snapshot_kimg: float = 80
+    split: Literal["train", "all"] = "train"
+    checkpoint_sec: float = 300
+    device: Device = "auto"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        height, width = self.size
+        power = height >= 16 and height & (height - 1) == 0
+        require(power and width in (height, height // 2), "--size does not fit the generator.", got=f"{height}x{width}",
+                allowed="height a power of two >= 16, width equal to it or half of it", fix="--size 128 64")
+        require(self.kimg > 0, "--kimg must be positive.", got=self.kimg, allowed="> 0")
+        require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
+        require(0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1")
+
+    @property
+    def r1_gamma(self) -> float:
+        """The R1 weight in force."""
+        return 0.0002 * self.size[0] * self.size[1] / self.batch if self.gamma is None else self.gamma
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """How many people are generated and how their variants come about.
+
+    Attributes:
+        people: New people; each is one random w.
+        variants: Crops a person: the person itself and variants - 1 mixes with other random w.
+        mix: Group of layers whose styles come from the donor: a name, or layer indices such as "3,4,5,6".
+        psi: Truncation of the person's and the donor's w towards the mean; 1 is none.
+        batch: Images computed at once; does not change the pixels.
+        quality: JPEG quality of the files.
+        camids: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
+    """
+
+    people: int = 280
+    variants: int = 51
+    mix: str = "middle"
+    psi: float = 1.0
+    batch: int = 64
+    quality: int = 95
+    cameras: int = 6
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.people >= 1, "--people must be positive.", got=self.people, allowed=">= 1")
+        require(self.variants >= 1, "--variants must be positive.", got=self.variants, allowed=">= 1")
+        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
+        require(self.cameras >= 1, "--cameras must be positive.", got=self.cameras, allowed=">= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """Which filters score the crops and from where on a crop is rejected.
+
+    Attributes:
+        filters: Names of the filters, in order.
+        ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops against
+            the first crop of the same person, which needs --reference.
+        ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
+            their threshold 0.75 has its meaning.
+        calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold rejects.
+    """
+
+    filters: tuple[Literal["ssim"], ...] = ("ssim",)
+    ssim_threshold: float | None = None
+    ssim_range: Literal["255", "4095"] = "255"
+    calibrate: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ssim_threshold is not None:
+            require(-1 <= self.ssim_threshold <= 1, "--ssim-threshold is no SSIM.", got=self.ssim_threshold, allowed="-1 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendConfig:
+    """What is added to the real train split.
+
+    Attributes:
+        people: The first N generated people, all their kept crops. None: all people.
+        crops_per_person: At most M kept crops a person, in table order. None: all crops.
+        label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
+            are variants of, which needs generated crops of real people.
+    """
+
+    people: int | None = None
+    crops_per_person: int | None = None
+    label: Literal["new", "same"] = "new"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("people", "crops_per_person"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"--{name.replace('_', '-')} must not be negative.", got=value, allowed=">= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReidConfig:
+    """A supervised re-ID training. The recipe sets what is left at None.
+
+    Attributes:
+        recipe: "ide" is the sources' baseline: ResNet-50, 256x128, 512-d bottleneck, cross entropy.
+        backbone: Network.
+        weights: "imagenet" downloads torchvision's file, a path reads a safetensors file, "random" trains from scratch.
+        size: (height, width) the crops are resized to.
+        bottleneck: Width of the embedding.
+        last_stride: Stride of the last stage.
+        epochs: Length in epochs of the table. Ignored when steps is given.
+        steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
+        batch: Crops a step.
+        lr: Step size of the head; the backbone learns at backbone_lr times it.
+        backbone_lr: Factor of the backbone's step size.
+        decay_at: Share of the training after which the step size is divided by ten.
+        warmup: Share of the training in which the step size grows from a tenth.
+        dropout: Dropout before the classifier.
+        label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
+        validation: "first" keeps the first crop of each person out of training for the validation curves, "none" trains on all.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+    """
+
+    recipe: Literal["ide"] = "ide"
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    weights: str = "imagenet"
+    size: tuple[int, int] = (256, 128)
+    bottleneck: int = 512
+    last_stride: Literal[1, 2] = 2
+    stride_in: Literal["3x3", "1x1"] = "3x3"
+    epochs: int = 60
+    steps: int | None = None
+    batch: int = 32
+    lr: float = 0.05
+    backbone_lr: float = 0.1
+    weight_decay: float = 5e-4
+    decay_at: float = 2 / 3
+    warmup: float = 0.0
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    validation: Literal["first", "none"] = "first"
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    checkpoint_sec: float = 300
+    device: Device = "auto"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_size("--size", self.size)
+        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        require(self.epochs >= 1, "--epochs must be positive.", got=self.epochs, allowed=">= 1")
+        require(self.steps is None or self.steps >= 1, "--steps must be positive.", got=self.steps, allowed=">= 1")
+        require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """The protocol of an evaluation; the result carries it.
+
+    Attributes:
+        metric: Distance between embeddings.
+        flip: "sum" adds the embedding of the mirrored crop, "none" does not.
+        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and MSMT17);
+            "all" removes none.
+        batch: Crops embedded at once.
+        ranked: Queries whose ranked list is kept for the report.
+    """
+
+    metric: Literal["cosine", "euclid"] = "cosine"
+    flip: Literal["sum", "none"] = "sum"
+    protocol: Literal["market", "all"] = "market"
+    batch: int = 64
+    ranked: int = 20
+    device: Device = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What the page is called.
+
+    Attributes:
+        title: Heading of the page.
+        note: A paragraph under the heading.
+    """
+
+    title: str = "Did generated people help?"
+    note: str = ""
+    seed: int = 0

@@ -1,0 +1,1 @@
+"""Tables of crops: reading, checking, writing, decoding and drawing batches."""

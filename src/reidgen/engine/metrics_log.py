@@ -1,0 +1,39 @@
+"""metrics.jsonl: one JSON object a line, the same bytes whether or not the run was interrupted."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Append-only log of a run's numbers.
+
+    A checkpoint stores `position`; on resume `rewind` cuts off what was written after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def position(self) -> int:
+        """Length of the file in bytes."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def rewind(self, position: int) -> None:
+        """Cut the file back to a length that `position` gave earlier."""
+        if self.position > position:
+            os.truncate(self.path, position)
+
+    def write(self, **values: Any) -> None:
+        """Append one record; floats that are not finite become null."""
+        clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(clean) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def read(self) -> list[dict[str, Any]]:
+        """All records, in order."""
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []

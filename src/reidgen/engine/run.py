@@ -1,0 +1,155 @@
+"""The folder of a run: what was asked, whether it is done, what it cost, and its metrics."""
+
+import fcntl
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from reidgen.config import as_dict
+from reidgen.engine.metrics_log import MetricsLog
+from reidgen.errors import RunError
+from reidgen.files import write_json
+
+SCHEMA_VERSION = 1
+
+
+class RunFolder:
+    """One stage's `--out`: the same command again resumes it or finds it done.
+
+    Use `RunFolder.begin`. Everything about time and machine is in run.json alone, so that all other files of a run that
+    was killed and resumed have the bytes of one that was never killed.
+
+    Attributes:
+        path: The folder.
+        done: Whether the run finished earlier; the caller then returns what is there.
+        metrics: The run's metrics.jsonl.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], lock: TextIO) -> None:
+        self.path, self.record, self._lock = path, record, lock
+        self.metrics = MetricsLog(path / "metrics.jsonl")
+        self._began_sec, self._spent_sec = time.monotonic(), float(record["cost"]["wall_sec"])
+
+    @classmethod
+    def begin(cls, out: Path | str, *, stage: str, config: Any, inputs: dict[str, Any] | None = None) -> "RunFolder":
+        """Make or reopen a run folder.
+
+        Args:
+            out: The folder.
+            stage: The verb, such as "train-reid".
+            config: The frozen dataclass with every knob.
+            inputs: What the run reads, as name -> hash or text; a change of it makes another run.
+
+        Raises:
+            RunError: The folder belongs to a run with another stage, config or input, or another process is writing it.
+        """
+        path = Path(out)
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file.", allowed="a folder that is new, empty, or of the same command")
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
+        asked = {"stage": stage, "config": as_dict(config), "inputs": inputs or {}}
+        asked = json.loads(json.dumps(asked))
+        record = _read_record(path)
+        if record is None:
+            record = {"schema_version": SCHEMA_VERSION, "status": "running", **asked, "summary": {},
+                      "cost": {"wall_sec": 0.0, "peak_memory_gib": 0.0, "starts": 0}}
+        else:
+            _check_same(path, record, asked)
+        record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        record["versions"], record["machine"] = _versions(), platform.machine()
+        record["cost"]["starts"] += 0 if record["status"] == "done" else 1
+        run = cls(path, record, lock)
+        if not run.done:
+            write_json(path / "run.json", record)
+        return run
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has finished."""
+        return self.record["status"] == "done"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the finished run said of itself."""
+        return self.record["summary"]
+
+    def note_cost(self) -> None:
+        """Write the time and memory used so far to run.json; called with each checkpoint."""
+        peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        cost = self.record["cost"]
+        cost["wall_sec"] = round(self._spent_sec + time.monotonic() - self._began_sec, 3)
+        cost["peak_memory_gib"] = round(max(cost["peak_memory_gib"], peak_kib / 2**20), 3)
+        write_json(self.path / "run.json", self.record)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Mark the run as done with a few facts for people and for the report."""
+        self.record["status"], self.record["summary"] = "done", summary
+        self.note_cost()
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        self._lock.close()
+
+
+def read_run(path: Path | str) -> dict[str, Any]:
+    """The run.json of a finished run.
+
+    Raises:
+        RunError: There is none, or the run has not finished.
+    """
+    record = _read_record(Path(path))
+    if record is None:
+        raise RunError(f"{path} is no run folder.", got="no run.json", allowed="the --out of an earlier command")
+    if record["status"] != "done":
+        raise RunError(f"The run in {path} is not finished.", got=f"status {record['status']}", allowed="status done",
+                       fix=record.get("command", "the same command again"))
+    return record
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    file = path / "run.json"
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{file} is damaged.", got=str(error), allowed="JSON", fix="another --out") from error
+
+
+def _check_same(path: Path, record: dict[str, Any], asked: dict[str, Any]) -> None:
+    before, now = _flat({k: record.get(k) for k in asked}), _flat(asked)
+    changed = [f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}"
+               for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
+    if changed:
+        raise RunError(f"{path} holds another run.", got="; ".join(changed[:6]), allowed="the same command as before, to resume it",
+                       fix="another --out, or the old options")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}
+
+
+def _lock(path: Path) -> TextIO:
+    lock = (path / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RunError(f"Another process is writing {path}.", fix="wait for it, or another --out") from error
+    return lock
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("reidgen", "torch", "numpy", "polars", "pillow"):
+        versions[package] = importlib.metadata.version(package)
+    return versions

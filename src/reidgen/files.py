@@ -1,0 +1,72 @@
+"""Files that are either whole or not there: atomic writes, links and hashes."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically: temporary file in the same folder, fsync, rename.
+
+    Args:
+        path: Where the file shall be; its folder is made.
+        data: The whole content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, indented, keys in the given order."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put the file `source` at `target` as a hard link, or as a copy where links cannot be made.
+
+    A target that is there already is left alone if it has the same content length, and replaced if not (a copy that was cut off).
+    """
+    if target.exists():
+        if target.samefile(source) or target.stat().st_size == source.stat().st_size:
+            return
+        target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+
+
+def sha256(chunks: Iterable[bytes]) -> str:
+    """SHA-256 of the given byte strings, one after the other, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
