@@ -360,3 +360,28 @@ class ReportConfig:
     title: str = "Did generated people help?"
     note: str = ""
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickstartConfig:
+    """How long the whole chain on the shipped rendered people takes.
+
+    Attributes:
+        generator_kimg: Fine-tuning of the shipped generator in thousands of images.
+        people: Generated people.
+        variants: Crops of each.
+        steps: Optimisation steps of each re-ID training, the same with and without generated people.
+        seeds: Re-ID trainings with and without generated people.
+    """
+
+    generator_kimg: float = 4
+    people: int = 60
+    variants: int = 8
+    steps: int = 120
+    seeds: int = 3
+    device: Device = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("people", "variants", "steps", "seeds"):
+            require(getattr(self, name) >= 1, f"--{name} must be positive.", got=getattr(self, name), allowed=">= 1")

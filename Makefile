@@ -1,0 +1,47 @@
+# Each target does everything on a machine that has only python3 (3.11 or newer) and pip.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet -c constraints.txt
+
+.PHONY: help setup quickstart test test-fast check format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) -e '.[dev,render]'
+	@touch $@
+
+setup: $(VENV)/.dev  ## virtual environment with everything to develop
+
+quickstart: $(VENV)/.core  ## the whole chain on the shipped rendered people; a few minutes on a CPU
+	$(BIN)/reidgen quickstart --out quickstart
+
+check: $(VENV)/.dev  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## everything: checks, fast and slow tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+test-fast: $(VENV)/.dev  ## the fast tests alone
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow and not gpu"
+
+format: $(VENV)/.dev  ## rewrite the code in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## every figure of benchmarks/, each as a ratio against a plain reference
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:  ## forget the virtual environment and the caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache quickstart

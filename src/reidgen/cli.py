@@ -1,0 +1,227 @@
+"""The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, arg
+
+from reidgen.config import (
+    EvaluateConfig,
+    ExtendConfig,
+    FilterConfig,
+    GenerateConfig,
+    PrepareConfig,
+    QuickstartConfig,
+    RenderConfig,
+    ReidConfig,
+    ReportConfig,
+    StyleGANConfig,
+    as_dict,
+)
+from reidgen.errors import ReidgenError
+
+if TYPE_CHECKING:
+    from reidgen.data.table import ReidTable
+
+Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
+Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
+DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
+DESCRIPTION = "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
+EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `reidgen VERB ...`; a user's error is printed and ends with status 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _dispatch(given)
+    except ReidgenError as error:
+        sys.exit(_complain(f"error: {error}", EXIT_USER_ERROR))
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped; the same command goes on from the last checkpoint.", EXIT_INTERRUPTED))
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return status
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _dispatch(given: list[str]) -> None:
+    if given == ["--version"]:
+        import reidgen
+
+        _say(f"reidgen {reidgen.__version__}")
+    elif given[:1] == ["generate"]:
+        _cli(GENERATE, given[1:], "reidgen generate", "Make crops with a trained generator.")
+    else:
+        _cli(VERBS, given, "reidgen", DESCRIPTION)
+
+
+def _cli(verbs: dict[str, Callable[..., None]], given: list[str], prog: str, description: str) -> None:
+    tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, description=description, args=given)
+
+
+def _planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
+    """Print the whole plan of a dry run; whether there is nothing more to do."""
+    if dry_run:
+        _say(json.dumps({"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}, indent=2))
+    return dry_run
+
+
+def _read(folder: Path) -> "ReidTable":
+    from reidgen.data.table import ReidTable
+
+    return ReidTable.read(folder)
+
+
+def quickstart(
+    out: Out = Path("quickstart"),
+    config: Annotated[QuickstartConfig, arg(name="")] = QuickstartConfig(),  # noqa: B008 - frozen
+    dry_run: DryRun = False,
+) -> None:
+    """The whole chain on the shipped rendered people: a few minutes on a CPU, ends with a page."""
+    if not _planned(dry_run, "quickstart", config, out=out):
+        from reidgen.quickstart import quickstart as run
+
+        _say(f"page: {run(config, out=out)}")
+
+
+def render(out: Out, config: Annotated[RenderConfig, arg(name="")] = RenderConfig(), dry_run: DryRun = False) -> None:  # noqa: B008
+    """Render 3D people as cameras would see them (extra: render)."""
+    if not _planned(dry_run, "render", config, out=out):
+        from reidgen.render.people import render_people
+
+        _say(f"{len(render_people(config, out=out)):,} crops in {out}")
+
+
+def prepare(
+    root: Annotated[Path, arg(help="The dataset as it was downloaded.")],
+    out: Out,
+    config: Annotated[PrepareConfig, arg(name="")] = PrepareConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Read a dataset of real crops, audit it, and write it as a table."""
+    if not _planned(dry_run, "prepare", config, root=root, out=out):
+        from reidgen.data.prepare import prepare as run
+
+        _say(f"{len(run(config, root=root, out=out)):,} crops in {out}")
+
+
+def train_generator(
+    data: Data, out: Out, config: Annotated[StyleGANConfig, arg(name="")] = StyleGANConfig(), dry_run: DryRun = False  # noqa: B008
+) -> None:
+    """Train a StyleGAN2 generator on the train split."""
+    if not _planned(dry_run, "train-generator", config, data=data, out=out):
+        from reidgen.generators.stylegan import train_generator as run
+
+        run(_read(data), config, out=out)
+        _say(f"generator: {out / 'generator.safetensors'}")
+
+
+def generate_people(
+    generator: Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")],
+    out: Out,
+    config: Annotated[GenerateConfig, arg(name="")] = GenerateConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Generate new people and, by mixing styles in a group of layers, variants of each."""
+    if not _planned(dry_run, "generate people", config, generator=generator, out=out):
+        from reidgen.generators.people import generate_people as run
+        from reidgen.generators.stylegan import load_generator
+
+        table = run(load_generator(generator), config, out=out)
+        _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
+
+
+def filter_crops(
+    data: Data,
+    out: Out,
+    reference: Annotated[Path | None, arg(help="Real crops for thresholds and calibration.")] = None,
+    config: Annotated[FilterConfig, arg(name="")] = FilterConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Score generated crops and record a verdict for each; nothing is deleted."""
+    if not _planned(dry_run, "filter", config, data=data, reference=reference, out=out):
+        from reidgen.filters.apply import run_filters as run
+
+        table = run(_read(data), config, reference=_read(reference).train if reference else None, out=out)
+        _say(f"{len(table.kept):,} of {len(table):,} crops kept in {out}")
+
+
+def extend(
+    real: Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")],
+    generated: Annotated[Path, arg(help="Table of generated crops, filtered or not.")],
+    out: Out,
+    config: Annotated[ExtendConfig, arg(name="")] = ExtendConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Add generated people to a real train split."""
+    if not _planned(dry_run, "extend", config, real=real, generated=generated, out=out):
+        from reidgen.extend import run_extend as run
+
+        table = run(_read(real), _read(generated), config, out=out)
+        _say(f"{len(table.train):,} train crops of {table.train.rows['pid'].n_unique():,} people in {out}")
+
+
+def train_reid(
+    data: Data, out: Out, config: Annotated[ReidConfig, arg(name="")] = ReidConfig(), dry_run: DryRun = False  # noqa: B008
+) -> None:
+    """Train a re-ID network on the train split."""
+    if not _planned(dry_run, "train-reid", config, data=data, out=out):
+        from reidgen.reid.train import train_reid as run
+
+        run(_read(data), config, out=out)
+        _say(f"re-ID network: {out / 'reid.safetensors'}")
+
+
+def evaluate(
+    model: Annotated[Path, arg(help="Run folder of train-reid.")],
+    data: Data,
+    out: Out,
+    config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Rank the gallery for each query: CMC, mAP in both conventions, mINP."""
+    if not _planned(dry_run, "evaluate", config, model=model, data=data, out=out):
+        from reidgen.evaluate import evaluate_reid as run
+        from reidgen.reid.embed import load_reid
+
+        _say(str(run(load_reid(model, device=config.device), _read(data), config, out=out)))
+
+
+def report(
+    out: Out,
+    baseline: Annotated[tuple[Path, ...], arg(help="Evaluation folders without generated people, one a seed.")],
+    extended: Annotated[tuple[Path, ...], arg(help="Evaluation folders with generated people, one a seed.")] = (),
+    runs: Annotated[tuple[Path, ...], arg(help="Further run folders to show: generator, generated, filtered, trainings.")] = (),
+    config: Annotated[ReportConfig, arg(name="")] = ReportConfig(),  # noqa: B008
+    dry_run: DryRun = False,
+) -> None:
+    """Write one self-contained HTML page from run folders."""
+    if not _planned(dry_run, "report", config, baseline=baseline, extended=extended, runs=runs, out=out):
+        from reidgen.report.page import write_report as run
+
+        _say(f"page: {run(config, baseline=baseline, extended=extended, runs=runs, out=out)}")
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "quickstart": quickstart,
+    "render": render,
+    "prepare": prepare,
+    "train-generator": train_generator,
+    "generate": generate_people,
+    "filter": filter_crops,
+    "extend": extend,
+    "train-reid": train_reid,
+    "evaluate": evaluate,
+    "report": report,
+}
+GENERATE: dict[str, Callable[..., None]] = {"people": generate_people}
