@@ -15,12 +15,14 @@ def crop_pixels(size: tuple[int, int] = (32, 16), *, seed: int = 0) -> np.ndarra
     height, width = size
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
-    waves = [np.sin(6.28 * (f[0] * y + f[1] * x) + p) for f, p in zip(rng.uniform(0.3, 2, (3, 2)), rng.uniform(0, 6, 3), strict=True)]
-    base = rng.uniform(60, 196, 3)
-    return np.clip(base + 50 * np.stack(waves, axis=-1), 0, 255).astype(np.uint8)
+    rates, phases, base = rng.uniform(2, 12, (3, 2)), rng.uniform(0, 6, 3), rng.uniform(60, 196, 3)
+    waves = np.sin(y[..., None] * rates[:, 0] + x[..., None] * rates[:, 1] + phases)
+    return np.clip(base + 50 * waves, 0, 255).astype(np.uint8)
 
 
-def write_crop(path: Path | str, *, size: tuple[int, int] = (32, 16), seed: int = 0, quality: int = 90, mode: str = "RGB") -> Path:
+def write_crop(
+    path: Path | str, *, size: tuple[int, int] = (32, 16), seed: int = 0, quality: int = 90, mode: str = "RGB"
+) -> Path:
     """Write a tiny picture; the ending of the path chooses the format. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

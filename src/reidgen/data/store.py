@@ -1,0 +1,176 @@
+"""Decode once: the crops of a table as one uint8 array on disk or on the device, from which a batch is an index."""
+
+import contextlib
+import fcntl
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+
+from reidgen.data.images import read_rgb
+from reidgen.data.table import ReidTable
+from reidgen.errors import DataError
+
+CHUNK = 64  # crops decoded by a thread at a time, and the grain of the progress
+THREADS, AHEAD = 2, 8  # decoding threads, and chunks decoded before they are asked for
+DEVICE_SHARE = 0.5  # of the free GPU memory that the crops may take: the rest is for the network
+CPU = torch.device("cpu")
+Indices = Sequence[int] | np.ndarray | torch.Tensor
+
+
+@dataclass(frozen=True)
+class CropStore:
+    """The decoded crops of one table, in the table's order.
+
+    Attributes:
+        images: uint8 (N, H, W, 3), RGB; memory-mapped from the cache, so that only what is used is in memory. Writing
+            to it changes this process's copy alone.
+        device: Where batches are.
+        resident: The whole array on the device; None while it stays on the host and batches are copied one by one.
+    """
+
+    images: np.ndarray
+    device: torch.device = CPU
+    resident: torch.Tensor | None = None
+
+    @classmethod
+    def open(cls, table: ReidTable, *, size: tuple[int, int], cache: Path | str | None = None) -> "CropStore":
+        """Decode the table's crops, or map them from the cache where that was done before.
+
+        For a progress bar, run through `fill` with the same arguments first.
+
+        Args:
+            table: The crops; their order is kept.
+            size: (height, width) that every crop is resized to, bicubic with antialiasing.
+            cache: Folder of the decoded arrays; None takes `cache_folder()`.
+
+        Raises:
+            DataError: A crop cannot be decoded, the table is empty, or the disk is full.
+        """
+        path = _array_path(table, size, cache)
+        for _ in _fill(table, size, path):
+            pass
+        try:
+            images = np.load(path, mmap_mode="c", allow_pickle=False)
+        except ValueError as error:
+            raise DataError(f"{path} is damaged.", got=str(error), allowed="an array of decoded crops",
+                            fix=f"rm {path}") from error
+        return cls(images)
+
+    @staticmethod
+    def fill(table: ReidTable, *, size: tuple[int, int], cache: Path | str | None = None) -> Iterator[int]:
+        """Decode into the cache and yield, time and again, how many crops were decoded since the last time.
+
+        Yields nothing where the array is there already. A process that comes second waits for the first.
+
+        Raises:
+            DataError: As `open`.
+        """
+        yield from _fill(table, size, _array_path(table, size, cache))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the crops."""
+        return self.images.shape[1], self.images.shape[2]
+
+    def to(self, device: torch.device | str) -> "CropStore":
+        """The same crops with batches on a device; moved there whole if they fit in half of its free memory."""
+        device = torch.device(device)
+        if device.type == "cpu":
+            return CropStore(self.images)
+        if device.type == "cuda" and self.images.nbytes > DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return CropStore(self.images, device)
+        return CropStore(self.images, device, torch.from_numpy(self.images).to(device))
+
+    def batch(self, indices: Indices) -> torch.Tensor:
+        """The crops with these row numbers, uint8 (B, 3, H, W) in channels_last memory, on the store's device."""
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        if self.resident is not None:
+            return self.resident.index_select(0, rows.to(self.device)).permute(0, 3, 1, 2)
+        crops = torch.from_numpy(self.images).index_select(0, rows.cpu()).permute(0, 3, 1, 2)
+        pinned = crops.pin_memory() if self.device.type == "cuda" else crops
+        return pinned.to(self.device, non_blocking=True)
+
+
+def cache_folder() -> Path:
+    """Where decoded crops are kept: $REIDGEN_CACHE, or `reidgen` in the user's cache folder; both can be deleted."""
+    own = os.environ.get("REIDGEN_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reidgen"
+
+
+def _array_path(table: ReidTable, size: tuple[int, int], cache: Path | str | None) -> Path:
+    if not len(table):
+        raise DataError(f"The table {table.name} has no crops.", got="0 rows", allowed="at least one crop",
+                        fix="reidgen prepare shows which splits are empty")
+    return (cache_folder() if cache is None else Path(cache)) / f"{table.hash()[:32]}-{size[0]}x{size[1]}.npy"
+
+
+def _fill(table: ReidTable, size: tuple[int, int], path: Path) -> Iterator[int]:
+    """Write the array under a temporary name, holding a lock on it, and rename it when it is whole.
+
+    What a killed process left under that name is not locked any more and is overwritten.
+    """
+    temporary = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while not path.exists():
+        with temporary.open("a+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_at(stream, temporary):  # the process before us finished, or gave up, while we waited
+                continue
+            try:
+                yield from _decode_all(table, size, stream)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+
+def _is_at(stream: IO[bytes], path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+    return False
+
+
+def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> Iterator[int]:
+    shape = (len(table), *size, 3)
+    stream.truncate(0)
+    try:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for crops in _decoded(table.paths, size):
+            stream.write(crops.data)
+            yield len(crops)
+        stream.flush()
+        os.fsync(stream.fileno())
+    except OSError as error:
+        raise DataError(f"The decoded crops cannot be written to {Path(stream.name).parent}.", got=error.strerror,
+                        allowed=f"{math.prod(shape) / 1e9:.2f} GB free",
+                        fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk") from error
+
+
+def _decoded(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Chunks of crops in order; threads that keep a few chunks ahead decode them, for Pillow lets go of the interpreter."""
+    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        ahead = deque(threads.submit(_decode, chunk, size) for chunk in chunks[:AHEAD])
+        try:
+            for number in range(len(chunks)):
+                crops = ahead.popleft().result()
+                if number + AHEAD < len(chunks):
+                    ahead.append(threads.submit(_decode, chunks[number + AHEAD], size))
+                yield crops
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _decode(paths: Sequence[Path], size: tuple[int, int]) -> np.ndarray:
+    return np.stack([np.asarray(read_rgb(path, size=size)) for path in paths])
