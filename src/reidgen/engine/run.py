@@ -3,12 +3,14 @@
 import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import sys
 import time
+import weakref
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from reidgen.config import as_dict
 from reidgen.engine.metrics_log import MetricsLog
@@ -30,10 +32,12 @@ class RunFolder:
         metrics: The run's metrics.jsonl.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], lock: TextIO) -> None:
-        self.path, self.record, self._lock = path, record, lock
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._release = weakref.finalize(self, os.close, _lock(path))  # also when a stage ends with an error
+        self.record: dict[str, Any] = {}
         self.metrics = MetricsLog(path / "metrics.jsonl")
-        self._began_sec, self._spent_sec = time.monotonic(), float(record["cost"]["wall_sec"])
+        self._began_sec, self._spent_sec = time.monotonic(), 0.0
 
     @classmethod
     def begin(cls, out: Path | str, *, stage: str, config: Any, inputs: dict[str, Any] | None = None) -> "RunFolder":
@@ -52,7 +56,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file.", allowed="a folder that is new, empty, or of the same command")
         path.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path)
+        run = cls(path)
         asked = {"stage": stage, "config": as_dict(config), "inputs": inputs or {}}
         asked = json.loads(json.dumps(asked))
         record = _read_record(path)
@@ -61,11 +65,14 @@ class RunFolder:
                       "cost": {"wall_sec": 0.0, "peak_memory_gib": 0.0, "starts": 0}}
         else:
             _check_same(path, record, asked)
-        record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        record["versions"], record["machine"] = _versions(), platform.machine()
-        record["cost"]["starts"] += 0 if record["status"] == "done" else 1
-        run = cls(path, record, lock)
-        if not run.done:
+        if record["status"] != "done":
+            record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            record["versions"], record["machine"] = _versions(), platform.machine()
+        run.record, run._spent_sec = record, float(record["cost"]["wall_sec"])
+        if run.done:
+            run.close()
+        else:
+            record["cost"]["starts"] += 1
             write_json(path / "run.json", record)
         return run
 
@@ -95,7 +102,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Let other processes use the folder."""
-        self._lock.close()
+        self._release()
 
 
 def read_run(path: Path | str) -> dict[str, Any]:
@@ -138,14 +145,14 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}
 
 
-def _lock(path: Path) -> TextIO:
-    lock = (path / ".lock").open("w")
+def _lock(path: Path) -> int:
+    handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        lock.close()
+        os.close(handle)
         raise RunError(f"Another process is writing {path}.", fix="wait for it, or another --out") from error
-    return lock
+    return handle
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from reidgen.engine.run import RunFolder, read_run
+from reidgen.errors import RunError
+
+
+@dataclass(frozen=True)
+class Knobs:
+    steps: int = 10
+    size: tuple[int, int] = (128, 64)
+
+
+def begin(out, **knobs):
+    return RunFolder.begin(out, stage="train-reid", config=Knobs(**knobs), inputs={"table": "abc"})
+
+
+def test_same_command_resumes_and_then_finds_it_done(tmp_path):
+    run = begin(tmp_path / "run")
+    assert not run.done
+    run.close()
+    run = begin(tmp_path / "run")
+    assert not run.done and run.record["cost"]["starts"] == 2
+    run.finish({"steps": 10})
+    run = begin(tmp_path / "run")
+    assert run.done and run.summary == {"steps": 10}
+    assert read_run(tmp_path / "run")["cost"]["starts"] == 2
+
+
+def test_another_config_in_the_same_folder_is_an_error_that_names_the_options(tmp_path):
+    begin(tmp_path / "run").close()
+    with pytest.raises(RunError) as error:
+        begin(tmp_path / "run", steps=20)
+    assert str(error.value) == (
+        f"{tmp_path}/run holds another run.\n"
+        "  got: config.steps: 10 -> 20\n"
+        "  allowed: the same command as before, to resume it\n"
+        "  try: another --out, or the old options"
+    )
+
+
+def test_two_processes_cannot_write_one_folder(tmp_path):
+    run = begin(tmp_path / "run")
+    code = (
+        "from tests.engine.test_run import begin\nfrom reidgen.errors import RunError\n"
+        f"try:\n    begin({str(tmp_path / 'run')!r})\nexcept RunError as error:\n    print(error.what)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == f"Another process is writing {tmp_path}/run."
+    run.close()
+
+
+def test_unfinished_and_foreign_folders_are_told_apart(tmp_path):
+    with pytest.raises(RunError, match="is no run folder"):
+        read_run(tmp_path)
+    begin(tmp_path / "run").close()
+    with pytest.raises(RunError, match="is not finished"):
+        read_run(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(RunError, match="is damaged"):
+        begin(tmp_path / "run")
+
+
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
+    run = begin(tmp_path / "run")
+    run.metrics.write(step=1, loss=0.5)
+    position = run.metrics.position
+    run.metrics.write(step=2, loss=float("nan"))
+    assert run.metrics.read() == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
+    run.metrics.rewind(position)
+    run.metrics.write(step=2, loss=0.25)
+    assert [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [0.5, 0.25]
+    run.close()

@@ -1,0 +1,70 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from reidgen.cli import GENERATE, VERBS, main
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "reidgen", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = "import sys\nfrom reidgen.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n" \
+           "print([m for m in ('torch', 'polars', 'numpy', 'PIL') if m in sys.modules])"
+    began = time.monotonic()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.monotonic() - began < 1.0
+    assert out.stdout.splitlines()[-1] == "[]"
+    assert all(verb in out.stdout for verb in VERBS)
+
+
+def test_the_check_above_would_see_torch():
+    out = subprocess.run([sys.executable, "-c", "import sys, reidgen.engine.device\nprint('torch' in sys.modules)"],
+                         capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"generate"}), *(f"generate {name}" for name in GENERATE)])
+def test_every_verb_has_help_and_its_common_options(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*verb.split(), "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--out", "--seed", "--dry-run"))
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
+    main(["train-generator", "--data", "people", "--out", str(tmp_path / "gan"), "--size", "64", "32", "--dry-run"])
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["stage"] == "train-generator" and plan["config"]["size"] == [64, 32]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_option_value_is_told_in_four_parts(tmp_path):
+    out = run("train-generator", "--data", "x", "--out", str(tmp_path), "--size", "100", "50")
+    assert out.returncode == 2
+    assert out.stderr == (
+        "error: --size does not fit the generator.\n  got: 100x50\n"
+        "  allowed: height a power of two >= 16, width equal to it or half of it\n  try: --size 128 64\n"
+    )
+
+
+def test_a_folder_without_a_table_says_what_to_type(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train-reid", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path} holds no table.\n"
+        "  got: no metadata.parquet in bounding_box_train, query, bounding_box_test\n"
+        "  allowed: a folder written by reidgen\n"
+        f"  try: reidgen prepare --dataset market1501 --root {tmp_path} --out DIR\n"
+    )
+
+
+def test_version(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out.startswith("reidgen 0.")

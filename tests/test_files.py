@@ -1,0 +1,41 @@
+import hashlib
+import os
+
+import pytest
+
+from reidgen import files
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    files.write_json(path, {"x": 1})
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        files.write_json(path, {"x": 2})
+    assert path.read_text() == '{\n  "x": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_are_made_once_and_replaced_when_cut_off(tmp_path):
+    source, target = tmp_path / "s", tmp_path / "t"
+    source.write_bytes(b"12345")
+    files.link_or_copy(source, target)
+    files.link_or_copy(source, target)
+    assert target.samefile(source)
+    target.unlink()
+    target.write_bytes(b"12")
+    files.link_or_copy(source, target)
+    assert target.read_bytes() == b"12345"
+
+
+def test_copies_where_links_cannot_be_made(tmp_path, monkeypatch):
+    source, target = tmp_path / "s", tmp_path / "t"
+    source.write_bytes(b"12345")
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
+    files.link_or_copy(source, target)
+    assert target.read_bytes() == b"12345" and not target.samefile(source)
+
+
+def test_hashes(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert files.file_sha256(tmp_path / "f") == files.sha256([b"a", b"bc"]) == hashlib.sha256(b"abc").hexdigest()
