@@ -1,0 +1,157 @@
+"""The rank of each positive, by counting the gallery distances below it: no sorted gallery, no matrix of indices.
+
+The order is that of a stable argsort of the row: smaller distance first, and of equal distances the smaller gallery
+index first. So the rank of the positive at index i is 1 + #{k < i: d_k <= d_i} + #{k > i: d_k < d_i}, over the gallery
+rows that the protocol leaves in.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from reidgen.errors import DataError
+
+JUNK = -1
+Protocol = Literal["market", "all"]
+COUNT_AT_MOST = 256  # positives; above it one stable argsort of the row costs less than a pass for each positive
+DEVICE_BYTES = 2**28  # of comparisons held at once on a CUDA device
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Who is who in a query and a gallery, and which gallery rows each query shall not see.
+
+    Attributes:
+        query_pids, gallery_pids, query_camids, gallery_camids: int64 arrays, one value a crop.
+        protocol: "market" removes gallery crops of the query's person and camera and all of pid -1; "all" removes none.
+        columns: Gallery rows that at least one query may see, ascending: all but the junk under "market".
+        grouped: `columns` positions ordered by pid, then by index.
+        starts: For each query, where its person begins and ends in `grouped`; int64 (2, Q).
+    """
+
+    query_pids: np.ndarray
+    gallery_pids: np.ndarray
+    query_camids: np.ndarray
+    gallery_camids: np.ndarray
+    protocol: Protocol
+    columns: np.ndarray
+    grouped: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(
+        cls, query_pids: Any, gallery_pids: Any, query_camids: Any, gallery_camids: Any, protocol: Protocol
+    ) -> "Persons":
+        """Check the four arrays and index the gallery by person.
+
+        Raises:
+            DataError: Lengths differ, values are no integers, or the protocol is unknown.
+        """
+        q_pids, q_camids = _integers("query_pids", query_pids), _integers("query_camids", query_camids)
+        g_pids, g_camids = _integers("gallery_pids", gallery_pids), _integers("gallery_camids", gallery_camids)
+        for side, pids, camids in (("query", q_pids, q_camids), ("gallery", g_pids, g_camids)):
+            if len(pids) != len(camids):
+                raise DataError(
+                    f"{side}_pids and {side}_camids differ in length.",
+                    got=f"{len(pids)} and {len(camids)}",
+                    allowed="one pid and one camid a crop",
+                )
+        if protocol not in ("market", "all"):
+            raise DataError("The protocol is unknown.", got=protocol, allowed="market, all")
+        columns = np.flatnonzero(g_pids != JUNK) if protocol == "market" else np.arange(len(g_pids))
+        grouped = np.argsort(g_pids[columns], kind="stable")
+        pids = g_pids[columns][grouped]
+        starts = np.stack([np.searchsorted(pids, q_pids, "left"), np.searchsorted(pids, q_pids, "right")])
+        return cls(q_pids, g_pids, q_camids, g_camids, protocol, columns, grouped, starts)
+
+    def matches(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in `columns` of one query's positives, and of the rows removed for it."""
+        same = self.grouped[self.starts[0, query] : self.starts[1, query]]
+        if self.protocol == "all":
+            return same, same[:0]
+        other_camera = self.gallery_camids[self.columns[same]] != self.query_camids[query]
+        return same[other_camera], same[~other_camera]
+
+
+def _integers(name: str, values: Any) -> np.ndarray:
+    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
+        raise DataError(
+            f"{name} is no list of integers.", got=f"shape {array.shape}, {array.dtype}", allowed="one integer a crop"
+        )
+    return array.astype(np.int64)
+
+
+def host_ranks(distances: np.ndarray, persons: Persons, first: int) -> list[np.ndarray]:
+    """Ascending ranks (from 1) of each query's positives, for queries `first` onward.
+
+    Args:
+        distances: Any real type (B, G), one row a query, all gallery columns.
+        persons: The pids and camids of all queries and gallery crops.
+        first: Which query the first row is.
+
+    Raises:
+        DataError: A distance is not a number.
+    """
+    everyone = len(persons.columns) == distances.shape[1]
+    below = np.empty(len(persons.columns), dtype=bool)
+    seen = np.empty(len(persons.columns), dtype=distances.dtype)
+    ranks = []
+    for query, whole in enumerate(distances, start=first):
+        # With `out` and without a bounds check (the columns are ours) this is three times as fast as an index.
+        row = whole if everyone else np.take(whole, persons.columns, out=seen, mode="clip")
+        if row.size and np.isnan(row.min()):
+            raise DataError("A distance is not a number.", got=f"query {query}", allowed="distances without NaN")
+        ranks.append(_row_ranks(row, *persons.matches(query), below))
+    return ranks
+
+
+def _row_ranks(row: np.ndarray, positives: np.ndarray, removed: np.ndarray, below: np.ndarray) -> np.ndarray:
+    if len(positives) > COUNT_AT_MOST:
+        return _sorted_ranks(row, positives, removed)
+    values = row[positives]
+    ranks = np.empty(len(positives), dtype=np.int64)
+    for place, (index, value) in enumerate(zip(positives.tolist(), values, strict=True)):
+        np.less_equal(row[:index], value, out=below[:index])
+        np.less(row[index:], value, out=below[index:])
+        ranks[place] = np.count_nonzero(below)
+    if len(removed):
+        gone, value = row[removed], values[:, None]
+        ranks -= ((gone < value) | ((gone == value) & (removed < positives[:, None]))).sum(axis=1)
+    ranks.sort()
+    return ranks + 1
+
+
+def _sorted_ranks(row: np.ndarray, positives: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    kind = np.zeros(len(row), dtype=np.int8)
+    kind[positives], kind[removed] = 1, -1
+    kind = kind[np.argsort(row, kind="stable")]
+    return np.flatnonzero(kind[kind >= 0]) + 1
+
+
+def device_ranks(distances: torch.Tensor, persons: Persons, first: int) -> list[np.ndarray]:
+    """The same as `host_ranks` for a tensor (B, G), computed on its device for many queries at once."""
+    if torch.isnan(distances).any():
+        raise DataError(
+            "A distance is not a number.",
+            got=f"queries {first} to {first + len(distances) - 1}",
+            allowed="distances without NaN",
+        )
+    device, ranks = distances.device, []
+    columns = torch.from_numpy(persons.columns).to(device)
+    block = distances if len(columns) == distances.shape[1] else distances[:, columns]
+    index = torch.arange(block.shape[1], device=device)
+    for row, query in zip(block, range(first, first + len(block)), strict=True):
+        positives, removed = (torch.from_numpy(part).to(device) for part in persons.matches(query))
+        seen = torch.ones(len(row), dtype=torch.bool, device=device)
+        seen[removed] = False
+        step = max(1, DEVICE_BYTES // max(1, 4 * len(row)))
+        parts = []
+        for some in positives.split(step):
+            value = row[some, None]
+            below = (row < value) | ((row == value) & (index < some[:, None]))
+            parts.append((below & seen).sum(dim=1))
+        ranks.append(torch.cat(parts) if parts else positives)
+    return [part.sort().values.add(1).cpu().numpy() for part in ranks]
