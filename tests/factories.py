@@ -59,8 +59,16 @@ def make_table(
     for i, (pid, camid, split) in enumerate(zip(pids, camids, splits, strict=True)):
         person = f"{pid:04d}" if pid >= 0 else str(pid)
         file_name = f"{FOLDERS[split]}/{person}_c{camid}s1_{i:06d}_00.jpg"
-        rows.append({"file_name": file_name, "pid": pid, "camid": camid, "split": split, "frame": i,
-                     **{key: values[i] for key, values in columns.items()}})
+        rows.append(
+            {
+                "file_name": file_name,
+                "pid": pid,
+                "camid": camid,
+                "split": split,
+                "frame": i,
+                **{key: values[i] for key, values in columns.items()},
+            }
+        )
         if root is not None:
             write_crop(Path(root) / file_name, size=size, seed=i)
     return ReidTable.from_rows(rows, root="nowhere" if root is None else root, name=name)

@@ -62,5 +62,9 @@ def reason(path: Path, error: Exception) -> str:
 
 def _check_mode(path: Path, mode: str) -> None:
     if mode not in MODES:
-        raise DataError(f"{path} has no 8-bit colours.", got=f"image mode {mode}", allowed=", ".join(MODES),
-                        fix="save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop")
+        raise DataError(
+            f"{path} has no 8-bit colours.",
+            got=f"image mode {mode}",
+            allowed=", ".join(MODES),
+            fix="save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop",
+        )

@@ -60,8 +60,9 @@ class CropStore:
         try:
             images = np.load(path, mmap_mode="c", allow_pickle=False)
         except ValueError as error:
-            raise DataError(f"{path} is damaged.", got=str(error), allowed="an array of decoded crops",
-                            fix=f"rm {path}") from error
+            raise DataError(
+                f"{path} is damaged.", got=str(error), allowed="an array of decoded crops", fix=f"rm {path}"
+            ) from error
         return cls(images)
 
     @staticmethod
@@ -110,8 +111,12 @@ def cache_folder() -> Path:
 
 def _array_path(table: ReidTable, size: tuple[int, int], cache: Path | str | None) -> Path:
     if not len(table):
-        raise DataError(f"The table {table.name} has no crops.", got="0 rows", allowed="at least one crop",
-                        fix="reidgen prepare shows which splits are empty")
+        raise DataError(
+            f"The table {table.name} has no crops.",
+            got="0 rows",
+            allowed="at least one crop",
+            fix="reidgen prepare shows which splits are empty",
+        )
     return (cache_folder() if cache is None else Path(cache)) / f"{table.hash()[:32]}-{size[0]}x{size[1]}.npy"
 
 
@@ -152,13 +157,16 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
         stream.flush()
         os.fsync(stream.fileno())
     except OSError as error:
-        raise DataError(f"The decoded crops cannot be written to {Path(stream.name).parent}.", got=error.strerror,
-                        allowed=f"{math.prod(shape) / 1e9:.2f} GB free",
-                        fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk") from error
+        raise DataError(
+            f"The decoded crops cannot be written to {Path(stream.name).parent}.",
+            got=error.strerror,
+            allowed=f"{math.prod(shape) / 1e9:.2f} GB free",
+            fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk",
+        ) from error
 
 
 def _decoded(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Chunks of crops in order; threads that keep a few chunks ahead decode them, for Pillow lets go of the interpreter."""
+    """Chunks of crops in order, decoded by threads that keep a few chunks ahead (Pillow releases the interpreter)."""
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     with ThreadPoolExecutor(THREADS) as threads:
         ahead = deque(threads.submit(_decode, chunk, size) for chunk in chunks[:AHEAD])

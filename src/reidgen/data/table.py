@@ -29,7 +29,15 @@ SCHEMA: dict[str, Any] = {
     "seed": pl.Int64,
     "operation": pl.String,  # what made it, in words and numbers
 }
-DEFAULTS: dict[str, Any] = {"seq": 1, "frame": 0, "origin": "real", "parent": None, "generator": None, "seed": None, "operation": None}
+DEFAULTS: dict[str, Any] = {
+    "seq": 1,
+    "frame": 0,
+    "origin": "real",
+    "parent": None,
+    "generator": None,
+    "seed": None,
+    "operation": None,
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,9 @@ class ReidTable:
     name: str = ""
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Mapping[str, Any]] | pl.DataFrame, *, root: Path | str, name: str = "") -> "ReidTable":
+    def from_rows(
+        cls, rows: Iterable[Mapping[str, Any]] | pl.DataFrame, *, root: Path | str, name: str = ""
+    ) -> "ReidTable":
         """Build a table from dicts or a frame with at least file_name, pid, camid and split.
 
         Raises:
@@ -55,20 +65,29 @@ class ReidTable:
         try:
             frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows), infer_schema_length=None)
         except (pl.exceptions.PolarsError, TypeError) as error:
-            raise DataError("The rows do not form a table.", got=str(error), allowed=f"columns {', '.join(SCHEMA)}") from error
+            raise DataError(
+                "The rows do not form a table.", got=str(error), allowed=f"columns {', '.join(SCHEMA)}"
+            ) from error
         if frame.width == 0:
             frame = pl.DataFrame(schema={name: SCHEMA[name] for name in ("file_name", "pid", "camid", "split")})
         missing = [column for column in ("file_name", "pid", "camid", "split") if column not in frame.columns]
         if missing:
-            raise DataError("The table lacks columns.", got=", ".join(frame.columns), allowed=", ".join(SCHEMA),
-                            fix=f"add {', '.join(missing)}")
+            raise DataError(
+                "The table lacks columns.",
+                got=", ".join(frame.columns),
+                allowed=", ".join(SCHEMA),
+                fix=f"add {', '.join(missing)}",
+            )
         added = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
         frame = frame.with_columns(root=pl.lit(str(Path(root).absolute())), **{c: pl.lit(v) for c, v in added.items()})
         try:
             frame = frame.cast({column: kind for column, kind in SCHEMA.items()})
         except pl.exceptions.PolarsError as error:
-            raise DataError("A column of the table has values of the wrong type.", got=str(error).splitlines()[0],
-                            allowed=str({k: str(v) for k, v in SCHEMA.items()})) from error
+            raise DataError(
+                "A column of the table has values of the wrong type.",
+                got=str(error).splitlines()[0],
+                allowed=str({k: str(v) for k, v in SCHEMA.items()}),
+            ) from error
         extra = [column for column in frame.columns if column not in SCHEMA]
         return cls(frame.select(*SCHEMA, *extra), name)
 
@@ -94,8 +113,11 @@ class ReidTable:
                 try:
                     part = pl.read_parquet(path)
                 except (pl.exceptions.PolarsError, OSError) as error:
-                    raise DataError(f"{path} is no readable Parquet file.", got=str(error).splitlines()[0],
-                                    fix="run the command that wrote this folder again") from error
+                    raise DataError(
+                        f"{path} is no readable Parquet file.",
+                        got=str(error).splitlines()[0],
+                        fix="run the command that wrote this folder again",
+                    ) from error
                 parts.append(part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split)))
         if not parts:
             raise DataError(
@@ -152,7 +174,10 @@ class ReidTable:
     def hash(self) -> str:
         """SHA-256 over every row's identity columns and every file's content: equal for equal crops in equal order."""
         columns = ("pid", "camid", "split")
-        keys = (f"{Path(row[0]).name}|{'|'.join(map(str, row[1:]))}" for row in self.rows.select("file_name", *columns).iter_rows())
+        keys = (
+            f"{Path(row[0]).name}|{'|'.join(map(str, row[1:]))}"
+            for row in self.rows.select("file_name", *columns).iter_rows()
+        )
         return sha256((f"{key}|{file_sha256(path)}\n".encode() for key, path in zip(keys, self.paths, strict=True)))
 
     def write(self, folder: Path | str) -> "ReidTable":
@@ -165,7 +190,9 @@ class ReidTable:
             folder: Where `bounding_box_train`, `query` and `bounding_box_test` shall be.
         """
         folder = Path(folder)
-        table = dataclasses.replace(self, rows=self.rows.with_columns(file_name=pl.Series(market_names(self.rows), dtype=pl.String)))
+        table = dataclasses.replace(
+            self, rows=self.rows.with_columns(file_name=pl.Series(market_names(self.rows), dtype=pl.String))
+        )
         for sub in FOLDERS.values():
             (folder / sub).mkdir(parents=True, exist_ok=True)
         written = ReidTable(table.rows.with_columns(root=pl.lit(str(folder.absolute()))), self.name)
@@ -193,18 +220,25 @@ def market_names(rows: pl.DataFrame) -> list[str]:
     """
     seen: dict[tuple[Any, ...], int] = {}
     names = []
-    for name, split, pid, camid, seq, frame in rows.select("file_name", "split", "pid", "camid", "seq", "frame").iter_rows():
+    for name, split, pid, camid, seq, frame in rows.select(
+        "file_name", "split", "pid", "camid", "seq", "frame"
+    ).iter_rows():
         key = (split, pid, camid, seq, frame)
         box = seen[key] = seen.get(key, -1) + 1
         person = f"{pid:04d}" if pid >= 0 else str(pid)
-        names.append(f"{FOLDERS[split]}/{person}_c{camid}s{seq}_{frame:06d}_{box:02d}{Path(name).suffix.lower() or '.jpg'}")
+        names.append(
+            f"{FOLDERS[split]}/{person}_c{camid}s{seq}_{frame:06d}_{box:02d}{Path(name).suffix.lower() or '.jpg'}"
+        )
     return names
 
 
 def data_card(table: ReidTable) -> str:
     """The README.md of a written table: its splits for Hugging Face's loader and its counts for people."""
-    configs = "".join(f"  - split: {split}\n    path: {sub}/**\n" for split, sub in FOLDERS.items()
-                      if table.rows.filter(pl.col("split") == split).height)
+    configs = "".join(
+        f"  - split: {split}\n    path: {sub}/**\n"
+        for split, sub in FOLDERS.items()
+        if table.rows.filter(pl.col("split") == split).height
+    )
     counts = table.rows.group_by("split", "origin").agg(pl.len(), pl.col("pid").n_unique(), pl.col("camid").n_unique())
     lines = [f"| {s} | {o} | {n:,} | {p:,} | {c} |" for s, o, n, p, c in counts.sort("split", "origin").iter_rows()]
     return (

@@ -1,0 +1,162 @@
+"""Random changes to a whole batch at once, drawn per sample, as tensor operations on the batch's device.
+
+A batch costs one pass over its bytes and one over its floats: rows of the padded batch are copied by index,
+normalisation is one multiply-add over rows of width times channels, and erasing touches the erased rows alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from reidgen.config import AugmentConfig
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GREY = (0.299, 0.587, 0.114)  # ITU-R 601 luma
+ERASE_TRIES = 10  # boxes drawn per sample, of which the first that fits is erased
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What shall happen to each of B samples. All tensors are on the CPU.
+
+    Attributes:
+        flip: bool (B,), mirror left and right.
+        top, left: int64 (B,), where the crop starts in the padded sample, 0 to 2 * pad; `pad` leaves it where it was.
+        erase: int64 (B, 4), top, left, height and width of the erased box after the crop; height 0 erases nothing.
+        jitter: float32 (B, 3), factors of brightness, contrast and saturation.
+    """
+
+    flip: torch.Tensor
+    top: torch.Tensor
+    left: torch.Tensor
+    erase: torch.Tensor
+    jitter: torch.Tensor
+
+
+def augment(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    """Jitter, mirror, pad-and-crop, normalise and erase each sample by its own random draws.
+
+    Args:
+        images: uint8 (B, 3, H, W), best in channels_last memory.
+        config: Probabilities and ranges.
+        generator: A CPU generator, the only source of the draws; seed it by run and step, and the batch is the same on
+            every device and after every resume.
+
+    Returns:
+        float32 (B, 3, H, W) in channels_last memory, normalised by ImageNet's mean and deviation.
+    """
+    size = (images.shape[2], images.shape[3])
+    return apply(images, draw(len(images), size, config, generator), config)
+
+
+def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: torch.Generator) -> Draws:
+    """Draw the changes for `count` samples of `size` (height, width).
+
+    Each sample takes the same number of random numbers whatever the config says, so that switching one change off
+    leaves the others as they were.
+    """
+    uniform = torch.rand((count, 9 + 2 * ERASE_TRIES), generator=generator)
+    span = 2 * config.pad + 1
+    return Draws(
+        flip=uniform[:, 0] < config.flip,
+        top=_whole(uniform[:, 1], span),
+        left=_whole(uniform[:, 2], span),
+        erase=_boxes(uniform[:, 3], uniform[:, 4:6], uniform[:, 9:].view(count, 2, ERASE_TRIES), size, config),
+        jitter=1 + config.jitter * (2 * uniform[:, 6:9] - 1),
+    )
+
+
+def apply(images: torch.Tensor, draws: Draws, config: AugmentConfig) -> torch.Tensor:
+    """Do to a uint8 batch (B, 3, H, W) what was drawn for it; returns what `augment` returns."""
+    pixels = images.permute(0, 2, 3, 1).contiguous()
+    if config.jitter > 0:
+        pixels = _jitter(pixels, draws.jitter)
+    pixels = _flip(pixels, draws.flip)
+    if config.pad > 0:
+        pixels = _pad_and_crop(pixels, draws, config.pad)
+    rows = _normalise(pixels)
+    if config.erase > 0:
+        _erase(rows, draws.erase)
+    return rows.view(pixels.shape).permute(0, 3, 1, 2)
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """A uint8 batch (B, 3, H, W) as float32 in channels_last memory, (x / 255 - mean) / std of ImageNet."""
+    pixels = images.permute(0, 2, 3, 1).contiguous()
+    return _normalise(pixels).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+def _whole(uniform: torch.Tensor, below: int | torch.Tensor) -> torch.Tensor:
+    """Whole numbers 0 to below - 1 from uniform ones; float32 may round a product up to `below` itself."""
+    return torch.minimum((uniform * below).long(), torch.as_tensor(below) - 1)
+
+
+def _boxes(
+    chance: torch.Tensor, place: torch.Tensor, shape: torch.Tensor, size: tuple[int, int], config: AugmentConfig
+) -> torch.Tensor:
+    """Boxes of random erasing (Zhong et al. 2020, algorithm 1): area and aspect uniform, tried again until one fits.
+
+    The paper tries without end; here each sample has `ERASE_TRIES` tries, and erases nothing should none of them fit.
+    """
+    height, width = size
+    (area_low, area_high), (aspect_low, aspect_high) = config.erase_area, config.erase_aspect
+    area = (area_low + (area_high - area_low) * shape[:, 0]) * height * width
+    aspect = aspect_low + (aspect_high - aspect_low) * shape[:, 1]
+    tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
+    fits = (tall < height) & (wide < width)
+    first = fits.long().argmax(dim=1, keepdim=True)
+    tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
+    active = fits.any(dim=1) & (chance < config.erase)
+    top, left = _whole(place[:, 0], height - tall + 1), _whole(place[:, 1], width - wide + 1)
+    return torch.stack([top, left, tall, wide], dim=1) * active[:, None]
+
+
+def _jitter(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation, in this order, each clipped to 0 ... 255 (float32)."""
+    brightness, contrast, saturation = factors.to(pixels.device).view(-1, 3, 1, 1, 1).unbind(1)
+    luma = torch.tensor(GREY, device=pixels.device)
+    pixels = (pixels * brightness).clamp_(0, 255)
+    mean = (pixels @ luma).mean(dim=(1, 2)).view(-1, 1, 1, 1)
+    pixels = torch.lerp(mean, pixels, contrast).clamp_(0, 255)
+    return torch.lerp((pixels @ luma).unsqueeze(-1), pixels, saturation).clamp_(0, 255)
+
+
+def _flip(pixels: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    which = flip.nonzero().squeeze(1).to(pixels.device)
+    return pixels.index_copy(0, which, pixels.index_select(0, which).flip(2))
+
+
+def _pad_and_crop(pixels: torch.Tensor, draws: Draws, pad: int) -> torch.Tensor:
+    """Zero padding on each side, then a crop of the old size; a row of a crop is one run of the padded batch."""
+    count, height, width, channels = pixels.shape
+    padded = torch.nn.functional.pad(pixels, (0, 0, pad, pad, pad, pad))
+    row_length = (width + 2 * pad) * channels
+    rows = torch.arange(count)[:, None] * (height + 2 * pad) + draws.top[:, None] + torch.arange(height)
+    starts = rows * row_length + draws.left[:, None] * channels
+    runs = padded.view(-1).unfold(0, width * channels, 1)
+    return runs.index_select(0, starts.view(-1).to(pixels.device)).view(pixels.shape)
+
+
+def _normalise(pixels: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, 3) in 0 ... 255 to normalised rows, float32 (B * H, W * 3)."""
+    scale = [1 / (255 * std) for std in IMAGENET_STD]
+    shift = [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    rows = pixels.to(torch.float32).view(-1, pixels.shape[2] * 3)
+    return rows.mul_(_row(scale, pixels)).add_(_row(shift, pixels))
+
+
+def _erase(rows: torch.Tensor, boxes: torch.Tensor) -> None:
+    """Write ImageNet's mean into the boxes of the normalised batch, as it stands there in Luo et al. 2019 (BoT)."""
+    count, width = len(boxes), rows.shape[1] // 3
+    y, x = torch.arange(rows.shape[0] // count), torch.arange(width)
+    top, left, tall, wide = boxes[:, :, None].unbind(1)
+    touched = ((y >= top) & (y < top + tall)).view(-1).nonzero().squeeze(1)
+    columns = ((x >= left) & (x < left + wide)).repeat_interleave(3, dim=1)[touched // len(y)].to(rows.device)
+    touched = touched.to(rows.device)
+    fill = torch.tensor(IMAGENET_MEAN, device=rows.device).repeat(width)
+    rows.index_copy_(0, touched, torch.where(columns, fill, rows.index_select(0, touched)))
+
+
+def _row(values: list[float], pixels: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, device=pixels.device).repeat(pixels.shape[2])
