@@ -1,5 +1,6 @@
 """Files that are either whole or not there: atomic writes, links and hashes."""
 
+import filecmp
 import hashlib
 import json
 import os
@@ -44,10 +45,10 @@ def write_json(path: Path, value: Any) -> None:
 def link_or_copy(source: Path, target: Path) -> None:
     """Put the file `source` at `target` as a hard link, or as a copy where links cannot be made.
 
-    A target that is there already is left alone if it has the same content length, and replaced if not (a copy that was cut off).
+    A target that is there already is left alone if it has the same content, and replaced if not.
     """
     if target.exists():
-        if target.samefile(source) or target.stat().st_size == source.stat().st_size:
+        if target.samefile(source) or filecmp.cmp(source, target, shallow=False):
             return
         target.unlink()
     try:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from reidgen.errors import DataError
 
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 # What Pillow's decoders raise on damaged files, beside OSError (of which UnidentifiedImageError is one).
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 # Modes that convert to 8-bit RGB without a choice of scale; the audit lists crops that are not RGB already.

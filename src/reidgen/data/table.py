@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 
 from reidgen.errors import DataError
-from reidgen.files import file_sha256, link_or_copy, sha256, write_bytes, write_text
+from reidgen.files import file_sha256, sha256
 
 DISTRACTOR, JUNK = 0, -1
 Split = Literal["train", "query", "gallery"]
+ORIGINS = ("real", "rendered", "generated")
+MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root
 FOLDERS: dict[str, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SCHEMA: dict[str, Any] = {
     "root": pl.String,  # in memory only: the folder that file_name is relative to
@@ -81,13 +83,14 @@ class ReidTable:
         added = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
         frame = frame.with_columns(root=pl.lit(str(Path(root).absolute())), **{c: pl.lit(v) for c, v in added.items()})
         try:
-            frame = frame.cast({column: kind for column, kind in SCHEMA.items()})
+            frame = frame.cast(SCHEMA)  # type: ignore[arg-type]
         except pl.exceptions.PolarsError as error:
             raise DataError(
                 "A column of the table has values of the wrong type.",
                 got=str(error).splitlines()[0],
                 allowed=str({k: str(v) for k, v in SCHEMA.items()}),
             ) from error
+        _check_values(frame)
         extra = [column for column in frame.columns if column not in SCHEMA]
         return cls(frame.select(*SCHEMA, *extra), name)
 
@@ -106,23 +109,15 @@ class ReidTable:
             DataError: The folder holds no table.
         """
         folder = Path(folder)
-        parts = []
-        for split, sub in FOLDERS.items():
-            path = folder / sub / "metadata.parquet"
-            if path.is_file():
-                try:
-                    part = pl.read_parquet(path)
-                except (pl.exceptions.PolarsError, OSError) as error:
-                    raise DataError(
-                        f"{path} is no readable Parquet file.",
-                        got=str(error).splitlines()[0],
-                        fix="run the command that wrote this folder again",
-                    ) from error
-                parts.append(part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split)))
+        parts = [
+            _read_part(folder, split, sub)
+            for split, sub in FOLDERS.items()
+            if (folder / sub / "metadata.parquet").is_file()
+        ]
         if not parts:
             raise DataError(
                 f"{folder} holds no table.",
-                got="no metadata.parquet in " + ", ".join(FOLDERS.values()),
+                got="no metadata.parquet in " + ", ".join(FOLDERS.values()) if folder.is_dir() else "no such folder",
                 allowed="a folder written by reidgen",
                 fix=f"reidgen prepare --dataset market1501 --root {folder} --out DIR",
             )
@@ -172,85 +167,86 @@ class ReidTable:
         return [Path(root) / name for root, name in self.rows.select("root", "file_name").iter_rows()]
 
     def hash(self) -> str:
-        """SHA-256 over every row's identity columns and every file's content: equal for equal crops in equal order."""
-        columns = ("pid", "camid", "split")
-        keys = (
-            f"{Path(row[0]).name}|{'|'.join(map(str, row[1:]))}"
-            for row in self.rows.select("file_name", *columns).iter_rows()
-        )
-        return sha256((f"{key}|{file_sha256(path)}\n".encode() for key, path in zip(keys, self.paths, strict=True)))
+        """SHA-256 over every row's pid, camid and split and every file's content: equal for equal crops in equal order.
 
-    def write(self, folder: Path | str) -> "ReidTable":
+        File names and folders do not count, so that a table and its written copy have the same hash.
+
+        Raises:
+            DataError: A file is missing or cannot be read.
+        """
+        keys = self.rows.select("pid", "camid", "split").iter_rows()
+        return sha256(f"{key}|{_content(path)}\n".encode() for key, path in zip(keys, self.paths, strict=True))
+
+    def write(self, folder: Path | str, *, size: tuple[int, int] | None = None) -> "ReidTable":
         """Write a Market-1501 tree that is a Hugging Face image folder too, and return the table of the written files.
 
-        Files are hard-linked where they are not in place already, and named `PID_cCsS_FRAME_BB.jpg`; a file of another
-        format keeps its ending.
+        Files are hard-linked where they are not in place already, so their bytes never change, and named as
+        `tree.market_names` says. Maps beside the crops go to `maps/`. The names in `parent` follow their crops.
 
         Args:
             folder: Where `bounding_box_train`, `query` and `bounding_box_test` shall be.
+            size: (height, width) that every crop is resized to, and saved as JPEG; None leaves the files as they are.
+
+        Raises:
+            DataError: A file is missing, or the folder holds crops that are not of this table.
         """
-        folder = Path(folder)
-        table = dataclasses.replace(
-            self, rows=self.rows.with_columns(file_name=pl.Series(market_names(self.rows), dtype=pl.String))
-        )
-        for sub in FOLDERS.values():
-            (folder / sub).mkdir(parents=True, exist_ok=True)
-        written = ReidTable(table.rows.with_columns(root=pl.lit(str(folder.absolute()))), self.name)
-        for source, target in zip(self.paths, written.paths, strict=True):
-            if source != target:
-                link_or_copy(source, target)
-        written.write_metadata(folder)
-        return written
+        from reidgen.data import tree
+
+        return tree.write(self, Path(folder), size=size)
 
     def write_metadata(self, folder: Path | str) -> None:
         """Write only the metadata.parquet of each image folder, and the data card."""
-        folder = Path(folder)
-        for split, sub in FOLDERS.items():
-            rows = self.rows.filter(pl.col("split") == split).drop("root", "split")
-            names = rows["file_name"].str.strip_prefix(f"{sub}/")
-            write_bytes(folder / sub / "metadata.parquet", _parquet(rows.with_columns(file_name=names)))
-        write_text(folder / "README.md", data_card(self))
+        from reidgen.data import tree
+
+        tree.write_metadata(self, Path(folder))
 
 
-def market_names(rows: pl.DataFrame) -> list[str]:
-    """Market-1501 file names, relative to the tree, unique within it.
+def _content(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read.",
+            got=(error.strerror or type(error).__name__).lower(),
+            allowed="the file that the table names",
+            fix="copy the file there again, or write the table anew",
+        ) from error
 
-    A name is `PID_cCsS_FRAME_BB` with four digits of pid (-1 for junk), six of frame and the box number BB that tells
-    rows with equal pid, camera, sequence and frame apart. MSMT17's cameras take two digits as they come.
-    """
-    seen: dict[tuple[Any, ...], int] = {}
-    names = []
-    for name, split, pid, camid, seq, frame in rows.select(
-        "file_name", "split", "pid", "camid", "seq", "frame"
-    ).iter_rows():
-        key = (split, pid, camid, seq, frame)
-        box = seen[key] = seen.get(key, -1) + 1
-        person = f"{pid:04d}" if pid >= 0 else str(pid)
-        names.append(
-            f"{FOLDERS[split]}/{person}_c{camid}s{seq}_{frame:06d}_{box:02d}{Path(name).suffix.lower() or '.jpg'}"
+
+def _read_part(folder: Path, split: str, sub: str) -> pl.DataFrame:
+    path = folder / sub / "metadata.parquet"
+    try:
+        part = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{path} is no readable Parquet file.",
+            got=str(error).splitlines()[0],
+            allowed="a metadata.parquet written by reidgen",
+            fix="run the command that wrote this folder again",
+        ) from error
+    if "file_name" not in part.columns:
+        raise DataError(
+            f"{path} lacks columns.", got=", ".join(part.columns), allowed=", ".join(SCHEMA), fix="add file_name"
         )
-    return names
+    return part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split))
 
 
-def data_card(table: ReidTable) -> str:
-    """The README.md of a written table: its splits for Hugging Face's loader and its counts for people."""
-    configs = "".join(
-        f"  - split: {split}\n    path: {sub}/**\n"
-        for split, sub in FOLDERS.items()
-        if table.rows.filter(pl.col("split") == split).height
-    )
-    counts = table.rows.group_by("split", "origin").agg(pl.len(), pl.col("pid").n_unique(), pl.col("camid").n_unique())
-    lines = [f"| {s} | {o} | {n:,} | {p:,} | {c} |" for s, o, n, p, c in counts.sort("split", "origin").iter_rows()]
-    return (
-        f"---\nconfigs:\n- config_name: default\n  data_files:\n{configs}---\n\n# {table.name or 'crops'}\n\n"
-        "Crops of people in Market-1501's layout, written by reidgen.\n\n"
-        "| split | origin | crops | people | cameras |\n|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
-    )
-
-
-def _parquet(rows: pl.DataFrame) -> bytes:
-    import io
-
-    stream = io.BytesIO()
-    rows.write_parquet(stream)
-    return stream.getvalue()
+def _check_values(frame: pl.DataFrame) -> None:
+    """Every row must say which file, who, where and in which split."""
+    rules = {
+        "file_name": (pl.col("file_name").is_not_null(), "the path of a file"),
+        "pid": (pl.col("pid") >= JUNK, "persons from 1, 0 for distractors, -1 for junk"),
+        "camid": (pl.col("camid") >= 0, "whole numbers from 0"),
+        "split": (pl.col("split").is_in(list(FOLDERS)), ", ".join(FOLDERS)),
+        "origin": (pl.col("origin").is_in(list(ORIGINS)), ", ".join(ORIGINS)),
+    }
+    for column, (rule, allowed) in rules.items():
+        wrong = frame.filter(~rule.fill_null(False))
+        if wrong.height:
+            name, value = wrong.select("file_name", column).row(0) if column != "file_name" else ("a row", None)
+            raise DataError(
+                f"The column {column} has a value that is not allowed, at {name}.",
+                got=f"{value}{f', and {wrong.height - 1} more rows' if wrong.height > 1 else ''}",
+                allowed=allowed,
+                fix=f"correct {column} in the table or its metadata.parquet",
+            )

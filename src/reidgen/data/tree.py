@@ -1,0 +1,234 @@
+"""Writing a table as a folder: a Market-1501 tree and a Hugging Face image folder in one."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import polars as pl
+
+from reidgen.data.images import ENDINGS, read_rgb
+from reidgen.data.table import FOLDERS, JUNK, MAPS, ReidTable
+from reidgen.errors import DataError
+from reidgen.files import link_or_copy, write_bytes, write_text
+
+MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
+THREADS = 2
+QUALITY = 95  # of crops that are resized, without chroma subsampling
+
+
+def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None) -> ReidTable:
+    """Write the tree; see `ReidTable.write`. A call that was cut off is finished by the same call."""
+    if size is not None:
+        _check_no_maps(table.rows)
+    rows = table.rows.with_columns(
+        root=pl.lit(str(folder.absolute())), file_name=_series(market_names(table.rows, size=size))
+    )
+    rows = rows.with_columns(parent=_series(_parents(table.rows, rows)))
+    if size is not None:
+        resized = pl.concat_str(
+            [pl.col("operation"), pl.lit(f"resize {size[0]}x{size[1]} bicubic")], separator="; ", ignore_nulls=True
+        )
+        rows = rows.with_columns(operation=resized)
+    for sub in FOLDERS.values():
+        (folder / sub).mkdir(parents=True, exist_ok=True)
+    _check_only_own_crops(folder, rows["file_name"].to_list())
+    written = dataclasses.replace(table, rows=rows)
+    _write_crops(table.paths, written.paths, size)
+    written = dataclasses.replace(written, rows=_write_maps(table.rows, rows, folder))
+    write_metadata(written, folder)
+    return written
+
+
+def write_metadata(table: ReidTable, folder: Path) -> None:
+    """Write the metadata.parquet of each image folder (column file_name relative to it), and the data card.
+
+    A folder without crops has none, as Hugging Face's reader stops at an empty one; only a table without any row is an
+    empty metadata.parquet of the train folder.
+    """
+    for split, sub in FOLDERS.items():
+        rows = table.rows.filter(pl.col("split") == split).drop("root", "split")
+        if not rows.height and (len(table) or split != "train"):
+            (folder / sub / "metadata.parquet").unlink(missing_ok=True)
+            continue
+        names = rows["file_name"].str.strip_prefix(f"{sub}/")
+        stream = io.BytesIO()
+        rows.with_columns(file_name=names).write_parquet(stream)
+        write_bytes(folder / sub / "metadata.parquet", stream.getvalue())
+    write_text(folder / "README.md", data_card(table))
+
+
+def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> list[str]:
+    r"""Market-1501 file names, relative to the tree, unique within it.
+
+    A name is `PID_cCsS_FRAME_BB`: at least four digits of pid (-1 for junk), six of frame, and the box number BB that
+    tells rows with equal pid, camera, sequence and frame apart. A name that is of this form already and agrees with the
+    row's pid and camera is kept. `.jpeg` becomes `.jpg`, as the field's readers ask for `*.jpg`; other endings stay.
+
+    Cameras have one digit while all of the table's are below 10. Otherwise all have two (`c01`, `c12`), as readers with
+    the usual pattern `_c(\d)` would take camera 12 for camera 1; at `c01` they find camera 0, and stop.
+
+    Args:
+        rows: A table's rows.
+        size: Given when crops are resized, which makes all of them `.jpg`.
+    """
+    digits = _camera_digits(rows)
+    columns = rows.select("file_name", "split", "pid", "camid", "seq", "frame")
+    names: list[str | None] = []
+    taken: set[str] = set()
+    for name, split, pid, camid, _, _ in columns.iter_rows():
+        kept = _kept_name(Path(name).name, pid, f"{camid:0{digits}d}", size is not None)
+        kept = None if kept is None or f"{FOLDERS[split]}/{kept}" in taken else f"{FOLDERS[split]}/{kept}"
+        names.append(kept)
+        taken.update([kept] if kept else [])
+    boxes: dict[str, int] = {}
+    for i, (name, split, pid, camid, seq, frame) in enumerate(columns.iter_rows()):
+        if names[i] is None:
+            start = f"{FOLDERS[split]}/{_person(pid)}_c{camid:0{digits}d}s{seq}_{frame:06d}"
+            ending = ".jpg" if size else _ending(name)
+            candidates = ((box, f"{start}_{box:02d}{ending}") for box in range(boxes.get(start, 0), len(names) + 1))
+            boxes[start], names[i] = next((box + 1, free) for box, free in candidates if free not in taken)
+    return [name for name in names if name is not None]
+
+
+def data_card(table: ReidTable) -> str:
+    """The README.md of a written table: its splits for Hugging Face's loader, its counts and its limits for people."""
+    present = [split for split in FOLDERS if (table.rows["split"] == split).any()]
+    configs = "".join(f"  - split: {split}\n    path: {FOLDERS[split]}/**\n" for split in present)
+    header = f"configs:\n- config_name: default\n  data_files:\n{configs}" if present else ""
+    people = pl.col("pid").filter(pl.col("pid") > 0).n_unique()
+    counts = table.rows.group_by("split", "origin").agg(pl.len(), people, pl.col("camid").n_unique())
+    lines = [f"| {s} | {o} | {n:,} | {p:,} | {c} |" for s, o, n, p, c in counts.sort("split", "origin").iter_rows()]
+    notes = "".join(f"\n{note}\n" for note in _notes(table.rows))
+    return (
+        f"---\n{header}---\n\n# {table.name or 'crops'}\n\n"
+        "Crops of people in Market-1501's layout, written by reidgen. Each image folder has a metadata.parquet beside\n"
+        "its images; its columns say who (pid), where (camid), and how each crop came about (origin, parent,\n"
+        "generator, seed, operation).\n\n"
+        "| split | origin | crops | people | cameras |\n|---|---|---|---|---|\n" + "\n".join(lines) + f"\n{notes}"
+    )
+
+
+def _notes(rows: pl.DataFrame) -> Iterator[str]:
+    if _camera_digits(rows) > 1:
+        yield (
+            "Cameras have two digits. A reader with the pattern `([-\\d]+)_c(\\d)` reads one digit; its pattern has\n"
+            "to be `([-\\d]+)_c(\\d+)`."
+        )
+    others = sorted({Path(name).suffix for name in rows["file_name"]} - {".jpg"})
+    if others:
+        yield (
+            f"Some crops are {', '.join(others)} files, kept as they were. Readers that ask for `*.jpg` do not see\n"
+            "them; `reidgen prepare --size HEIGHT WIDTH` writes all crops as JPEG."
+        )
+
+
+def _kept_name(name: str, pid: int, camera: str, as_jpeg: bool) -> str | None:
+    if as_jpeg:
+        name = str(Path(name).with_suffix(".jpg"))
+    found = MARKET_NAME.fullmatch(name)
+    agrees = found and int(found["pid"]) == pid and found["camid"] == camera and found["ending"] == _ending(name)
+    return name if agrees else None
+
+
+def _camera_digits(rows: pl.DataFrame) -> int:
+    return 2 if (rows["camid"] > 9).any() else 1
+
+
+def _person(pid: int) -> str:
+    return str(JUNK) if pid == JUNK else f"{pid:04d}"
+
+
+def _ending(name: str) -> str:
+    ending = Path(name).suffix.lower()
+    return ".jpg" if ending in ("", ".jpeg") else ending
+
+
+def _series(values: list[str] | list[str | None]) -> pl.Series:
+    return pl.Series(values, dtype=pl.String)
+
+
+def _parents(before: pl.DataFrame, after: pl.DataFrame) -> list[str | None]:
+    """The parent of each row by its new name, where the parent is a row of the same folder."""
+    old = before.select("root", "file_name").iter_rows()
+    renamed = dict(zip(old, after["file_name"], strict=True))
+    return [renamed.get((root, parent), parent) for root, parent in before.select("root", "parent").iter_rows()]
+
+
+def _check_only_own_crops(folder: Path, names: list[str]) -> None:
+    present = (f"{sub}/{path.name}" for sub in FOLDERS.values() for path in (folder / sub).iterdir())
+    strangers = sorted({name for name in present if Path(name).suffix.lower() in ENDINGS} - set(names))
+    if strangers:
+        raise DataError(
+            f"{folder} holds crops that are not of this table.",
+            got=f"{len(strangers)} files, such as {strangers[0]}",
+            allowed="a new folder, or one that the same table was written to",
+            fix="another folder",
+        )
+
+
+def _check_no_maps(rows: pl.DataFrame) -> None:
+    present = [
+        column for column in (*MAPS, "keypoints") if column in rows.columns and rows[column].null_count() < rows.height
+    ]
+    if present:
+        raise DataError(
+            "Crops with maps or key points cannot be resized.",
+            got=", ".join(present),
+            allowed="crops alone",
+            fix="leave the size out, or render the crops in that size",
+        )
+
+
+def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None) -> None:
+    with ThreadPoolExecutor(THREADS) as threads:
+        jobs = [threads.submit(_write_crop, *pair, size) for pair in zip(sources, targets, strict=True)]
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _write_crop(source: Path, target: Path, size: tuple[int, int] | None) -> None:
+    if size is not None:
+        stream = io.BytesIO()
+        read_rgb(source, size=size).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+        write_bytes(target, stream.getvalue())
+    elif source != target:
+        if not source.is_file():
+            raise DataError(
+                f"{source} is missing.",
+                got="no such file",
+                allowed="the file that the table names",
+                fix="copy the file there again, or write the table anew",
+            )
+        link_or_copy(source, target)
+
+
+def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Link the maps of crops from other folders to `maps/COLUMN/NAME-OF-THE-CROP`; returns the rows with new paths."""
+    for column in (column for column in MAPS if column in before.columns):
+        taken: set[str] = set()
+        paths: list[str | None] = []
+        for root, path, crop in zip(before["root"], before[column], after["file_name"], strict=True):
+            target = path
+            if path is not None and Path(root) != folder.absolute():
+                target = _free(f"maps/{column}/{Path(crop).stem}", Path(path).suffix, taken)
+                (folder / target).parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(Path(root) / path, folder / target)
+            taken.update([target] if target else [])
+            paths.append(target)
+        after = after.with_columns(pl.Series(column, paths, dtype=pl.String))
+    return after
+
+
+def _free(start: str, ending: str, taken: set[str]) -> str:
+    number = next(i for i in range(len(taken) + 1) if _numbered(start, i, ending) not in taken)
+    return _numbered(start, number, ending)
+
+
+def _numbered(start: str, number: int, ending: str) -> str:
+    return f"{start}{f'_{number}' if number else ''}{ending}"
