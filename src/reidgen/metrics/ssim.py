@@ -41,12 +41,17 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255) -> np.ndarray:
 
 def _check(a: np.ndarray, b: np.ndarray, data_range: float) -> None:
     if a.dtype != np.uint8 or b.dtype != np.uint8 or a.ndim != 4 or a.shape != b.shape:
-        raise DataError("The two stacks of images do not go together.",
-                        got=f"{a.dtype} {a.shape} and {b.dtype} {b.shape}",
-                        allowed="uint8 (N, H, W, C) twice, of the same shape")
+        raise DataError(
+            "The two stacks of images do not go together.",
+            got=f"{a.dtype} {a.shape} and {b.dtype} {b.shape}",
+            allowed="uint8 (N, H, W, C) twice, of the same shape",
+        )
     if min(a.shape[1:3]) < WINDOW:
-        raise DataError("The images are smaller than SSIM's window.", got=f"{a.shape[1]}x{a.shape[2]}",
-                        allowed=f"height and width at least {WINDOW}")
+        raise DataError(
+            "The images are smaller than SSIM's window.",
+            got=f"{a.shape[1]}x{a.shape[2]}",
+            allowed=f"height and width at least {WINDOW}",
+        )
     if not data_range > 0:
         raise DataError("The data range of SSIM must be positive.", got=data_range, allowed="255 for 8-bit images")
 

@@ -1,0 +1,172 @@
+"""Adding generated people, or generated crops of real people, to a real dataset's train split."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from reidgen.config import ExtendConfig
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.errors import ConfigError, DataError
+from reidgen.files import sha256
+
+
+def extend(
+    real: ReidTable,
+    generated: ReidTable,
+    people: int | None = None,
+    crops_per_person: int | None = None,
+    label: Literal["new", "same"] = "new",
+    out: Path | str | None = None,
+) -> ReidTable:
+    """All of a real dataset, and generated crops in its train split.
+
+    Alvarez-Gonzalez et al., *GANs for data augmentation in person re-identification*, section 4.2 (new people, label
+    "new") and section 4.3 (more crops of each real person, label "same").
+
+    Args:
+        real: The real (or rendered) table; its train, query and gallery rows are all kept.
+        generated: Generated crops in the train split. Crops that a filter has rejected are never added.
+        people: The first N people of the generated table, in table order, that have a kept crop; None: all.
+        crops_per_person: At most M kept crops a person, in table order; None: all.
+        label: "new" gives each generated person an identity of its own, numbered from the largest real pid of any
+            split on. "same" adds each crop to the real person that its parents lead to: `parent` names a crop of the
+            generated table, whose `parent` ... names a crop of the real train split.
+        out: Folder to write the table to (crops are linked); None writes nothing.
+
+    Returns:
+        The real rows, then the added ones with split train. Added crops keep their camera numbers and every column of
+        where they come from; a `parent` that was not added itself is written `NAME-OF-THE-GENERATED-TABLE:file`.
+
+    Raises:
+        ConfigError: More people are asked for than there are, or label "same" for crops that come from no real person.
+        DataError: The real table has no train crops, or the generated one has no kept train crops.
+    """
+    return run_extend(
+        real, generated, ExtendConfig(people=people, crops_per_person=crops_per_person, label=label), out=out
+    )
+
+
+def run_extend(
+    real: ReidTable, generated: ReidTable, config: ExtendConfig, *, out: Path | str | None = None
+) -> ReidTable:
+    """`extend` with the options of a config."""
+    kept = _kept(real, generated)
+    labels = _new_labels(real, kept) if config.label == "new" else _real_labels(real, generated, kept)
+    added = _take(kept.rows.with_columns(pid=pl.Series(labels, dtype=pl.Int64)), generated, config)
+    table = ReidTable.concat([real, replace(kept, rows=added)])
+    if out is None:
+        return table
+    run = RunFolder.begin(out, stage="extend", config=config, inputs=_inputs(real, generated))
+    if run.done:
+        run.close()
+        return ReidTable.read(out)
+    written = table.write(out)
+    run.finish(_summary(real, added))
+    return written
+
+
+def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
+    if not len(real.train):
+        raise DataError(
+            f"The table {real.name} has no train crops to add to.",
+            got=f"{len(real):,} crops, none in the train split",
+            allowed="at least one train crop",
+            fix="reidgen prepare ... --out DIR, and that folder here",
+        )
+    kept = generated.train.kept
+    if not len(kept):
+        raise DataError(
+            f"The table {generated.name} has no crops to add.",
+            got=f"{len(generated):,} crops, {len(generated.train):,} of them in the train split, none of those kept",
+            allowed="at least one train crop that no filter has rejected",
+            fix="a lower --ssim-threshold in reidgen filter",
+        )
+    return kept
+
+
+def _new_labels(real: ReidTable, kept: ReidTable) -> list[int]:
+    """A contiguous pid above all real ones for each generated person, in table order."""
+    start = max(int(real.pids.max()), 0) + 1
+    numbers: dict[int, int] = {}
+    return [start + numbers.setdefault(pid, len(numbers)) for pid in kept.pids.tolist()]
+
+
+def _real_labels(real: ReidTable, generated: ReidTable, kept: ReidTable) -> list[int]:
+    """The pid of the real train crop that each kept crop's parents lead to."""
+    pids = dict(real.train.rows.select("file_name", "pid").iter_rows())
+    parents = dict(generated.rows.select("file_name", "parent").iter_rows())
+    ends = [_end_of_chain(name, parents) for name in kept.rows["file_name"]]
+    strays = [(name, end) for name, end in zip(kept.rows["file_name"], ends, strict=True) if end not in pids]
+    if strays:
+        name, end = strays[0]
+        raise ConfigError(
+            '--label "same" needs generated crops of real people.',
+            got=f"{len(strays):,} of {len(kept):,} crops do not lead to a crop of {real.name}'s train split, "
+            f"such as {name} (parent: {end or 'none'})",
+            allowed="crops whose parents end at a real train crop",
+            fix="--label new",
+        )
+    return [pids[end] for end in ends if end is not None]
+
+
+def _end_of_chain(name: str, parents: dict[str, str | None]) -> str | None:
+    """The first ancestor outside the generated table; None for a crop without parents.
+
+    A generated crop may have the very name of the real crop it was made from, so a name met twice is the real one.
+    """
+    seen = {name}
+    parent = parents[name]
+    while parent is not None and parent in parents and parent not in seen:
+        seen.add(parent)
+        parent = parents[parent]
+    return parent
+
+
+def _take(rows: pl.DataFrame, generated: ReidTable, config: ExtendConfig) -> pl.DataFrame:
+    """The first crops of the first people, ready to stand beside real rows."""
+    pids = rows["pid"].unique(maintain_order=True)
+    if config.people is not None and config.people > len(pids):
+        raise ConfigError(
+            "--people asks for more generated people than there are.",
+            got=config.people,
+            allowed=f"0 to {len(pids)}: the people of {generated.name} with a kept crop",
+            fix=f"--people {len(pids)}, or reidgen generate people --people {config.people}",
+        )
+    chosen = set(pids if config.people is None else pids.head(config.people))
+    rows = rows.filter(pl.Series([pid in chosen for pid in rows["pid"]], dtype=pl.Boolean))
+    if config.crops_per_person is not None:
+        rows = rows.filter(pl.int_range(pl.len()).over("pid") < config.crops_per_person)
+    return rows.with_columns(parent=pl.Series(_qualified(rows, generated), dtype=pl.String))
+
+
+def _qualified(rows: pl.DataFrame, generated: ReidTable) -> list[str | None]:
+    """Parents, with the generated table's name before those that are crops of it and are not added."""
+    left_out = set(generated.rows["file_name"]) - set(rows["file_name"])
+    return [f"{generated.name}:{parent}" if parent in left_out else parent for parent in rows["parent"]]
+
+
+def _inputs(real: ReidTable, generated: ReidTable) -> dict[str, str]:
+    verdicts: Sequence[str | None] = [None] * len(generated)
+    if "rejected_by" in generated.rows.columns:
+        verdicts = generated.rows["rejected_by"].to_list()
+    return {
+        "real": real.hash(),
+        "generated": generated.hash(),
+        "verdicts": sha256(f"{verdict or ''}\n".encode() for verdict in verdicts),
+    }
+
+
+def _summary(real: ReidTable, added: pl.DataFrame) -> dict[str, Any]:
+    crops = len(real.train) + added.height
+    return {
+        "real_train_crops": len(real.train),
+        "real_train_people": real.train.rows["pid"].n_unique(),
+        "added_crops": added.height,
+        "added_people": added["pid"].n_unique(),
+        "generated_share": added.height / crops,
+        "cameras_of_added_crops_alone": sorted(set(added["camid"]) - set(real.camids.tolist())),
+    }

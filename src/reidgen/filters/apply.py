@@ -1,0 +1,162 @@
+"""Running filters over a table: scores and verdicts in columns, the discard table and the calibration in files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from reidgen.config import FilterConfig
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.errors import ConfigError, DataError
+from reidgen.files import sha256, write_json, write_text
+from reidgen.filters.base import Filter
+from reidgen.filters.calibration import Calibration
+from reidgen.filters.discards import Outcome, describe, discard_table, markdown
+from reidgen.filters.ssim import SSIMFilter
+
+FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
+    "ssim": lambda config: SSIMFilter(config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedFilters:
+    """What run.json says of a filter run."""
+
+    filters: dict[str, Any]
+    calibrate: Literal["none", "draw"]
+
+
+def run_filters(
+    table: ReidTable, config: FilterConfig, *, reference: ReidTable | None = None, out: Path | str | None = None
+) -> ReidTable:
+    """`apply_filters` with the filters that a config names."""
+    filters = [FILTERS[name](config) for name in config.filters]
+    return apply_filters(table, filters, reference, out, calibrate="draw" if config.calibrate else "none")
+
+
+def apply_filters(
+    table: ReidTable,
+    filters: Sequence[Filter],
+    reference: ReidTable | None = None,
+    out: Path | str | None = None,
+    *,
+    calibrate: Literal["none", "draw"] = "none",
+) -> ReidTable:
+    """Score every crop with every filter and record a verdict for each; nothing is deleted or moved.
+
+    Args:
+        table: The crops, usually generated ones.
+        filters: The filters, each of another name.
+        reference: Crops about which nothing is wrong, usually the real train split: open thresholds are set on them,
+            and the discard table says which share of them each rule would reject.
+        out: Folder for the crops (linked, with the new columns), `discarded.json` and `discarded.md`; None writes none.
+        calibrate: "draw" writes `calibration_<filter>.png`, `.json` and `.md` into `out` too.
+
+    Returns:
+        The table with a column `score_<name>` a filter (null: no score) and `rejected_by`: names of the filters that
+        reject the crop, separated by commas, null where it is kept. Verdicts that the table brings along are kept,
+        except those of a filter that runs again.
+
+    Raises:
+        ConfigError: Two filters have one name, a threshold is open and there is no reference, or there is nothing to
+            calibrate on or no folder to write the calibration to.
+        DataError: The table is empty, or a crop cannot be read.
+    """
+    _check(table, filters, reference, out, calibrate)
+    if out is None:
+        return _judged(table, _outcomes(table, filters, reference))
+    run = RunFolder.begin(
+        out,
+        stage="filter",
+        config=AppliedFilters(filters={filter_.name: filter_ for filter_ in filters}, calibrate=calibrate),
+        inputs={
+            "table": table.hash(),
+            "verdicts": _verdicts_hash(table),
+            "reference": None if reference is None else reference.hash(),
+        },
+    )
+    if run.done:
+        run.close()
+        return ReidTable.read(out)
+    outcomes = _outcomes(table, filters, reference)
+    written = _judged(table, outcomes).write(out)
+    discards = discard_table(written, outcomes, reference)
+    write_json(run.path / "discarded.json", discards)
+    write_text(run.path / "discarded.md", markdown(discards))
+    if calibrate == "draw" and reference is not None:
+        for outcome in outcomes:
+            _calibration(outcome, reference).write(run.path)
+    run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
+    return written
+
+
+def _check(
+    table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None, out: Path | str | None, calibrate: str
+) -> None:
+    names = [filter_.name for filter_ in filters]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            "The filters must be one or more, each of another name.",
+            got=", ".join(names) or "none",
+            allowed=", ".join(FILTERS),
+        )
+    if not len(table):
+        raise DataError(
+            "There is nothing to filter: the table is empty.",
+            got="0 crops",
+            allowed="at least one crop",
+            fix="a folder written by reidgen generate",
+        )
+    if reference is None:
+        for filter_ in filters:
+            filter_.calibrated(None)  # an open threshold is an error before the work, not after it
+    if calibrate == "draw" and (reference is None or out is None):
+        raise ConfigError(
+            "A calibration needs reference crops and a folder.",
+            got=f"reference {'None' if reference is None else 'given'}, out {out}",
+            allowed="both",
+            fix="--calibrate --reference DIR --out DIR",
+        )
+
+
+def _outcomes(table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None) -> list[Outcome]:
+    return [_outcome(table, filter_.prepared(table), reference) for filter_ in filters]
+
+
+def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None) -> Outcome:
+    of_reference = None if reference is None else filter_.scores(reference, reference)
+    filter_ = filter_.calibrated(of_reference)
+    scores = filter_.scores(table, reference)
+    return Outcome(filter_, scores, filter_.rejected(scores), of_reference)
+
+
+def _judged(table: ReidTable, outcomes: Sequence[Outcome]) -> ReidTable:
+    """The table with the columns of scores and the joined verdicts."""
+    names = {outcome.filter.name for outcome in outcomes}
+    rejected_by = [
+        ",".join([v for v in earlier if v.split(":")[0] not in names] + [v for v in verdicts if v is not None]) or None
+        for earlier, verdicts in zip(_earlier(table), zip(*(o.verdicts for o in outcomes), strict=True), strict=True)
+    ]
+    scores = [pl.Series(f"score_{o.filter.name}", o.scores, dtype=pl.Float64).fill_nan(None) for o in outcomes]
+    return replace(table, rows=table.rows.with_columns(*scores, pl.Series("rejected_by", rejected_by, dtype=pl.String)))
+
+
+def _earlier(table: ReidTable) -> list[list[str]]:
+    if "rejected_by" not in table.rows.columns:
+        return [[]] * len(table)
+    return [verdict.split(",") if verdict else [] for verdict in table.rows["rejected_by"]]
+
+
+def _verdicts_hash(table: ReidTable) -> str:
+    return sha256(f"{','.join(verdicts)}\n".encode() for verdicts in _earlier(table))
+
+
+def _calibration(outcome: Outcome, reference: ReidTable) -> Calibration:
+    assert outcome.reference_scores is not None, "checked at the start"
+    known = [s[np.isfinite(s)] for s in (outcome.reference_scores, outcome.scores)]
+    return Calibration(outcome.filter, describe(reference), *known)

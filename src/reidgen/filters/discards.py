@@ -1,0 +1,126 @@
+"""The discard table: how many crops each filter rejects, beside how many reference crops the same rule rejects.
+
+Alvarez-Gonzalez, thesis, tables 5.5 and 5.9, count the discarded crops alone; the column of reference crops says how
+much of that is the filter's own doing.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reidgen.data.table import ReidTable
+from reidgen.filters.base import Filter
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one filter said of the crops, and of the reference crops where there are any.
+
+    Attributes:
+        filter: The filter with the threshold in force.
+        scores: float64 (N,): scores of the crops, NaN without one.
+        verdicts: None or a verdict for each crop.
+        reference_scores: float64 (M,): the reference crops' scores; None without a reference.
+    """
+
+    filter: Filter
+    scores: np.ndarray
+    verdicts: list[str | None]
+    reference_scores: np.ndarray | None
+
+    def counts(self) -> dict[str, Any]:
+        """One row of the discard table."""
+        rejected = sum(verdict is not None for verdict in self.verdicts)
+        scored = int(np.isfinite(self.scores).sum())
+        row = {
+            "filter": self.filter.name,
+            "rule": self.filter.rule,
+            "threshold": self.filter.threshold,
+            "scored": scored,
+            "unscored": len(self.scores) - scored,
+            "rejected": rejected,
+            "share_of_all": _share(rejected, len(self.scores)),
+            "share_of_scored": _share(rejected, scored),
+            "verdicts": dict(sorted(Counter(v for v in self.verdicts if v is not None).items())),
+        }
+        return row | self._reference_counts()
+
+    def _reference_counts(self) -> dict[str, Any]:
+        if self.reference_scores is None:
+            return {"reference_scored": None, "reference_rejected": None, "reference_share": None}
+        known = self.reference_scores[np.isfinite(self.reference_scores)]
+        rejected = sum(verdict is not None for verdict in self.filter.rejected(known))
+        return {
+            "reference_scored": len(known),
+            "reference_rejected": rejected,
+            "reference_share": _share(rejected, len(known)),
+        }
+
+
+def discard_table(table: ReidTable, outcomes: list[Outcome], reference: ReidTable | None) -> dict[str, Any]:
+    """Everything that `discarded.json` says, as JSON types.
+
+    Args:
+        table: The crops after filtering, with `rejected_by`.
+        outcomes: What each filter said, in order.
+        reference: The reference crops, if any.
+    """
+    crops_of = Counter(pid for pid in table.pids.tolist() if pid > 0)
+    kept = len(table.kept)
+    return {
+        "schema_version": 1,
+        "crops": len(table),
+        "people": len(crops_of),
+        "kept": kept,
+        "rejected": len(table) - kept,
+        "share_rejected": _share(len(table) - kept, len(table)),
+        "people_with_one_crop": sum(count == 1 for count in crops_of.values()),
+        "reference": describe(reference) if reference is not None else None,
+        "filters": [outcome.counts() for outcome in outcomes],
+    }
+
+
+def describe(reference: ReidTable) -> str:
+    """What reference crops are, in words: `1,024 real crops of market1501`."""
+    origins = sorted(reference.rows["origin"].unique())
+    return f"{len(reference):,} {' and '.join(origins)} crops of {reference.name or 'the reference'}"
+
+
+def markdown(discards: dict[str, Any]) -> str:
+    """The discard table for people to read."""
+    lines = [
+        "# Discarded crops\n",
+        "| filter | crops discarded | % of all crops | % of scored crops | reference crops discarded, % |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in discards["filters"]:
+        reference = "-" if row["reference_share"] is None else _percent(row["reference_share"])
+        shares = f"{_percent(row['share_of_all'])} | {_percent(row['share_of_scored'])}"
+        lines.append(f"| {row['filter']} | {row['rejected']:,} | {shares} | {reference} |")
+    total = f"{discards['rejected']:,} | {_percent(discards['share_rejected'])}"
+    lines += [
+        f"| all, earlier verdicts included | {total} | | |",
+        "",
+        f"{discards['kept']:,} of {discards['crops']:,} crops of "
+        f"{discards['people']:,} people are kept. Nothing was deleted or moved.",
+        "",
+    ]
+    lines += [f"- {row['filter']}: {row['rule']}. {_verdicts(row)}" for row in discards["filters"]]
+    lines.append(f"- Reference: {discards['reference'] or 'none'}.")
+    lines.append(f"- People with a single crop: {discards['people_with_one_crop']:,}. They have no score and are kept.")
+    return "\n".join(lines) + "\n"
+
+
+def _verdicts(row: dict[str, Any]) -> str:
+    counts = ", ".join(f"{verdict} {count:,}" for verdict, count in row["verdicts"].items()) or "none"
+    return f"Verdicts: {counts}; {row['unscored']:,} crops without a score."
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"

@@ -1,0 +1,143 @@
+"""The sources' similarity filter: SSIM of each crop to the first crop of the same person.
+
+Alvarez-Gonzalez et al., *GANs for data augmentation in person re-identification*, sections 3.3 and 4: "selecting an
+image of a person and comparing it with the rest of the images of that same person"; a similarity of one counts as the
+same image, and one below a threshold read off a histogram of real crops as a bad one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from reidgen.data.images import read_rgb
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.engine.progress import progress
+from reidgen.errors import ConfigError, DataError
+from reidgen.metrics.ssim import ssim
+
+QUANTILE = 0.05
+SOURCE_THRESHOLD = 0.75  # belongs to data range 4095
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class SSIMFilter:
+    """Rejects crops unlike the person's first crop (SSIM below the threshold) or equal to it (SSIM of 1).
+
+    The first crop of a person in table order is what the others are compared with and has no score; nor have
+    distractors and junk, which are no person. For generated people the first crop is the person itself.
+
+    Attributes:
+        threshold: Lowest SSIM that is kept. None: the 5 % quantile of the scores of reference crops.
+        data_range: 255 for SSIM of 8-bit images; 4095 is the sources' setting, to which their threshold 0.75 belongs.
+        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
+    """
+
+    name: ClassVar[str] = "ssim"
+    threshold: float | None = None
+    data_range: Literal[255, 4095] = 255
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.data_range not in (255, 4095):
+            raise ConfigError("SSIMFilter's data_range is not known.", got=self.data_range, allowed="255 or 4095")
+        if self.threshold is not None and not -1 <= self.threshold <= 1:
+            raise ConfigError("SSIMFilter's threshold is no SSIM.", got=self.threshold, allowed="-1 to 1, or None")
+
+    @property
+    def rule(self) -> str:
+        """Which crops are rejected, in words and numbers."""
+        cut = "the 5 % quantile of reference crops" if self.threshold is None else f"{self.threshold:.4f}"
+        size = "their own size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        return f"SSIM to the person's first crop below {cut}, or 1 (data range {self.data_range}, at {size})"
+
+    def prepared(self, table: ReidTable) -> "SSIMFilter":
+        """The filter with the size of the table's first crop, unless it has one."""
+        if self.size is not None or not len(table):
+            return self
+        width, height = _size(table)
+        return replace(self, size=(height, width))
+
+    def calibrated(self, reference_scores: np.ndarray | None) -> "SSIMFilter":
+        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
+
+        Raises:
+            ConfigError: There is no threshold and no reference.
+            DataError: No person of the reference has two crops.
+        """
+        if self.threshold is not None:
+            return self
+        if reference_scores is None:
+            raise ConfigError(
+                "The SSIM filter has no threshold, and no reference crops to take one from.",
+                got="threshold None, reference None",
+                allowed="one of the two",
+                fix="--reference DIR (real crops), or --ssim-threshold 0.3",
+            )
+        known = reference_scores[~np.isnan(reference_scores)]
+        if not known.size:
+            raise DataError(
+                "The reference crops give no SSIM threshold: no person has two crops.",
+                got=f"{len(reference_scores):,} crops, none with another of the same person before it",
+                allowed="at least one person with two crops",
+                fix="--reference with the whole train split, or --ssim-threshold 0.3",
+            )
+        return replace(self, threshold=float(np.quantile(known, QUANTILE)))
+
+    def scores(self, table: ReidTable, reference: ReidTable | None = None) -> np.ndarray:
+        """float64 (N,): SSIM of each crop to the first of the same person; NaN for that one and for pids 0 and -1.
+
+        Args:
+            table: The crops, decoded through the store's cache and read in blocks, so that memory stays bounded.
+            reference: Not used; each person is its own reference.
+        """
+        scores = np.full(len(table), np.nan)
+        if not len(table):
+            return scores
+        size = self.prepared(table).size
+        assert size is not None
+        images = _images(table, size)
+        first = first_rows(table)
+        rows = np.flatnonzero((first >= 0) & (first != np.arange(len(table))))
+        with progress("SSIM", len(rows)) as bar:
+            for block in np.split(rows, range(BATCH, len(rows), BATCH)):
+                scores[block] = ssim(images[block], images[first[block]], self.data_range)
+                bar.advance(len(block))
+        return scores
+
+    def rejected(self, scores: np.ndarray) -> list[str | None]:
+        """`ssim:duplicate` for a score of 1, `ssim` below the threshold, None else and where there is no score."""
+        assert self.threshold is not None, "calibrated() comes first"
+        duplicate, below = scores >= 1, scores < self.threshold
+        return ["ssim:duplicate" if d else "ssim" if b else None for d, b in zip(duplicate, below, strict=True)]
+
+
+def first_rows(table: ReidTable) -> np.ndarray:
+    """int64 (N,): the row of the first crop of each row's person, -1 for distractors and junk."""
+    first = table.rows.with_row_index().select(pl.col("index").first().over("pid")).to_series().to_numpy().astype(int)
+    return np.where(table.pids > 0, first, -1)
+
+
+def _images(table: ReidTable, size: tuple[int, int]) -> np.ndarray:
+    """The decoded crops, with a bar where they are not in the cache yet."""
+    chunks = CropStore.fill(table, size=size)
+    begun = next(chunks, 0)
+    if begun:
+        with progress("decode crops", len(table), start=begun) as bar:
+            for done in chunks:
+                bar.advance(done)
+    return CropStore.open(table, size=size).images
+
+
+def _size(table: ReidTable) -> tuple[int, int]:
+    """(width, height) of the first crop."""
+    path = table.paths[0]
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError:
+        return read_rgb(path).size  # names the file and what is wrong with it
