@@ -42,6 +42,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed process left anywhere under a folder that nobody else is writing."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink()
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Put the file `source` at `target` as a hard link, or as a copy where links cannot be made.
 

@@ -15,7 +15,7 @@ from typing import Any
 from reidgen.config import as_dict
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.errors import RunError
-from reidgen.files import write_json
+from reidgen.files import remove_leftovers, write_json
 
 SCHEMA_VERSION = 1
 
@@ -72,6 +72,7 @@ class RunFolder:
         if run.done:
             run.close()
         else:
+            remove_leftovers(path)
             record["cost"]["starts"] += 1
             write_json(path / "run.json", record)
         return run
