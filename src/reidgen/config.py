@@ -77,7 +77,7 @@ class PrepareConfig:
     """Which dataset is read and what is done with the files that the audit finds bad.
 
     Attributes:
-        dataset: Name of the reader.
+        dataset: Name of the reader; "reidgen" reads a folder that reidgen wrote.
         variant: CUHK03 only: which boxes.
         pattern: Folder reader only: regular expression over the relative path with named groups pid, camid and
             optionally seq, frame, split.
@@ -86,13 +86,19 @@ class PrepareConfig:
         expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of the set.
     """
 
-    dataset: Literal["market1501", "msmt17", "cuhk03", "folder"] = "market1501"
+    dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
     variant: Literal["detected", "labeled"] = "detected"
     pattern: str | None = None
     bad_files: Literal["keep", "drop"] = "keep"
     size: tuple[int, int] | None = None
     expect_counts: Literal["check", "any"] = "check"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.pattern is None or self.dataset == "folder", "--pattern goes with --dataset folder only.",
+                got=f"--dataset {self.dataset}", allowed="--dataset folder", fix="leave --pattern out, or --dataset folder")
+        if self.size is not None:
+            _check_size("--size", self.size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,54 @@
+"""Market-1501 (Zheng et al. 2015) and any other folder in its layout."""
+
+import re
+from pathlib import Path
+
+from reidgen.config import PrepareConfig
+from reidgen.data.readers.counts import check
+from reidgen.data.readers.names import crop_names, find_folder, parse
+from reidgen.data.table import FOLDERS, ReidTable
+
+PATTERN = re.compile(r"(?P<pid>-1|\d+)_c(?P<camid>\d+)(?:s(?P<seq>\d+))?(?:_(?P<frame>\d+))?(?:[_.].*)?\.\w+")
+EXAMPLE = "PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg"
+FIX = "rename or remove it, or describe the names: --dataset folder --pattern REGEX"
+INNER = ("Market-1501-v15.09.15", "Market-1501", "market1501", "market1501/Market-1501-v15.09.15")
+PUBLISHED = {
+    "train": {"crops": 12_936, "people": 751, "distractors": 0, "junk": 0},
+    "query": {"crops": 3_368, "people": 750, "distractors": 0, "junk": 0},
+    "gallery": {"crops": 13_115, "people": 750, "distractors": 2_798, "junk": 3_819},
+}
+
+
+def read(root: Path, config: PrepareConfig) -> ReidTable:
+    """Read `bounding_box_train`, `query` and `bounding_box_test`; pid 0 marks distractors, -1 junk.
+
+    A folder that reidgen wrote is read from its tables, whatever its counts.
+
+    Raises:
+        DataError: The folder, a name or the counts are not those of Market-1501.
+    """
+    folder = find_folder(root, INNER, holds=tuple(FOLDERS.values()), dataset="Market-1501")
+    if any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values()):
+        return ReidTable.read(folder)
+    return check(read_tree(folder, name="Market-1501"), PUBLISHED, config.expect_counts)
+
+
+def read_tree(folder: Path, *, name: str) -> ReidTable:
+    """Read a tree of three image folders whose file names say person and camera."""
+    rows = []
+    for split, sub in FOLDERS.items():
+        names = crop_names(folder / sub)
+        for file, found in zip(
+            names, parse(PATTERN, names, folder=folder / sub, example=EXAMPLE, fix=FIX), strict=True
+        ):
+            rows.append(
+                {
+                    "file_name": f"{sub}/{file}",
+                    "pid": int(found["pid"]),
+                    "camid": int(found["camid"]),
+                    "split": split,
+                    "seq": int(found["seq"] or 1),
+                    "frame": int(found["frame"] or 0),
+                }
+            )
+    return ReidTable.from_rows(rows, root=folder, name=name)

@@ -1,0 +1,100 @@
+import re
+
+import pytest
+
+from reidgen.config import PrepareConfig
+from reidgen.data.readers import folder
+from reidgen.errors import ConfigError, DataError
+
+
+def read(root, pattern, *files):
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder.read(root, PrepareConfig(dataset="folder", pattern=pattern))
+
+
+def test_groups_of_the_pattern_become_columns(tmp_path):
+    pattern = r"(?P<split>\w+)/p(?P<pid>\d+)/cam(?P<camid>\d+)_day(?P<seq>\d+)_(?P<frame>\d+)"
+    table = read(
+        tmp_path, pattern, "train/p7/cam2_day3_0042.jpg", "query/p8/cam1_day1_1.PNG", "test/p8/cam02_day1_2.webp"
+    )
+    assert table.rows.select(
+        "file_name", "pid", "camid", "split", "seq", "frame", "source_pid", "source_camid"
+    ).rows() == [
+        ("query/p8/cam1_day1_1.PNG", 8, 1, "query", 1, 1, "8", "1"),
+        ("test/p8/cam02_day1_2.webp", 8, 2, "gallery", 1, 2, "8", "02"),
+        ("train/p7/cam2_day3_0042.jpg", 7, 2, "train", 3, 42, "7", "2"),
+    ]
+
+
+def test_names_of_people_and_cameras_are_numbered_in_natural_order_and_kept(tmp_path):
+    table = read(
+        tmp_path,
+        r"(?P<pid>\w+)/(?P<camid>[a-z]+)",
+        "p10/hall.jpg",
+        "p2/door.jpg",
+        "p2/hall.jpg",
+        "anna/door.jpg",
+    )
+    assert table.rows.select("source_pid", "pid", "source_camid", "camid").rows() == [
+        ("anna", 1, "door", 1),
+        ("p10", 3, "hall", 2),
+        ("p2", 2, "door", 1),
+        ("p2", 2, "hall", 2),
+    ]
+    assert table.rows["split"].unique().to_list() == ["train"]
+    assert table.rows.select("seq", "frame").row(0) == (1, 0)
+
+
+def test_junk_and_distractors_keep_their_numbers(tmp_path):
+    pattern = r"(?P<split>query|gallery)/(?P<pid>-?\d+)_(?P<camid>\d)"
+    table = read(tmp_path, pattern, "gallery/-1_1.jpg", "gallery/0000_1.jpg", "gallery/12_1.jpg", "query/12_2.jpg")
+    assert table.pids.tolist() == [-1, 0, 12, 12]
+
+
+def test_where_people_are_counted_from_0_nobody_becomes_a_distractor(tmp_path):
+    table = read(tmp_path, r"(?P<pid>-?\d+)_(?P<camid>\d)", "0_1.jpg", "1_1.jpg", "-1_1.jpg")
+    assert dict(table.rows.select("source_pid", "pid").rows()) == {"-1": -1, "0": 1, "1": 2}
+
+
+def test_hidden_and_other_files_are_no_crops(tmp_path):
+    table = read(tmp_path, r"(?P<pid>\d+)_(?P<camid>\d)", "1_1.jpg", ".thumbs/9_9.jpg", ".2_1.jpg", "notes.txt")
+    assert table.pids.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (None, "needs --pattern"),
+        ("(?P<pid>", "is no regular expression"),
+        (r"(?P<pid>\d+)", "has not the groups"),
+        (r"(\d+)_c(\d)", "got: no named group"),
+        (r"(?P<pid>\d+)(?P<camid>\d)(?P<when>\d)", "got: pid, camid, when"),
+    ],
+)
+def test_patterns_that_cannot_work_are_refused(tmp_path, pattern, message):
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path, pattern, "1_1.jpg")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "file", "message"),
+    [
+        (r"(?P<pid>\d+)_c(?P<camid>\d)", "img.jpg", "img.jpg has a name that does not parse"),
+        (r"(?P<pid>\d*)_c(?P<camid>\d)", "_c1.jpg", "has an empty pid"),
+        (r"(?P<split>\w+)/(?P<pid>\d+)_c(?P<camid>\d)", "valid/1_c1.jpg", "in a split that is not known"),
+        (r"(?P<pid>\d+)_c(?P<camid>\d)_(?P<frame>\w+)", "1_c1_x.jpg", "has a frame that is no number"),
+    ],
+)
+def test_paths_that_do_not_fit_are_named(tmp_path, pattern, file, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, pattern, file)
+
+
+def test_a_missing_and_an_empty_folder_are_named(tmp_path):
+    with pytest.raises(DataError, match=re.escape(f"There is no folder {tmp_path / 'none'}")):
+        read(tmp_path / "none", r"(?P<pid>\d+)(?P<camid>\d)")
+    with pytest.raises(DataError, match="holds no images"):
+        read(tmp_path, r"(?P<pid>\d+)(?P<camid>\d)")
