@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reidgen.data import store
+from reidgen.data import store, threads
 from reidgen.data.store import CropStore
 from reidgen.errors import DataError
 from tests.factories import make_table, write_crop
@@ -25,7 +25,7 @@ def test_the_array_holds_each_crop_decoded_and_resized_by_pillow(tmp_path):
 
 def test_many_chunks_keep_the_order_and_progress_counts_every_crop(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "CHUNK", 3)
-    monkeypatch.setattr(store, "AHEAD", 2)
+    monkeypatch.setattr(threads, "AHEAD", 2)
     table = make_table(range(1, 24), root=tmp_path)
     assert list(CropStore.fill(table, size=(32, 16))) == [3] * 7 + [2]
     crops = CropStore.open(table, size=(32, 16))

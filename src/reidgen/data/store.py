@@ -4,9 +4,7 @@ import contextlib
 import fcntl
 import math
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,10 +14,11 @@ import torch
 
 from reidgen.data.images import read_rgb
 from reidgen.data.table import ReidTable
+from reidgen.data.threads import chunks, in_order
+from reidgen.engine.progress import progress
 from reidgen.errors import DataError
 
 CHUNK = 64  # crops decoded by a thread at a time, and the grain of the progress
-THREADS, AHEAD = 2, 8  # decoding threads, and chunks decoded before they are asked for
 DEVICE_SHARE = 0.5  # of the free GPU memory that the crops may take: the rest is for the network
 CPU = torch.device("cpu")
 Indices = Sequence[int] | np.ndarray | torch.Tensor
@@ -44,7 +43,7 @@ class CropStore:
     def open(cls, table: ReidTable, *, size: tuple[int, int], cache: Path | str | None = None) -> "CropStore":
         """Decode the table's crops, or map them from the cache where that was done before.
 
-        For a progress bar, run through `fill` with the same arguments first.
+        Shows a progress bar while it decodes.
 
         Args:
             table: The crops; their order is kept.
@@ -55,8 +54,10 @@ class CropStore:
             DataError: A crop cannot be decoded, the table is empty, or the disk is full.
         """
         path = _array_path(table, size, cache)
-        for _ in _fill(table, size, path):
-            pass
+        if not path.exists():
+            with progress("decode crops", len(table)) as bar:
+                for count in _fill(table, size, path):
+                    bar.advance(count)
         try:
             images = np.load(path, mmap_mode="c", allow_pickle=False)
         except ValueError as error:
@@ -151,7 +152,7 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
     stream.truncate(0)
     try:
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for crops in _decoded(table.paths, size):
+        for crops in in_order(lambda paths: _decode(paths, size), chunks(table.paths, CHUNK)):
             stream.write(crops.data)
             yield len(crops)
         stream.flush()
@@ -163,21 +164,6 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
             allowed=f"{math.prod(shape) / 1e9:.2f} GB free",
             fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk",
         ) from error
-
-
-def _decoded(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Chunks of crops in order, decoded by threads that keep a few chunks ahead (Pillow releases the interpreter)."""
-    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
-    with ThreadPoolExecutor(THREADS) as threads:
-        ahead = deque(threads.submit(_decode, chunk, size) for chunk in chunks[:AHEAD])
-        try:
-            for number in range(len(chunks)):
-                crops = ahead.popleft().result()
-                if number + AHEAD < len(chunks):
-                    ahead.append(threads.submit(_decode, chunks[number + AHEAD], size))
-                yield crops
-        finally:
-            threads.shutdown(cancel_futures=True)
 
 
 def _decode(paths: Sequence[Path], size: tuple[int, int]) -> np.ndarray:

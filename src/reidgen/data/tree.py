@@ -4,18 +4,17 @@ import dataclasses
 import io
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 
 from reidgen.data.images import ENDINGS, read_rgb
 from reidgen.data.table import FOLDERS, JUNK, MAPS, ReidTable
+from reidgen.data.threads import in_order
 from reidgen.errors import DataError
 from reidgen.files import link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
-THREADS = 2
 QUALITY = 95  # of crops that are resized, without chroma subsampling
 
 
@@ -183,13 +182,8 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
 
 
 def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None) -> None:
-    with ThreadPoolExecutor(THREADS) as threads:
-        jobs = [threads.submit(_write_crop, *pair, size) for pair in zip(sources, targets, strict=True)]
-        try:
-            for job in jobs:
-                job.result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+    for _ in in_order(lambda pair: _write_crop(*pair, size), list(zip(sources, targets, strict=True))):
+        pass
 
 
 def _write_crop(source: Path, target: Path, size: tuple[int, int] | None) -> None:
