@@ -4,6 +4,7 @@ The camera stands at (0, 0, height), looks along +y and down; x is to the right 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +90,14 @@ def sample_camera(rng: np.random.Generator) -> Camera:
     near = float(u(4.5, 8.0))
     far = near + float(u(3.0, 8.0))
     light = _light(rng)
+    level = light.pop("level")
     return Camera(
         height=height, pitch=float(np.degrees(np.arctan2(height - 0.9, 0.5 * (near + far))) + u(-3, 3)), near=near, far=far,
         spread=float(u(0.22, 0.42)), heading=float(rng.choice((0, 180, 90, -90, 35, -35, 145, -145)) + rng.normal(0, 12)),
         reverse=float(u(0.05, 0.5)), wander=float(u(10, 26)), focal=float(u(650, 1500)), **light,
-        exposure=float(np.exp(rng.normal(0, 0.2))), gains=_triple(np.exp(rng.normal(0, 0.06, 3) + rng.normal(0, 0.07) * np.array([1, 0, -1]))),
-        saturation=float(u(0.6, 1.15)), contrast=float(u(0.0, 0.75)), black=float(u(0.0, 0.05)), blur=float(u(0.25, 0.75)),
-        motion=float(max(0, rng.normal(0.3, 0.5))), sharpen=float(max(0, u(-0.3, 1.1))), noise=float(u(0.004, 0.022)),
+        exposure=level * float(np.exp(rng.normal(0, 0.17))), gains=_triple(np.exp(rng.normal(0, 0.04, 3) + rng.normal(0, 0.05) * np.array([1, 0, -1]))),
+        saturation=float(u(0.7, 1.15)), contrast=float(u(0.3, 1.0)), black=float(u(0.0, 0.04)), blur=float(u(0.25, 0.75)),
+        motion=float(max(0, rng.normal(0.3, 0.5))), sharpen=float(max(0, u(-0.3, 0.7))), noise=float(u(0.003, 0.013)),
         quality=int(rng.integers(78, 95)), looseness=float(u(0.5, 1.3)),
     )  # fmt: skip
 
@@ -105,10 +107,10 @@ def _triple(values: NDArray[np.float64]) -> Triple:
     return a, b, c
 
 
-def _light(rng: np.random.Generator) -> dict[str, object]:
+def _light(rng: np.random.Generator) -> dict[str, Any]:
     kind = str(rng.choice(("sunny", "overcast", "shade", "lamps"), p=(0.34, 0.34, 0.17, 0.15)))
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(28, 68))
-    warm = float(rng.normal(0, 0.05))
+    warm = float(rng.normal(0, 0.04))
     tint = np.array([1 + warm, 1, 1 - warm])
     strength, sky, soft, shade = {
         "sunny": (rng.uniform(1.0, 2.0), rng.uniform(0.35, 0.6), 0.015, rng.uniform(0, 0.5)),
@@ -118,7 +120,7 @@ def _light(rng: np.random.Generator) -> dict[str, object]:
     }[kind]
     if kind == "lamps":
         elevation = np.radians(rng.uniform(62, 84))
-        tint = tint * np.array([1.12, 1.0, 0.8])
+        tint = tint * np.array([1.07, 1.0, 0.88])
     direction = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     blue = np.array([0.93, 1.0, 1.1]) if kind in ("sunny", "shade") else np.ones(3)
     sky_colour = sky * blue * tint
@@ -126,7 +128,7 @@ def _light(rng: np.random.Generator) -> dict[str, object]:
         "sun": _triple(direction), "sun_colour": _triple(strength * tint * np.array([1.04, 1.0, 0.93])), "sky": _triple(sky_colour),
         "bounce": _triple((0.25 * strength * np.sin(elevation) + 0.3 * sky) * np.array([1.0, 0.97, 0.92])),
         "haze": _triple(np.clip(sky_colour * 1.1, 0, 1.2)), "shade": float(shade), "softness": soft,
-        "haze_per_metre": float(rng.uniform(0.0, 0.006)),
+        "haze_per_metre": float(rng.uniform(0.0, 0.006)), "level": 1.1 / float(strength * np.sin(elevation) + 0.9 * sky),
     }  # fmt: skip
 
 

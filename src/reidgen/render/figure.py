@@ -30,6 +30,7 @@ from reidgen.render.poses import Pose, joint_rotations
 from reidgen.render.wardrobe import SLOTS, Garment, Outfit
 
 Array = NDArray[np.float32]
+LOOSE = ("trousers", "jeans", "wide", "shorts")  # what a coat has to clear
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +93,10 @@ def _clothes(tailor: Tailor, outfit: Outfit, rng: np.random.Generator) -> tuple[
     belt = float(tailor.joints["upperleg01.L"][2]) + 0.03
     if upper.cut in ("coat", "dress"):
         parts += upper_garment(tailor, replace(upper, hem=_share(tailor, belt - 0.02)), rng)
-        drapes.append(drape(tailor, upper, "upper", rng, top=belt + 0.01, bottom=min(hem, belt - 0.2)))
+        drapes.append(drape(tailor, upper, "upper", rng, top=belt + 0.01, bottom=min(hem, belt - 0.2),
+                            clear=0.024 if lower.cut in LOOSE else 0.006))
     else:
-        parts += upper_garment(tailor, upper, rng)
+        parts += upper_garment(tailor, upper, rng, over=lower.ease + 0.35 * max(lower.flare, 0) + 0.012)
     if outfit.inner:
         parts += upper_garment(tailor, Garment("tshirt", 0.006, 0.16, 0.2), rng, "inner")
     if lower.cut == "skirt":
@@ -126,7 +128,7 @@ def covered(tailor: Tailor, outfit: Outfit) -> NDArray[np.bool_]:
     upper, lower = outfit.upper, outfit.lower
     collar = "crew" if outfit.inner else upper.collar
     hem = hem_height(tailor, upper)
-    out = (limb == TORSO) & (neck_field(tailor, collar) > 0.03) & (z > hem + 0.05)
+    out = (limb == TORSO) & (neck_field(tailor, collar) > np.clip(0.03 - 0.8 * (np.abs(tailor.soft[:, 0]) - 0.08), -0.02, 0.03)) & (z > hem + 0.05)
     out |= arms & (along < upper.sleeve - 0.09)
     if lower.cut not in ("skirt", "none"):
         hip, ankle = float(tailor.joints["upperleg01.L"][2]), float(tailor.joints["foot.L"][2])
@@ -145,7 +147,7 @@ def _assemble(
 ) -> Figure:
     faces, slots, charts, cloth = [mesh.faces], [mesh.slots], [mesh.charts], [mesh.cloth]
     start = len(mesh.vertices)
-    legs = np.flatnonzero(np.isin(model.limb, list(LEGS.values())) | ((model.limb == TORSO) & (tailor.soft[:, 2] < tailor.waist + 0.1)))
+    legs = np.flatnonzero((np.isin(model.limb, list(LEGS.values())) & (tailor.along < 0.9)) | ((model.limb == TORSO) & (tailor.soft[:, 2] < tailor.waist + 0.1)))
     extra = [(d.faces(), SLOTS.index(d.slot), _drape_cloth(d, tailor, legs)) for d in drapes]
     extra += [(h.faces, SLOTS.index(h.slot), h.vertices) for h in hanging]
     for part, slot, coordinates in extra:

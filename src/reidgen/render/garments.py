@@ -191,8 +191,7 @@ def ring_hull(grid: Array) -> Array:
     angle = np.arange(columns) * 2 * np.pi / columns
     cosine = np.cos(angle[:, None] - angle[None])
     support = (grid[:, :, None] * cosine[None]).max(1)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(cosine > 0.05, 1 / np.maximum(cosine, 1e-6), np.inf)
+    inverse = np.where(cosine > 0.05, 1 / np.maximum(cosine, 0.05), 1e3)
     return np.min(support[:, :, None] * inverse[None], axis=1).astype(np.float32)
 
 
@@ -276,23 +275,22 @@ def neck_field(tailor: Tailor, collar: str) -> Array:
 
 
 def _neck_field(tailor: Tailor, points: Array, collar: str) -> Array:
-    tilt, lift = {"crew": (0.55, -0.012), "collar": (0.5, 0.0), "hood": (0.5, 0.0), "stand": (0.45, 0.01), "scoop": (0.85, -0.045)}[collar]
+    tilt, lift = {"crew": (0.55, -0.012), "collar": (0.5, 0.0), "hood": (0.5, 0.0), "stand": (0.45, 0.01), "scoop": (0.85, -0.03)}[collar]
     base = tailor.joints["neck01"]
     line = base[2] + lift + tilt * (points[:, 1] - base[1])  # rises to the back
-    field = line - points[:, 2]
-    if collar == "scoop":
-        straps = np.abs(points[:, 0]) - 0.125
-        field = np.minimum(field, np.maximum(-straps, -(points[:, 2] - base[2] + 0.13)))
-    return field.astype(np.float32)
+    return np.maximum(line - points[:, 2], np.abs(points[:, 0]) - 0.11).astype(np.float32)  # shoulders are always covered
 
 
-def upper_garment(tailor: Tailor, garment: Garment, rng: np.random.Generator, slot: str = "upper") -> list[Mesh]:
-    """A garment for the upper body, its hem and its collar."""
+def upper_garment(
+    tailor: Tailor, garment: Garment, rng: np.random.Generator, slot: str = "upper", *, over: float = 0.0
+) -> list[Mesh]:
+    """A garment for the upper body, its hem and its collar; it hangs at least `over` metres off the hips."""
     join_at = float(tailor.joints["spine02"][2]) - 0.02
     bottom = hem_height(tailor, garment)
     tight = garment.ease * 0.6 if garment.cut in ("hoodie", "jacket") and garment.flare < 0 else 0.0
     waisted = {"dress": 0.3, "tank": 0.3, "longsleeve": 0.22}.get(garment.cut, float(rng.uniform(0.02, 0.14)))
-    body = tube(tailor, join_at + 0.012, bottom, garment.ease + 0.001, slot, flare=max(garment.flare, 0) * 0.5, cling=waisted, tight_hem=tight)
+    flare = max(garment.flare, 0) * 0.5 if garment.cut not in ("coat", "dress") else 0.0
+    body = tube(tailor, join_at + 0.012, bottom, garment.ease + 0.001, slot, flare=max(flare, over - garment.ease), cling=waisted, tight_hem=tight)
     whole, _ = upper_shell(tailor, garment, slot)
     whole = _meet(whole, body.vertices[: Drape.columns], torso_axis(tailor), seam=float(tailor.joints["upperarm01.L"][0]))
     rest = whole.cloth[:, :3] * np.array([1, -1, 1], np.float32) + np.array([0, torso_axis(tailor)[1], tailor.neck], np.float32)
@@ -418,7 +416,7 @@ class Drape:
     Attributes:
         heights: Of its rings at rest (rows,).
         centre: Axis.
-        ease, flare: Metres off the legs, and wider at the hem.
+        ease_top, ease, flare: Metres off the hips, off the legs, and wider at the hem.
         slot: Material.
         ripple: Folds (rows, columns), metres.
         neck: Height that cloth coordinates count from.
@@ -431,7 +429,7 @@ class Drape:
     slot: str
     ripple: Array
     neck: float
-    open_front: float = 0.0
+    ease_top: float
 
     columns = 48
 
@@ -441,21 +439,22 @@ class Drape:
 
     def fall(self, legs: Array) -> Array:
         """Vertices (rows * columns, 3) over posed legs (N, 3), both in the frame of the pelvis."""
-        grid = ring_hull(round_off(profile(legs, self.heights, self.centre, self.columns), 1)) + self.ease
+        grid = ring_hull(round_off(profile(legs, self.heights, self.centre, self.columns), 1))
+        grid = grid + self.ease_top + (self.ease - self.ease_top) * np.linspace(0, 2, len(grid), dtype=np.float32).clip(0, 1)[:, None]
         step = float(self.heights[0] - self.heights[1])
-        grid = hang(grid, step, 0.12)
+        grid = np.minimum(hang(grid, step, 0.12), grid[:3].max() + 0.2)  # cloth slips off a leg that swings far
         down = np.linspace(0, 1, len(self.heights), dtype=np.float32)[:, None]
         return ring_points(round_off(grid + self.flare * down + self.ripple * down, 1), self.heights, self.centre)
 
 
-def drape(tailor: Tailor, garment: Garment, slot: str, rng: np.random.Generator, *, top: float, bottom: float) -> Drape:
-    """Cut a drape from a height down to another."""
+def drape(tailor: Tailor, garment: Garment, slot: str, rng: np.random.Generator, *, top: float, bottom: float, clear: float = 0.0) -> Drape:
+    """Cut a drape from a height down to another, `clear` metres wider below than at its top."""
     rows = max(6, round((top - bottom) / 0.03))
     angle = np.arange(Drape.columns) * 2 * np.pi / Drape.columns
     waves = sum(np.cos(k * angle + rng.uniform(0, 7)) for k in rng.integers(5, 12, 3))
     depth = 0.004 + 0.12 * garment.flare
-    return Drape(np.linspace(top, bottom, rows, dtype=np.float32), torso_axis(tailor), garment.ease, garment.flare, slot,
-                 np.broadcast_to((depth * waves).astype(np.float32), (rows, Drape.columns)), tailor.neck)  # fmt: skip
+    return Drape(np.linspace(top, bottom, rows, dtype=np.float32), torso_axis(tailor), garment.ease + clear, garment.flare, slot,
+                 np.broadcast_to((depth * waves).astype(np.float32), (rows, Drape.columns)), tailor.neck, garment.ease)  # fmt: skip
 
 
 def shoes(tailor: Tailor, style: str) -> list[Mesh]:

@@ -93,8 +93,9 @@ def _fall(tailor: Tailor, head: Head, bottom: float, thick: float, rng: np.rando
     weights = msh.bound_to(tailor.model.bones, len(points), head=share, spine01=1 - share)
     part = msh.build(points, msh.grid_faces(rows, columns, closed=True), weights, slot=SLOTS.index("hair"))
     around = np.abs(np.arctan2(points[:, 0], -(points[:, 1] - head.centre[1])))
-    opening = np.interp(points[:, 2], [bottom, head.ear[2], head.eye[2] + 0.03, head.top], [1.55, 1.25, 1.0, 0.3])
-    return _centred(msh.clip(part, (around - opening).astype(np.float32)), head)
+    opening = np.interp(points[:, 2], [bottom, head.ear[2], head.eye[2] + 0.03, head.top], [2.0, 1.3, 1.05, 0.3])
+    ends = points[:, 2] - bottom - 0.02 - 0.006 * np.sin(11 * around) - 0.05 * np.clip(around - 2.2, -1, 0) ** 2
+    return _centred(msh.clip(part, np.minimum(around - opening, ends).astype(np.float32)), head)
 
 
 def _tail(tailor: Tailor, head: Head, length: float) -> Mesh:

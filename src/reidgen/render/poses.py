@@ -93,7 +93,7 @@ def _standing_leg(rng: np.random.Generator) -> tuple[float, float, float]:
 def _arm(rng: np.random.Generator, phase: float, stride: float, held: str) -> tuple[float, float, float, float]:
     if held == "bag":
         return arm_style(rng, "carry", phase, stride)
-    weights = (0.74, 0.07, 0.03, 0.1, 0.06) if stride else (0.5, 0.16, 0.05, 0.2, 0.09)
+    weights = (0.83, 0.05, 0.02, 0.06, 0.04) if stride else (0.6, 0.12, 0.04, 0.17, 0.07)
     style = ("swing", "phone", "call", "pockets", "strap")[int(rng.choice(5, p=weights))]
     return arm_style(rng, style, phase, stride)
 
@@ -105,7 +105,7 @@ def arm_style(
     jitter = rng.normal(0, 1, 4)
     swing = -21 * stride * np.cos(2 * np.pi * phase)  # against the leg of the same side
     shoulder, abduction, elbow, inward = {
-        "swing": (2 + swing, 5, 16 + max(0.0, swing) * 0.9, 12),
+        "swing": (2 + swing, 3, 15 + max(0.0, swing) * 0.9, 20),
         "phone": (24, 10, 98, 30),
         "call": (42, 34, 132, 18),
         "pockets": (-14, 17, 42, 8),
@@ -113,7 +113,7 @@ def arm_style(
         "carry": (2 + 0.3 * swing, 7, 10, 5),
         "behind": (-24, 14, 40, 40),
     }[style]
-    return (float(shoulder + 4 * jitter[0]), float(abduction + 2.5 * jitter[1]),
+    return (float(shoulder + 4 * jitter[0]), float(abduction + 2 * jitter[1]),
             float(max(elbow + 6 * jitter[2], 4)), float(inward + 5 * jitter[3]))  # fmt: skip
 
 

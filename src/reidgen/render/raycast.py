@@ -301,12 +301,15 @@ def cast(
     row = pixel // view.width
     column = pixel % view.width
     n_samples = view.samples * view.samples
+    jitter = 0.4 * hash21(float(column) + 0.5, float(row) + float(view.seed % 4093))
+    # an additive recurrence in both directions: neighbours differ most, so a blur of a pixel averages the noise away
+    base0 = wp.frac(0.7548776662 * float(column) + 0.5698402910 * float(row) + jitter)
+    base1 = wp.frac(0.5698402910 * float(column) + 0.7548776662 * float(row) + 1.37 * jitter)
     total = vec3(0.0, 0.0, 0.0)
     normal_sum = vec3(0.0, 0.0, 0.0)
     for s in range(n_samples):
-        key = pixel * n_samples + s
-        h0 = hash21(float(key % 4096) + 0.5, float(key / 4096) + float(view.seed % 4093))
-        h1 = hash21(float(key / 4096) + 7.5, float(key % 4096) + float(view.seed % 3967))
+        h0 = wp.frac(base0 + 0.6180339887 * float(s))  # spread evenly over the samples of a pixel
+        h1 = wp.frac(base1 + (float(s) + 0.5) / float(n_samples))
         fx = (float(column) + (float(s % view.samples) + 0.5) / float(view.samples)) / float(view.width)
         fy = (float(row) + (float(s / view.samples) + 0.5) / float(view.samples)) / float(view.height)
         x = view.left_edge + fx * (view.right_edge - view.left_edge)
@@ -358,12 +361,13 @@ def cast(
                     towards = wp.normalize(view.sun + view.softness * hemisphere(view.sun, h0, h1))
                     shadow = blocked(p + n * 0.004, towards, view, person, passer_ids, passer_place, props)
                 light += view.sun_colour * (facing * (1.0 - shadow))
-            out = hemisphere(n, h1, wp.frac(h0 + 0.6180339 * float(s)))
+            out = hemisphere(n, h1, h0)
             ambient = wp.lerp(view.bounce, view.sky, wp.clamp(0.5 + 0.75 * out[2], 0.0, 1.0))
             reach = p - view.person
             if hit.kind == 1 or (hit.kind == 5 and reach[0] * reach[0] + reach[1] * reach[1] < 1.2):
-                if wp.mesh_query_ray_anyhit(person, p + n * 0.004, out, 0.7):
-                    ambient = ambient * 0.22
+                near_by = wp.mesh_query_ray(person, p + n * 0.004, out, 0.8)
+                if near_by.result:  # the nearer, the darker
+                    ambient = ambient * (0.25 + 0.6 * near_by.t)
             if hit.kind == 3:
                 ambient = ambient * wp.clamp(0.45 + p[2], 0.45, 1.0)
             if hit.kind == 2:

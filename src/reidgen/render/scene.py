@@ -142,11 +142,11 @@ def furniture(what: str, x: float, y: float, rng: np.random.Generator) -> list[l
 def _in_front(camera: Camera, rng: np.random.Generator) -> list[list[float]]:
     """Now and then things between camera and people, which hide a part of some of them."""
     out: list[list[float]] = []
-    if rng.random() < 0.55:
+    if rng.random() < 0.5:
         for _ in range(int(rng.integers(1, 3))):
             y = float(rng.uniform(camera.near - 1.2, 0.6 * camera.near + 0.4 * camera.far))
             x = float(rng.choice((-1, 1)) * rng.uniform(0.25, 1.0)) * y * camera.spread
-            out += furniture(str(rng.choice(("bollard", "planter", "lamp", "sign", "bench", "hoops", "bush"))), x, y, rng)
+            out += furniture(str(rng.choice(("bollard", "bollard", "lamp", "hoops", "hoops", "railing", "planter"))), x, y, rng)
     return out
 
 

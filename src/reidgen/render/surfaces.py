@@ -80,11 +80,11 @@ def pattern(materials: wp.array2d(dtype=float), slot: int, u: float, v: float) -
     if kind == 6:
         return b if v < duty else a
     if kind == 7:
-        weave = noise2(u * 190.0, v * 60.0, seed)
+        weave = noise2(u * 90.0, v * 30.0, seed)
         fade = noise2(u * 7.0, v * 4.0, seed + 2)
         return a * (1.0 + 0.22 * weave + 0.3 * duty * fade)
     if kind == 8:
-        weave = noise2(u * 120.0, v * 120.0, seed)
+        weave = noise2(u * 42.0, v * 42.0, seed)
         return wp.lerp(a, b, wp.clamp(0.35 + 1.1 * weave, 0.0, 1.0))
     if kind == 9:
         out = a
@@ -174,7 +174,7 @@ def garment(materials: wp.array2d(dtype=float), slot: int, chart: int, c: vec3) 
     if chart == 0 and strap == 2:
         if wp.abs(c[0] * materials[slot, 31] + (c[2] - materials[slot, 29]) * 0.62) < 0.022:
             out = colour_at(materials, slot, 22)
-    fine = noise2(u * 260.0, c[2] * 260.0, seed + 5)
+    fine = noise2(u * 70.0, c[2] * 70.0, seed + 5)
     return out * (1.0 + materials[slot, 12] * fine)
 
 
@@ -252,7 +252,7 @@ def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec
     y = p[1] * wp.cos(angle) - p[0] * wp.sin(angle)
     broad = noise2(x * 0.7, y * 0.7, 3) * 0.35 + noise2(x * 3.1, y * 3.1, 4) * 0.25
     fine = noise2(x * 33.0, y * 33.0, 5)
-    out = a * (1.0 + 0.35 * broad + 0.16 * fine)
+    out = a * (1.0 + 0.45 * broad + 0.16 * fine)
     if kind == 1:
         s = bricks(x, y, size, size, 0.014 + 0.0012 * distance)
         out = wp.lerp(out * (0.88 + 0.24 * s[0]), b * 0.6, 0.75 * s[1])
@@ -274,7 +274,7 @@ def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec
         i = wp.floor(x / size)
         j = wp.floor(y / size)
         k = i + j
-        out = (b if k - 2.0 * wp.floor(0.5 * k) > 0.5 else a) * (0.92 + 0.14 * hash21(i, j) + 0.1 * broad)
+        out = (wp.lerp(a, b, 0.6) if k - 2.0 * wp.floor(0.5 * k) > 0.5 else a) * (0.92 + 0.14 * hash21(i, j) + 0.1 * broad)
         out = wp.lerp(out, out * 0.55, wp.max(cell_edge(x / size, 0.018), cell_edge(y / size, 0.018)))
     elif kind == 7:
         if wp.frac(x / (0.95 * size)) < 0.5:
@@ -341,6 +341,7 @@ def wall_albedo(walls: wp.array2d(dtype=float), i: int, u: float, z: float, d: v
                 out = vec3(1.0, 1.0, 1.0) - out * 0.9
             if wp.frac(z * 3.0) < 0.3 and hash21(wp.floor(z * 3.0), bay) > 0.5:
                 out = vec3(0.75, 0.74, 0.7)
+            out = wp.lerp(vec3(0.35, 0.34, 0.33), out, 0.55)
     elif kind == 9:  # roller door
         out = a * (0.85 + 0.2 * wp.frac(z / 0.11))
         if wp.abs(x) > half - 0.12:

@@ -151,13 +151,13 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         str(rng.choice(("sneaker", "shoe", "boot", "sandal"), p=(0.62, 0.22, 0.1, 0.06) if winter else (0.66, 0.16, 0.04, 0.14))),
         hat, bag, float(rng.choice((-1.0, 1.0))),
         (float(rng.uniform(0.115, 0.16)), float(rng.uniform(0.055, 0.1)), float(rng.uniform(0.17, 0.25))),
-        str(rng.choice(("none", "phone", "paper", "cup"), p=(0.78, 0.1, 0.07, 0.05))), upper.open_front > 0,
+        str(rng.choice(("none", "phone", "paper", "cup"), p=(0.83, 0.1, 0.03, 0.04))), upper.open_front > 0,
     )  # fmt: skip
     return replace(outfit, materials=_materials(rng, outfit, male))
 
 
 def _phenotype(rng: np.random.Generator, male: bool) -> dict[str, float]:
-    age = float(np.clip(rng.beta(2.2, 2.4) * 0.42 + 0.55, 0, 1)) if rng.random() < 0.95 else float(rng.uniform(0.42, 0.52))
+    age = float(np.clip(rng.beta(1.6, 2.9) * 0.46 + 0.57, 0, 1)) if rng.random() < 0.95 else float(rng.uniform(0.42, 0.52))
     gender = rng.uniform(0.0, 0.16) if male else rng.uniform(0.84, 1.0)
     return {
         "gender": float(gender),
@@ -183,7 +183,7 @@ def _upper(rng: np.random.Generator, male: bool, winter: bool) -> Garment:
         "shirt": Garment(cut, u(0.012, 0.026), u(0.18, 0.34), sleeve, u(0.0, 0.02), opened, "collar"),
         "hoodie": Garment(cut, u(0.024, 0.038), u(0.14, 0.26), 0.98, -0.012, opened, "hood"),
         "jacket": Garment(cut, u(0.024, 0.042), u(0.12, 0.34), 0.99, u(-0.012, 0.015), opened, "stand"),
-        "coat": Garment(cut, u(0.026, 0.04), u(0.5, 0.95), 0.99, u(0.0, 0.05), opened, "collar"),
+        "coat": Garment(cut, u(0.026, 0.04), u(0.34, 0.72), 0.99, u(0.01, 0.06), opened, "collar"),
         "tank": Garment(cut, u(0.007, 0.014), u(0.12, 0.24), 0.0, 0.0, collar="scoop"),
         "dress": Garment(cut, u(0.008, 0.016), u(0.62, 1.05), u(0.0, 0.4), u(0.02, 0.12), collar="scoop"),
     }[cut]
@@ -199,7 +199,7 @@ def _lower(rng: np.random.Generator, male: bool, winter: bool, upper: str) -> Ga
     return {
         "trousers": Garment(cut, u(0.01, 0.02), u(0.92, 1.0), flare=u(0.0, 0.022)),
         "jeans": Garment(cut, u(0.007, 0.016), u(0.93, 1.0), flare=u(-0.004, 0.016)),
-        "wide": Garment(cut, u(0.014, 0.024), u(0.86, 1.0), flare=u(0.035, 0.075)),
+        "wide": Garment(cut, u(0.014, 0.024), u(0.86, 1.0), flare=u(0.02, 0.05)),
         "leggings": Garment(cut, 0.004, u(0.86, 0.99)),
         "shorts": Garment(cut, u(0.014, 0.026), u(0.28, 0.56), flare=u(0.01, 0.045)),
         "skirt": Garment(cut, 0.012, u(0.36, 0.95), flare=u(0.02, 0.13)),
@@ -253,7 +253,7 @@ def _cloth(rng: np.random.Generator, table: tuple[tuple[float, ...], ...], garme
             5: rng.uniform(0.06, 0.16), 9: rng.uniform(0.03, 0.08)}.get(kind, 0.1)  # fmt: skip
     duty = {1: rng.uniform(0.25, 0.55), 2: rng.uniform(0.2, 0.5), 3: rng.uniform(0.35, 0.55), 4: rng.uniform(0.2, 0.45),
             6: rng.uniform(-0.38, -0.2), 9: rng.uniform(-0.34, -0.2)}.get(kind, 0.5)  # fmt: skip
-    out = Material(kind, a, b, c, float(size), float(duty), float(rng.uniform(0.04, 0.1)), seed=int(rng.integers(1, 1000)))
+    out = Material(kind, a, b, c, float(size), float(duty), float(rng.uniform(0.02, 0.07)), seed=int(rng.integers(1, 1000)))
     if kind in (0, 8) and cut in ("tshirt", "hoodie", "longsleeve", "tank", "jacket", "dress") and rng.random() < 0.5:
         small = rng.random() < 0.25
         half = float(rng.uniform(0.03, 0.045) if small else rng.uniform(0.075, 0.125))

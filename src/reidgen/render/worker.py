@@ -1,0 +1,72 @@
+"""Render the crops of some people in a process of its own: `python -m reidgen.render.worker` reads its task from stdin.
+
+Prints one line of JSON per crop. Processes are started this way, not forked or spawned by multiprocessing, so that a script
+that calls `render_people` needs no `if __name__ == "__main__"`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reidgen.config import RenderConfig
+from reidgen.files import write_bytes
+from reidgen.render import crops
+from reidgen.render.shots import Studio, compose
+
+MAPS = {"none": (), "mask": ("mask",), "all": ("mask", "parts", "normals")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One crop: who, by which camera, which of its pictures, and the file's name relative to the run."""
+
+    pid: int
+    camid: int
+    index: int
+    file_name: str
+
+
+def map_path(kind: str, file_name: str) -> str:
+    """Where the map of a crop lies, relative to the run: outside the image folders, which hold crops alone."""
+    return f"maps/{kind}/{Path(file_name).stem}.png"
+
+
+def render_tasks(tasks: list[Task], config: RenderConfig, out: Path) -> Iterator[dict[str, Any]]:
+    """Render what is missing and yield what is known of each crop, in the order of the tasks.
+
+    A crop counts as present when its image and its maps are there; files are written whole, the image last.
+    """
+    studio = Studio(config.seed)
+    kinds = MAPS[config.maps]
+    for task in tasks:
+        shot = compose(config.seed, task.pid, task.camid, task.index, config.size)
+        maps = {kind: map_path(kind, task.file_name) for kind in kinds}
+        paths = [out / task.file_name, *(out / path for path in maps.values())]
+        keypoints = studio.keypoints(shot)
+        if not all(path.is_file() for path in paths):
+            picture = studio.take(shot)
+            images = {"mask": picture.mask.astype(np.uint8) * 255, "parts": picture.parts, "normals": picture.normals}
+            for kind, path in maps.items():
+                write_bytes(out / path, crops.png(images[kind]))
+            write_bytes(out / task.file_name, crops.jpeg(picture.pixels, shot.camera.quality))
+        yield {"file_name": task.file_name, "keypoints": keypoints.ravel().tolist(), "yaw": round(shot.place.yaw, 2),
+               "operation": f"render:{shot.pose.name}", **maps}  # fmt: skip
+
+
+def main() -> None:
+    """Work on the task that stands on stdin as JSON: config, out, tasks."""
+    order = json.load(sys.stdin)
+    config = RenderConfig(**{**order["config"], "size": tuple(order["config"]["size"])})
+    stdout, sys.stdout = sys.stdout, sys.stderr  # whatever the libraries print goes elsewhere
+    for row in render_tasks([Task(**task) for task in order["tasks"]], config, Path(order["out"])):
+        stdout.write(json.dumps(row) + "\n")
+        stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
