@@ -12,7 +12,7 @@ Counts = Mapping[str, Mapping[str, int]]  # split -> crops, people, distractors,
 
 
 def count(table: ReidTable) -> dict[str, dict[str, int]]:
-    """Crops of people, people, distractors and junk of each split."""
+    """Crops of people, people, distractors, junk and cameras of each split."""
     person = pl.col("pid") > DISTRACTOR
     found = {}
     for split in ("train", "query", "gallery"):
@@ -22,6 +22,7 @@ def count(table: ReidTable) -> dict[str, dict[str, int]]:
             "people": rows.filter(person)["pid"].n_unique(),
             "distractors": rows.filter(pl.col("pid") == DISTRACTOR).height,
             "junk": rows.filter(pl.col("pid") == JUNK).height,
+            "cameras": rows["camid"].n_unique(),
         }
     return found
 

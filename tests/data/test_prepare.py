@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reidgen.config import PrepareConfig
+from reidgen.data.findings import Audit
+from reidgen.data.prepare import prepare
+from reidgen.data.table import ReidTable
+from reidgen.errors import DataError, RunError
+from tests.factories import make_table, write_crop
+
+SPLITS = ["train"] * 4 + ["query"] * 2 + ["gallery"] * 2
+ANY = PrepareConfig(expect_counts="any")
+
+
+@pytest.fixture
+def source(tmp_path):
+    return make_table([1, 1, 2, 2, 3, 4, 3, 4], [1, 2, 1, 2, 1, 1, 2, 2], splits=SPLITS, root=tmp_path / "market")
+
+
+def test_a_dataset_becomes_an_audited_table(tmp_path, source):
+    table = prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
+    assert table.hash() == source.hash() == ReidTable.read(tmp_path / "out").hash()
+    assert Audit.read(tmp_path / "out").findings == ()
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (run["stage"], run["status"], run["summary"]) == (
+        "prepare",
+        "done",
+        {"crops": 8, "findings": 0, "bad_files": 0},
+    )
+
+
+def test_the_same_call_again_returns_the_table_and_another_one_is_refused(tmp_path, source):
+    first = prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
+    before = (tmp_path / "out" / "audit.json").stat().st_mtime_ns
+    assert prepare(ANY, root=tmp_path / "market", out=tmp_path / "out").rows.equals(first.rows)
+    assert (tmp_path / "out" / "audit.json").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match="holds another run"):
+        prepare(PrepareConfig(expect_counts="any", size=(16, 8)), root=tmp_path / "market", out=tmp_path / "out")
+    write_crop(source.paths[0], size=(64, 32), seed=77)
+    with pytest.raises(RunError, match="holds another run"):
+        prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
+
+
+def test_bad_files_stay_unless_told_otherwise(tmp_path, source):
+    source.paths[1].write_bytes(b"broken")
+    write_crop(source.paths[2], mode="L")
+    kept = prepare(ANY, root=tmp_path / "market", out=tmp_path / "kept")
+    assert len(kept) == 8
+    dropped = prepare(
+        PrepareConfig(expect_counts="any", bad_files="drop"), root=tmp_path / "market", out=tmp_path / "dropped"
+    )
+    assert [path.name for path in dropped.paths] == [
+        path.name for i, path in enumerate(source.paths) if i not in (1, 2)
+    ]
+    assert len(Audit.read(tmp_path / "kept").bad_files) == len(Audit.read(tmp_path / "dropped").bad_files) == 2
+
+
+def test_when_no_crop_is_good_it_says_so_and_the_folder_is_free_again(tmp_path, source):
+    for path in source.paths:
+        path.write_bytes(b"")
+    config = PrepareConfig(expect_counts="any", bad_files="drop")
+    for _ in range(2):
+        with pytest.raises(DataError, match="8 bad files"):
+            prepare(config, root=tmp_path / "market", out=tmp_path / "out")
+
+
+def test_a_size_is_written_and_a_folder_of_reidgen_can_be_prepared_again(tmp_path, source):
+    small = prepare(PrepareConfig(expect_counts="any", size=(16, 8)), root=tmp_path / "market", out=tmp_path / "small")
+    assert Audit.read(tmp_path / "small").sizes == {"32x16": 8}
+    again = prepare(PrepareConfig(dataset="reidgen"), root=tmp_path / "small", out=tmp_path / "again")
+    assert Audit.read(tmp_path / "again").sizes == {"16x8": 8}
+    assert again.hash() == small.hash()
+
+
+def contents(root):
+    files = [path for path in root.rglob("*") if path.is_file() and path.name != "run.json"]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+KILL = """
+import os, signal, sys
+from reidgen.config import PrepareConfig
+from reidgen.data import prepare, tree
+real, left = tree._write_crop, [5]
+def write(*args):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*args)
+if sys.argv[1] == "kill":
+    tree._write_crop = write
+prepare.prepare(PrepareConfig(expect_counts="any", size=(16, 8)), root=sys.argv[2], out=sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path, source):
+    def run(mode, out):
+        command = [sys.executable, "-c", KILL, mode, tmp_path / "market", out]
+        return subprocess.run(command, env=os.environ, check=False, capture_output=True).returncode
+
+    assert run("whole", tmp_path / "a") == 0
+    assert run("kill", tmp_path / "b") == -9
+    assert run("whole", tmp_path / "b") == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
