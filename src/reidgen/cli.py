@@ -110,9 +110,14 @@ def prepare(
 ) -> None:
     """Read a dataset of real crops, audit it, and write it as a table."""
     if not _planned(dry_run, "prepare", config, root=root, out=out):
+        from rich import print as show
+
+        from reidgen.data.findings import Audit
         from reidgen.data.prepare import prepare as run
 
-        _say(f"{len(run(config, root=root, out=out)):,} crops in {out}")
+        table = run(config, root=root, out=out)
+        show(Audit.read(out).table())
+        _say(f"{len(table):,} crops in {out}")
 
 
 def train_generator(
