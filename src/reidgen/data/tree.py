@@ -11,6 +11,7 @@ import polars as pl
 from reidgen.data.images import ENDINGS, read_rgb
 from reidgen.data.table import FOLDERS, JUNK, MAPS, ReidTable
 from reidgen.data.threads import in_order
+from reidgen.engine.progress import progress
 from reidgen.errors import DataError
 from reidgen.files import link_or_copy, write_bytes, write_text
 
@@ -182,8 +183,14 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
 
 
 def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None) -> None:
-    for _ in in_order(lambda pair: _write_crop(*pair, size), list(zip(sources, targets, strict=True))):
-        pass
+    done = in_order(lambda pair: _write_crop(*pair, size), list(zip(sources, targets, strict=True)))
+    if size is None:  # links are made in no time
+        for _ in done:
+            pass
+        return
+    with progress("resize crops", len(sources)) as bar:
+        for _ in done:
+            bar.advance()
 
 
 def _write_crop(source: Path, target: Path, size: tuple[int, int] | None) -> None:

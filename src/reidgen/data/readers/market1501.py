@@ -30,7 +30,8 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     folder = find_folder(root, INNER, holds=tuple(FOLDERS.values()), dataset="Market-1501")
     if any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values()):
         return ReidTable.read(folder)
-    return check(read_tree(folder, name="Market-1501"), PUBLISHED, config.expect_counts)
+    name = "Market-1501" if config.expect_counts == "check" else folder.absolute().name
+    return check(read_tree(folder, name=name), PUBLISHED, config.expect_counts)
 
 
 def read_tree(folder: Path, *, name: str) -> ReidTable:
