@@ -1,16 +1,17 @@
 """Bags and things in the hand."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidgen.render import mesh as msh
-from reidgen.render.garments import TORSO, Tailor
 from reidgen.render.mesh import Mesh
+from reidgen.render.tailor import TORSO, Tailor
 from reidgen.render.wardrobe import SLOTS, Outfit
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class Hanging:
     """Something that hangs plumb from a hand: vertices about the grip, the hand's bone."""
 
     vertices: Array
-    faces: NDArray[np.int64]
+    faces: NDArray[np.integer[Any]]
     bone: str
     slot: str
 
@@ -30,8 +31,8 @@ def bag_parts(tailor: Tailor, outfit: Outfit) -> tuple[list[Mesh], list[Hanging]
         return [], []
     if outfit.bag == "handbag":
         points, faces = msh.superellipsoid((0.055, 0.8 * width, 0.75 * width))
-        side = "L" if outfit.bag_side > 0 else "R"
-        return [], [Hanging(points - np.array([0, 0, 0.75 * width + 0.16], np.float32), faces, f"wrist.{side}", "bag")]
+        hand = "wrist.L" if outfit.bag_side > 0 else "wrist.R"
+        return [], [Hanging(points - np.array([0, 0, 0.75 * width + 0.16], np.float32), faces, hand, "bag")]
     loose = outfit.upper.ease
     if outfit.bag == "backpack":
         middle = 0.5 * (float(tailor.joints["spine02"][2]) + tailor.neck) - 0.09
@@ -42,7 +43,7 @@ def bag_parts(tailor: Tailor, outfit: Outfit) -> tuple[list[Mesh], list[Hanging]
     side = outfit.bag_side
     if outfit.bag == "crossbody":
         points, faces = msh.superellipsoid((0.05, 0.85 * width, 0.65 * width))
-        middle = float(tailor.joints["spine05"][2]) + 0.0
+        middle = float(tailor.joints["spine05"][2])
         at = np.array([-side * (_flank(tailor, middle) + loose + 0.02), 0.03, middle], np.float32)
         return [_worn(tailor, points + at, faces, middle, root=1.0)], []
     points, faces = msh.superellipsoid((0.045, width, 1.1 * width))
@@ -51,13 +52,19 @@ def bag_parts(tailor: Tailor, outfit: Outfit) -> tuple[list[Mesh], list[Hanging]
     return [_worn(tailor, points + at, faces, middle, spine03=1.0)], []
 
 
-def _worn(tailor: Tailor, points: Array, faces: NDArray[np.int64], middle: float, **bones: float) -> Mesh:
+def _worn(tailor: Tailor, points: Array, faces: NDArray[np.integer[Any]], middle: float, **bones: float) -> Mesh:
     weights = msh.bound_to(tailor.model.bones, len(points), **bones)
-    return msh.build(points, faces, weights, slot=SLOTS.index("bag"), cloth=(points - np.array([0, 0, middle], np.float32)))
+    return msh.build(
+        points, faces, weights, slot=SLOTS.index("bag"), cloth=(points - np.array([0, 0, middle], np.float32))
+    )
 
 
 def _surface(tailor: Tailor, height: float, x: float) -> float:
-    near = (tailor.model.limb == TORSO) & (np.abs(tailor.soft[:, 2] - height) < 0.08) & (np.abs(tailor.soft[:, 0] - x) < 0.1)
+    near = (
+        (tailor.model.limb == TORSO)
+        & (np.abs(tailor.soft[:, 2] - height) < 0.08)
+        & (np.abs(tailor.soft[:, 0] - x) < 0.1)
+    )
     return float(tailor.soft[near, 1].max())
 
 

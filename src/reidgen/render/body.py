@@ -13,12 +13,26 @@ from numpy.typing import NDArray
 
 from reidgen.errors import ReidgenError
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 COCO = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
     "right_ankle",
-)  # fmt: skip
+)
 LIMBS = ("torso", "head", "arm.L", "arm.R", "leg.L", "leg.R")
 
 
@@ -38,13 +52,13 @@ class BodyModel:
     """
 
     model: Any
-    faces: NDArray[np.int32]
+    faces: NDArray[np.integer[Any]]
     bones: dict[str, int]
-    parents: NDArray[np.int64]
+    parents: NDArray[np.integer[Any]]
     weights: scipy.sparse.csr_matrix
     keypoints: scipy.sparse.csr_matrix
-    limb: NDArray[np.int64]
-    part: NDArray[np.int64]
+    limb: NDArray[np.integer[Any]]
+    part: NDArray[np.integer[Any]]
 
     def rest(self, phenotype: dict[str, float]) -> "RestBody":
         """The body of a phenotype (anny's sliders, each 0 to 1) in its rest pose."""
@@ -74,8 +88,10 @@ class RestBody:
 def load_anny() -> Any:
     """Import anny, and say how to install it where it is missing."""
     try:
-        import anny
         import warp
+
+        setattr(warp.config, "quiet", True)  # noqa: B010 - mypy sees no attribute
+        import anny
     except ImportError as error:
         raise ReidgenError(
             "Rendering people needs the extra 'render'.",
@@ -83,7 +99,6 @@ def load_anny() -> Any:
             allowed="anny and warp-lang installed",
             fix="pip install reidgen[render]",
         ) from error
-    warp.config.quiet = True
     return anny
 
 
@@ -103,9 +118,15 @@ def body_model() -> BodyModel:
     groups = np.array([_limb(name) for name in model.bone_labels])
     limb = np.stack([dense[:, groups == i].sum(1) for i in range(len(LIMBS))], 1).argmax(1)
     return BodyModel(
-        model, model.faces.numpy().astype(np.int32), bones, np.array(model.bone_parents, np.int64), weights,
-        scipy.sparse.csr_matrix(coco.astype(np.float32)), limb, dense.argmax(1),
-    )  # fmt: skip
+        model,
+        model.faces.numpy().astype(np.int32),
+        bones,
+        np.array(model.bone_parents, np.int64),
+        weights,
+        scipy.sparse.csr_matrix(coco.astype(np.float32)),
+        limb,
+        dense.argmax(1),
+    )
 
 
 def _limb(bone: str) -> int:
@@ -143,7 +164,7 @@ def pose_bones(model: BodyModel, heads: Array, rotations: dict[str, Array]) -> A
     return out.astype(np.float32)
 
 
-def rotation_matrix(vector: Array) -> NDArray[np.float64]:
+def rotation_matrix(vector: Array) -> NDArray[np.floating[Any]]:
     """Rodrigues' formula: the rotation (3, 3) by |vector| radians about vector."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-9:

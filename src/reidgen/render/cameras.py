@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Triple = tuple[float, float, float]
 
 
@@ -66,8 +66,11 @@ class Camera:
     def axes(self) -> tuple[Array, Array, Array]:
         """Right, up and forward as unit vectors."""
         p = np.radians(self.pitch)
-        return (np.array([1, 0, 0], np.float32), np.array([0, np.sin(p), np.cos(p)], np.float32),
-                np.array([0, np.cos(p), -np.sin(p)], np.float32))  # fmt: skip
+        return (
+            np.array([1, 0, 0], np.float32),
+            np.array([0, np.sin(p), np.cos(p)], np.float32),
+            np.array([0, np.cos(p), -np.sin(p)], np.float32),
+        )
 
     @property
     def eye(self) -> Array:
@@ -92,17 +95,31 @@ def sample_camera(rng: np.random.Generator) -> Camera:
     light = _light(rng)
     level = light.pop("level")
     return Camera(
-        height=height, pitch=float(np.degrees(np.arctan2(height - 0.9, 0.5 * (near + far))) + u(-3, 3)), near=near, far=far,
-        spread=float(u(0.22, 0.42)), heading=float(rng.choice((0, 180, 90, -90, 35, -35, 145, -145)) + rng.normal(0, 12)),
-        reverse=float(u(0.05, 0.5)), wander=float(u(10, 26)), focal=float(u(650, 1500)), **light,
-        exposure=level * float(np.exp(rng.normal(0, 0.17))), gains=_triple(np.exp(rng.normal(0, 0.04, 3) + rng.normal(0, 0.05) * np.array([1, 0, -1]))),
-        saturation=float(u(0.7, 1.15)), contrast=float(u(0.3, 1.0)), black=float(u(0.0, 0.04)), blur=float(u(0.25, 0.75)),
-        motion=float(max(0, rng.normal(0.3, 0.5))), sharpen=float(max(0, u(-0.3, 0.7))), noise=float(u(0.003, 0.013)),
-        quality=int(rng.integers(78, 95)), looseness=float(u(0.5, 1.3)),
-    )  # fmt: skip
+        height=height,
+        pitch=float(np.degrees(np.arctan2(height - 0.9, 0.5 * (near + far))) + u(-3, 3)),
+        near=near,
+        far=far,
+        spread=float(u(0.22, 0.42)),
+        heading=float(rng.choice((0, 180, 90, -90, 35, -35, 145, -145)) + rng.normal(0, 12)),
+        reverse=float(u(0.05, 0.5)),
+        wander=float(u(10, 26)),
+        focal=float(u(650, 1500)),
+        **light,
+        exposure=level * float(np.exp(rng.normal(0, 0.17))),
+        gains=_triple(np.exp(rng.normal(0, 0.04, 3) + rng.normal(0, 0.05) * np.array([1, 0, -1]))),
+        saturation=float(u(0.7, 1.15)),
+        contrast=float(u(0.3, 1.0)),
+        black=float(u(0.0, 0.04)),
+        blur=float(u(0.25, 0.75)),
+        motion=float(max(0, rng.normal(0.3, 0.5))),
+        sharpen=float(max(0, u(-0.3, 0.7))),
+        noise=float(u(0.003, 0.013)),
+        quality=int(rng.integers(78, 95)),
+        looseness=float(u(0.5, 1.3)),
+    )
 
 
-def _triple(values: NDArray[np.float64]) -> Triple:
+def _triple(values: NDArray[np.floating[Any]]) -> Triple:
     a, b, c = (float(v) for v in values)
     return a, b, c
 
@@ -125,16 +142,21 @@ def _light(rng: np.random.Generator) -> dict[str, Any]:
     blue = np.array([0.93, 1.0, 1.1]) if kind in ("sunny", "shade") else np.ones(3)
     sky_colour = sky * blue * tint
     return {
-        "sun": _triple(direction), "sun_colour": _triple(strength * tint * np.array([1.04, 1.0, 0.93])), "sky": _triple(sky_colour),
+        "sun": _triple(direction),
+        "sun_colour": _triple(strength * tint * np.array([1.04, 1.0, 0.93])),
+        "sky": _triple(sky_colour),
         "bounce": _triple((0.25 * strength * np.sin(elevation) + 0.3 * sky) * np.array([1.0, 0.97, 0.92])),
-        "haze": _triple(np.clip(sky_colour * 1.1, 0, 1.2)), "shade": float(shade), "softness": soft,
-        "haze_per_metre": float(rng.uniform(0.0, 0.006)), "level": 1.1 / float(strength * np.sin(elevation) + 0.9 * sky),
-    }  # fmt: skip
+        "haze": _triple(np.clip(sky_colour * 1.1, 0, 1.2)),
+        "shade": float(shade),
+        "softness": soft,
+        "haze_per_metre": float(rng.uniform(0.0, 0.006)),
+        "level": 1.1 / float(strength * np.sin(elevation) + 0.9 * sky),
+    }
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person is seen: position on the ground (metres), heading in the world and yaw relative to the camera (degrees)."""
+    """Where a person is seen: place on the ground (metres), heading in the world, and yaw to the camera (degrees)."""
 
     x: float
     y: float

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -10,7 +11,7 @@ from PIL import Image
 
 from reidgen.render.cameras import Camera
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ def detector_box(points: Array, aspect: float, looseness: float, rng: np.random.
     wanted = height * float(np.clip(rng.normal(0.86 * aspect, 0.05), 0.66 * aspect, 1.15 * aspect))
     width = max(wanted, float(right - left) * (1.03 + abs(rng.normal(0, 0.05 * looseness))))
     shift = rng.normal(0, 0.03 * looseness) * width
-    return Box(middle - 0.5 * width + shift, middle + 0.5 * width + shift, float(top) + top_gap * height, float(bottom) - bottom_gap * height)
+    return Box(
+        middle - 0.5 * width + shift,
+        middle + 0.5 * width + shift,
+        float(top) + top_gap * height,
+        float(bottom) - bottom_gap * height,
+    )
 
 
 def to_pixels(box: Box, points: Array, size: tuple[int, int]) -> Array:

@@ -1,6 +1,7 @@
 """A dressed person: all parts joined once, then bent into each pose."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -8,28 +9,17 @@ from numpy.typing import NDArray
 
 from reidgen.render import mesh as msh
 from reidgen.render.accessories import Hanging, bag_parts, held_parts
-from reidgen.render.body import LIMBS, BodyModel, RestBody, pose_bones, rotation_matrix, skin
-from reidgen.render.garments import (
-    ARMS,
-    HEAD,
-    LEGS,
-    TORSO,
-    Drape,
-    Tailor,
-    drape,
-    hem_height,
-    lower_garment,
-    measure,
-    neck_field,
-    shoes,
-    upper_garment,
-)
+from reidgen.render.body import BodyModel, RestBody, pose_bones, rotation_matrix, skin
+from reidgen.render.drapes import Drape, drape
+from reidgen.render.garments import lower_garment, upper_garment
 from reidgen.render.hair import Head, hair_parts, hairline, hat_parts
 from reidgen.render.mesh import Mesh
 from reidgen.render.poses import Pose, joint_rotations
+from reidgen.render.shoes import shoes
+from reidgen.render.tailor import ARMS, HEAD, LEGS, TORSO, Tailor, hem_height, measure, neck_field
 from reidgen.render.wardrobe import SLOTS, Garment, Outfit
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 LOOSE = ("trousers", "jeans", "wide", "shorts")  # what a coat has to clear
 
 
@@ -55,13 +45,13 @@ class Figure:
     normals: Array
     drapes: list[Drape]
     hanging: list[Hanging]
-    faces: NDArray[np.int32]
-    slots: NDArray[np.int32]
-    charts: NDArray[np.int32]
+    faces: NDArray[np.integer[Any]]
+    slots: NDArray[np.integer[Any]]
+    charts: NDArray[np.integer[Any]]
     cloth: Array
     around: scipy.sparse.csr_matrix
     materials: Array
-    legs: NDArray[np.int64]
+    legs: NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +83,26 @@ def _clothes(tailor: Tailor, outfit: Outfit, rng: np.random.Generator) -> tuple[
     belt = float(tailor.joints["upperleg01.L"][2]) + 0.03
     if upper.cut in ("coat", "dress"):
         parts += upper_garment(tailor, replace(upper, hem=_share(tailor, belt - 0.02)), rng)
-        drapes.append(drape(tailor, upper, "upper", rng, top=belt + 0.01, bottom=min(hem, belt - 0.2),
-                            clear=0.024 if lower.cut in LOOSE else 0.006))
+        drapes.append(
+            drape(
+                tailor,
+                upper,
+                "upper",
+                rng,
+                top=belt + 0.01,
+                bottom=min(hem, belt - 0.2),
+                clear=0.024 if lower.cut in LOOSE else 0.006,
+            )
+        )
     else:
         parts += upper_garment(tailor, upper, rng, over=lower.ease + 0.35 * max(lower.flare, 0) + 0.012)
     if outfit.inner:
         parts += upper_garment(tailor, Garment("tshirt", 0.006, 0.16, 0.2), rng, "inner")
     if lower.cut == "skirt":
         hip, ankle = float(tailor.joints["upperleg01.L"][2]), float(tailor.joints["foot.L"][2])
-        drapes.append(drape(tailor, lower, "lower", rng, top=tailor.waist - 0.01, bottom=hip - lower.hem * (hip - ankle)))
+        drapes.append(
+            drape(tailor, lower, "lower", rng, top=tailor.waist - 0.01, bottom=hip - lower.hem * (hip - ankle))
+        )
     elif lower.cut != "none":
         parts += lower_garment(tailor, lower, rng)
     return parts + shoes(tailor, outfit.shoes), drapes
@@ -128,7 +129,14 @@ def covered(tailor: Tailor, outfit: Outfit) -> NDArray[np.bool_]:
     upper, lower = outfit.upper, outfit.lower
     collar = "crew" if outfit.inner else upper.collar
     hem = hem_height(tailor, upper)
-    out = (limb == TORSO) & (neck_field(tailor, collar) > np.clip(0.03 - 0.8 * (np.abs(tailor.soft[:, 0]) - 0.08), -0.02, 0.03)) & (z > hem + 0.05)
+    out = (
+        (limb == TORSO)
+        & (
+            neck_field(tailor, tailor.soft, collar)
+            > np.clip(0.03 - 0.8 * (np.abs(tailor.soft[:, 0]) - 0.08), -0.02, 0.03)
+        )
+        & (z > hem + 0.05)
+    )
     out |= arms & (along < upper.sleeve - 0.09)
     if lower.cut not in ("skirt", "none"):
         hip, ankle = float(tailor.joints["upperleg01.L"][2]), float(tailor.joints["foot.L"][2])
@@ -138,16 +146,29 @@ def covered(tailor: Tailor, outfit: Outfit) -> NDArray[np.bool_]:
         out |= legs & (z < cut * float(tailor.joints["foot.L"][2]) - 0.03)
     if outfit.hair != "bald" or outfit.hat != "none":
         head = Head(tailor)
-        out |= (limb == HEAD) & (hairline(head, tailor.soft, 0.075) > 0.035) & (outfit.hat == "none" or outfit.hair != "bald")
+        out |= (
+            (limb == HEAD)
+            & (hairline(head, tailor.soft, 0.075) > 0.035)
+            & (outfit.hat == "none" or outfit.hair != "bald")
+        )
     return out
 
 
 def _assemble(
-    model: BodyModel, body: RestBody, outfit: Outfit, tailor: Tailor, mesh: Mesh, drapes: list[Drape], hanging: list[Hanging]
+    model: BodyModel,
+    body: RestBody,
+    outfit: Outfit,
+    tailor: Tailor,
+    mesh: Mesh,
+    drapes: list[Drape],
+    hanging: list[Hanging],
 ) -> Figure:
     faces, slots, charts, cloth = [mesh.faces], [mesh.slots], [mesh.charts], [mesh.cloth]
     start = len(mesh.vertices)
-    legs = np.flatnonzero((np.isin(model.limb, list(LEGS.values())) & (tailor.along < 0.9)) | ((model.limb == TORSO) & (tailor.soft[:, 2] < tailor.waist + 0.1)))
+    legs = np.flatnonzero(
+        (np.isin(model.limb, list(LEGS.values())) & (tailor.along < 0.9))
+        | ((model.limb == TORSO) & (tailor.soft[:, 2] < tailor.waist + 0.1))
+    )
     extra = [(d.faces(), SLOTS.index(d.slot), _drape_cloth(d, tailor, legs)) for d in drapes]
     extra += [(h.faces, SLOTS.index(h.slot), h.vertices) for h in hanging]
     for part, slot, coordinates in extra:
@@ -159,13 +180,24 @@ def _assemble(
     all_faces = np.concatenate(faces).astype(np.int32)
     normals = msh.vertex_normals(mesh.vertices, mesh.faces, msh.incidence(mesh.faces, len(mesh.vertices)))
     return Figure(
-        model, body, outfit, mesh, normals, drapes, hanging, all_faces, np.concatenate(slots).astype(np.int32),
-        np.concatenate(charts).astype(np.int32), np.concatenate(cloth).astype(np.float32), msh.incidence(all_faces, start),
-        _materials(tailor, outfit), legs,
-    )  # fmt: skip
+        model,
+        body,
+        outfit,
+        mesh,
+        normals,
+        drapes,
+        hanging,
+        all_faces,
+        np.concatenate(slots).astype(np.int32),
+        np.concatenate(charts).astype(np.int32),
+        np.concatenate(cloth).astype(np.float32),
+        msh.incidence(all_faces, start),
+        _materials(tailor, outfit),
+        legs,
+    )
 
 
-def _drape_cloth(part: Drape, tailor: Tailor, legs: NDArray[np.int64]) -> Array:
+def _drape_cloth(part: Drape, tailor: Tailor, legs: NDArray[np.integer[Any]]) -> Array:
     points = part.fall(tailor.soft[legs])
     return points * np.array([1, -1, 1], np.float32) + np.array([0, part.centre[1], -part.neck], np.float32)
 
@@ -192,12 +224,15 @@ def pose_figure(figure: Figure, pose: Pose, rng: np.random.Generator) -> Posed:
     for thing in figure.hanging:
         index = figure.model.bones[thing.bone]
         grip = bones[index][:3, :3] @ figure.body.heads[index] + bones[index][:3, 3]
-        parts.append(thing.vertices @ rotation_matrix(np.array([0, 0, rng.normal(0, 0.25)])).T.astype(np.float32) + grip)
+        parts.append(
+            thing.vertices @ rotation_matrix(np.array([0, 0, rng.normal(0, 0.25)])).T.astype(np.float32) + grip
+        )
     vertices = np.concatenate(parts).astype(np.float32)
     body = skin(figure.body.vertices, figure.model.weights, bones)
     keypoints = figure.model.keypoints @ body
     floor = np.array([0, 0, parts[0][:, 2].min()], np.float32)
-    return Posed(vertices - floor, msh.vertex_normals(vertices, figure.faces, figure.around), (keypoints - floor).astype(np.float32))
-
-
-assert len(LIMBS) == 6
+    return Posed(
+        vertices - floor,
+        msh.vertex_normals(vertices, figure.faces, figure.around),
+        (keypoints - floor).astype(np.float32),
+    )

@@ -1,17 +1,28 @@
 """Hair and hats: shells of the scalp, falls behind the head, knots, domes and brims."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidgen.render import mesh as msh
-from reidgen.render.garments import HEAD, TORSO, Tailor, hang, profile, ring_hull, ring_points, round_off, shell
+from reidgen.render.cloth import hang, profile, ring_hull, ring_points, round_off, shell
 from reidgen.render.mesh import Mesh
+from reidgen.render.tailor import HEAD, TORSO, Tailor
 from reidgen.render.wardrobe import SLOTS, Outfit
 
-Array = NDArray[np.float32]
-THICKNESS = {"buzz": 0.006, "short": 0.02, "full": 0.032, "bob": 0.026, "long": 0.022, "ponytail": 0.012, "bun": 0.012, "afro": 0.07}
+Array = NDArray[np.floating[Any]]
+THICKNESS = {
+    "buzz": 0.006,
+    "short": 0.02,
+    "full": 0.032,
+    "bob": 0.026,
+    "long": 0.022,
+    "ponytail": 0.012,
+    "bun": 0.012,
+    "afro": 0.07,
+}
 
 
 class Head:
@@ -30,7 +41,7 @@ class Head:
 
 
 def hairline(head: Head, points: Array, low: float) -> Array:
-    """Positive (metres) above the line forehead - temple - ear - nape; `low` is how far the nape reaches below the ear."""
+    """Positive (metres) above the line forehead - temple - ear - nape; the nape lies `low` metres below the ear."""
     y = [head.front, head.eye[1] + 0.025, head.ear[1] - 0.005, head.ear[1] + 0.02, head.back]
     z = [head.eye[2] + 0.068, head.eye[2] + 0.045, head.ear[2] + 0.005, head.ear[2] - 0.02, head.ear[2] - low]
     return (points[:, 2] - np.interp(points[:, 1], y, z)).astype(np.float32)
@@ -48,9 +59,11 @@ def hair_parts(tailor: Tailor, outfit: Outfit, rng: np.random.Generator) -> list
     field = hairline(head, tailor.soft, 0.075 if cut in ("buzz", "short", "full") else 0.1)
     edge = np.clip(field / 0.045, 0, 1)
     lift = 1 + 0.35 * np.clip((tailor.soft[:, 2] - head.eye[2]) / 0.12, 0, 1)
-    wave = sum(np.sin(tailor.soft @ rng.normal(0, 55, 3) + rng.uniform(0, 6)) for _ in range(4)) * 0.12
+    wave = 0.12 * np.sum([np.sin(tailor.soft @ rng.normal(0, 55, 3) + rng.uniform(0, 6)) for _ in range(4)], axis=0)
     offset = (0.003 + thick * edge * lift * (1 + wave)).astype(np.float32)
-    part = shell(tailor, (tailor.model.limb == HEAD) & (field > -0.03), offset, "hair", smoothing=3 if cut == "buzz" else 8)
+    part = shell(
+        tailor, (tailor.model.limb == HEAD) & (field > -0.03), offset, "hair", smoothing=3 if cut == "buzz" else 8
+    )
     part = msh.clip(part, hairline(head, part.vertices, 0.075 if cut in ("buzz", "short", "full") else 0.1))
     parts = [_centred(part, head)]
     if cut in ("bob", "long"):
@@ -67,10 +80,14 @@ def hair_parts(tailor: Tailor, outfit: Outfit, rng: np.random.Generator) -> list
 
 def _centred(part: Mesh, head: Head) -> Mesh:
     """Cloth coordinates about the head, so that strands run down."""
-    return replace(part, cloth=(part.vertices - np.array([0, head.centre[1], head.ear[2]], np.float32)) * np.array([1, -1, 1], np.float32))
+    return replace(
+        part,
+        cloth=(part.vertices - np.array([0, head.centre[1], head.ear[2]], np.float32))
+        * np.array([1, -1, 1], np.float32),
+    )
 
 
-def _on_head(tailor: Tailor, points: Array, faces: NDArray[np.int64], slot: str) -> Mesh:
+def _on_head(tailor: Tailor, points: Array, faces: NDArray[np.integer[Any]], slot: str) -> Mesh:
     return msh.build(points, faces, msh.bound_to(tailor.model.bones, len(points), head=1.0), slot=SLOTS.index(slot))
 
 
@@ -102,14 +119,23 @@ def _tail(tailor: Tailor, head: Head, length: float) -> Mesh:
     """A ponytail: a bent, tapering tube behind the head."""
     rows, columns = 9, 10
     t = np.linspace(0, 1, rows)
-    centre = np.stack([0 * t, head.back + 0.01 + 0.055 * np.sin(np.pi * np.minimum(t * 1.3, 1)), head.top - 0.07 - t * (0.1 + length)], 1)
+    centre = np.stack(
+        [
+            0 * t,
+            head.back + 0.01 + 0.055 * np.sin(np.pi * np.minimum(t * 1.3, 1)),
+            head.top - 0.07 - t * (0.1 + length),
+        ],
+        1,
+    )
     radius = 0.012 + 0.03 * np.sin(np.pi * np.clip(t * 0.9 + 0.1, 0, 1))
     angle = np.arange(columns) * 2 * np.pi / columns
     rings = centre[:, None] + radius[:, None, None] * np.stack([np.sin(angle), -np.cos(angle), 0 * angle], 1)[None]
     points = rings.reshape(-1, 3).astype(np.float32)
     share = np.repeat(np.clip(1.2 - t, 0.3, 1), columns).astype(np.float32)
     weights = msh.bound_to(tailor.model.bones, len(points), head=share, spine01=1 - share)
-    return _centred(msh.build(points, msh.grid_faces(rows, columns, closed=True), weights, slot=SLOTS.index("hair")), head)
+    return _centred(
+        msh.build(points, msh.grid_faces(rows, columns, closed=True), weights, slot=SLOTS.index("hair")), head
+    )
 
 
 def hat_parts(tailor: Tailor, outfit: Outfit) -> list[Mesh]:
@@ -133,20 +159,44 @@ def hat_parts(tailor: Tailor, outfit: Outfit) -> list[Mesh]:
 def _dome(head: Head, brow: float, tall: float, off: float) -> Array:
     t = np.linspace(1, 0, 10)
     heights = (brow + (head.top + tall - brow) * np.sin(0.5 * np.pi * t)).astype(np.float32)
-    level = np.array([head.top, brow], np.float32)
-    base = ring_hull(profile(head.points[head.points[:, 2] > brow - 0.02], np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32), head.centre, 28)).max(0)
-    assert level[0] > level[1]
+    base = ring_hull(
+        profile(
+            head.points[head.points[:, 2] > brow - 0.02],
+            np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32),
+            head.centre,
+            28,
+        )
+    ).max(0)
     grid = (base + off)[None] * np.cos(0.5 * np.pi * t)[:, None] ** 0.8
     return ring_points(np.maximum(grid, 1e-3).astype(np.float32), heights, head.centre)
 
 
-def _brim(head: Head, brow: float, width: float, *, front_only: bool) -> tuple[Array, NDArray[np.int64]]:
-    base = ring_hull(profile(head.points[head.points[:, 2] > brow - 0.02], np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32), head.centre, 28)).max(0)
+def _brim(head: Head, brow: float, width: float, *, front_only: bool) -> tuple[Array, NDArray[np.integer[Any]]]:
+    base = ring_hull(
+        profile(
+            head.points[head.points[:, 2] > brow - 0.02],
+            np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32),
+            head.centre,
+            28,
+        )
+    ).max(0)
     angle = np.arange(28) * 2 * np.pi / 28
     reach = width * np.maximum(np.cos(angle), 0) ** 0.7 if front_only else np.full(28, width)
     inner, outer = base + 0.012, base + 0.014 + reach
-    points = np.concatenate([ring_points(np.stack([inner, outer]).astype(np.float32), np.array([brow + 0.012, brow - 0.006], np.float32), head.centre),
-                             ring_points(np.stack([outer, inner]).astype(np.float32), np.array([brow - 0.008, brow + 0.004], np.float32), head.centre)])  # fmt: skip
+    points = np.concatenate(
+        [
+            ring_points(
+                np.stack([inner, outer]).astype(np.float32),
+                np.array([brow + 0.012, brow - 0.006], np.float32),
+                head.centre,
+            ),
+            ring_points(
+                np.stack([outer, inner]).astype(np.float32),
+                np.array([brow - 0.008, brow + 0.004], np.float32),
+                head.centre,
+            ),
+        ]
+    )
     return points, np.concatenate([msh.grid_faces(2, 28, closed=True), 56 + msh.grid_faces(2, 28, closed=True)])
 
 
@@ -160,8 +210,12 @@ def _hood(tailor: Tailor, head: Head) -> Mesh:
     grid[1] *= 0.8
     points = ring_points(np.clip(grid, 0.01, 0.16), heights, head.centre)
     share = np.clip((points[:, 2] - tailor.neck) / 0.1, 0, 1)
-    part = msh.build(points, msh.grid_faces(rows, columns, closed=True),
-                     msh.bound_to(tailor.model.bones, len(points), head=share, spine01=1 - share), slot=SLOTS.index("hat"))  # fmt: skip
+    part = msh.build(
+        points,
+        msh.grid_faces(rows, columns, closed=True),
+        msh.bound_to(tailor.model.bones, len(points), head=share, spine01=1 - share),
+        slot=SLOTS.index("hat"),
+    )
     around = np.abs(np.arctan2(points[:, 0], -(points[:, 1] - head.centre[1])))
     opening = np.where(points[:, 2] > head.eye[2] + 0.06, 0.0, 0.8)
     return msh.clip(part, (around - opening + 1e-4).astype(np.float32))

@@ -1,13 +1,14 @@
 """Triangle meshes bound to bones: cutting, refining, smoothing, joining, and bodies of revolution."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Ints = NDArray[np.int64]
+Array = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +39,41 @@ class Mesh:
 
 
 def build(
-    vertices: Array, faces: Ints, weights: scipy.sparse.csr_matrix, *, slot: int, chart: Ints | int = 0, cloth: Array | None = None
+    vertices: Array,
+    faces: Ints,
+    weights: scipy.sparse.csr_matrix,
+    *,
+    slot: int,
+    chart: Ints | int = 0,
+    cloth: Array | None = None,
 ) -> Mesh:
     """A mesh of one material without folds; cloth coordinates default to the place at rest."""
     if cloth is None:
         cloth = vertices * np.array([1, -1, 1], np.float32)
     count = len(faces)
     charts = np.broadcast_to(np.asarray(chart, np.int64), count)
-    return Mesh(vertices.astype(np.float32), faces.astype(np.int64), weights.tocsr(), cloth.astype(np.float32),
-                np.full(count, slot), charts, np.zeros((len(vertices), 3), np.float32))  # fmt: skip
+    return Mesh(
+        vertices.astype(np.float32),
+        faces.astype(np.int64),
+        weights.tocsr(),
+        cloth.astype(np.float32),
+        np.full(count, slot),
+        charts,
+        np.zeros((len(vertices), 3), np.float32),
+    )
 
 
 def mix_vertices(mesh: Mesh, mixer: scipy.sparse.csr_matrix, faces: Ints, origin: Ints) -> Mesh:
-    """A mesh whose vertices are weighted means (rows of `mixer`) of the old ones; `origin` is the old face of each face."""
-    return Mesh(mixer @ mesh.vertices, faces, (mixer @ mesh.weights).tocsr(), mixer @ mesh.cloth, mesh.slots[origin],
-                mesh.charts[origin], mixer @ mesh.folds)  # fmt: skip
+    """A mesh whose vertices are weighted means (rows of `mixer`) of the old ones; `origin` is each face's old one."""
+    return Mesh(
+        mixer @ mesh.vertices,
+        faces,
+        (mixer @ mesh.weights).tocsr(),
+        mixer @ mesh.cloth,
+        mesh.slots[origin],
+        mesh.charts[origin],
+        mixer @ mesh.folds,
+    )
 
 
 def keep_faces(mesh: Mesh, keep: NDArray[np.bool_]) -> Mesh:
@@ -78,12 +99,19 @@ def clip(mesh: Mesh, field: Array) -> Mesh:
     ids = len(mesh.vertices) + index.ravel()
     n, m = len(one), len(two)
     ab, ac, da, db = ids[:n], ids[n : 2 * n], ids[2 * n : 2 * n + m], ids[2 * n + m :]
-    faces = np.concatenate([
-        mesh.faces[whole], np.stack([one[:, 0], ab, ac], 1), np.stack([da, two[:, 1], two[:, 2]], 1), np.stack([da, two[:, 2], db], 1)
-    ])  # fmt: skip
+    faces = np.concatenate(
+        [
+            mesh.faces[whole],
+            np.stack([one[:, 0], ab, ac], 1),
+            np.stack([da, two[:, 1], two[:, 2]], 1),
+            np.stack([da, two[:, 2], db], 1),
+        ]
+    )
     low, high = field[keys[:, 0]].astype(np.float64), field[keys[:, 1]].astype(np.float64)
     share = low / (low - high)
-    mixer = scipy.sparse.vstack([scipy.sparse.identity(len(mesh.vertices), np.float32, "csr"), _between(keys, share, len(mesh.vertices))])
+    mixer = scipy.sparse.vstack(
+        [scipy.sparse.identity(len(mesh.vertices), np.float32, "csr"), _between(keys, share, len(mesh.vertices))]
+    )
     origin = np.concatenate([whole, corner, wide, wide])
     return keep_faces(mix_vertices(mesh, mixer.tocsr(), faces, origin), np.ones(len(faces), bool))
 
@@ -94,7 +122,7 @@ def _rotate_to(faces: Ints, inside: NDArray[np.bool_], *, wanted: bool) -> Ints:
     return np.take_along_axis(faces, order, 1)
 
 
-def _between(edges: Ints, share: NDArray[np.float64], vertices: int) -> scipy.sparse.csr_matrix:
+def _between(edges: Ints, share: NDArray[np.floating[Any]], vertices: int) -> scipy.sparse.csr_matrix:
     rows = np.repeat(np.arange(len(edges)), 2)
     values = np.stack([1 - share, share], 1).ravel().astype(np.float32)
     return scipy.sparse.csr_matrix((values, (rows, edges.ravel())), shape=(len(edges), vertices))
@@ -133,7 +161,9 @@ def smooth(values: Array, matrix: scipy.sparse.csr_matrix, times: int) -> Array:
 def incidence(faces: Ints, vertices: int) -> scipy.sparse.csr_matrix:
     """Matrix (V, F) that sums over the faces around each vertex."""
     columns = np.repeat(np.arange(len(faces)), 3)
-    return scipy.sparse.csr_matrix((np.ones(3 * len(faces), np.float32), (faces.ravel(), columns)), shape=(vertices, len(faces)))
+    return scipy.sparse.csr_matrix(
+        (np.ones(3 * len(faces), np.float32), (faces.ravel(), columns)), shape=(vertices, len(faces))
+    )
 
 
 def vertex_normals(vertices: Array, faces: Ints, around: scipy.sparse.csr_matrix) -> Array:
@@ -158,12 +188,17 @@ def join(meshes: list[Mesh]) -> Mesh:
 
 
 def grid_faces(rows: int, columns: int, *, closed: bool) -> Ints:
-    """Triangles of a rows x columns grid of vertices, outside seen from outside when columns run counter-clockwise upwards-down."""
+    """Triangles of a rows x columns grid of vertices; `closed` joins the last column to the first."""
     i = np.arange(rows - 1)[:, None]
     j = np.arange(columns if closed else columns - 1)[None]
     a, b = i * columns + j, i * columns + (j + 1) % columns
     c, d = a + columns, b + columns
-    return np.concatenate([np.stack(np.broadcast_arrays(a, c, b), -1).reshape(-1, 3), np.stack(np.broadcast_arrays(b, c, d), -1).reshape(-1, 3)])
+    return np.concatenate(
+        [
+            np.stack(np.broadcast_arrays(a, c, b), -1).reshape(-1, 3),
+            np.stack(np.broadcast_arrays(b, c, d), -1).reshape(-1, 3),
+        ]
+    )
 
 
 def bound_to(bones: dict[str, int], count: int, **shares: Array | float) -> scipy.sparse.csr_matrix:
@@ -175,7 +210,9 @@ def bound_to(bones: dict[str, int], count: int, **shares: Array | float) -> scip
     return scipy.sparse.csr_matrix(dense)
 
 
-def superellipsoid(half: tuple[float, float, float], *, power: float = 4.0, rings: int = 9, columns: int = 14) -> tuple[Array, Ints]:
+def superellipsoid(
+    half: tuple[float, float, float], *, power: float = 4.0, rings: int = 9, columns: int = 14
+) -> tuple[Array, Ints]:
     """A box with rounded edges about the origin: vertices and faces."""
     v = np.linspace(np.pi / 2, -np.pi / 2, rings)[:, None]
     u = np.arange(columns)[None] * 2 * np.pi / columns
@@ -183,6 +220,10 @@ def superellipsoid(half: tuple[float, float, float], *, power: float = 4.0, ring
     def power_of(x: Array) -> Array:
         return np.sign(x) * np.abs(x) ** (2 / power)
 
-    shape = np.stack(np.broadcast_arrays(power_of(np.cos(v)) * power_of(np.cos(u)), power_of(np.cos(v)) * power_of(np.sin(u)),
-                                         power_of(np.sin(v))), -1)  # fmt: skip
+    shape = np.stack(
+        np.broadcast_arrays(
+            power_of(np.cos(v)) * power_of(np.cos(u)), power_of(np.cos(v)) * power_of(np.sin(u)), power_of(np.sin(v))
+        ),
+        -1,
+    )
     return (shape.reshape(-1, 3) * np.array(half)).astype(np.float32), grid_faces(rings, columns, closed=True)

@@ -24,9 +24,9 @@ from reidgen.render.body import load_anny
 def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
     """Render people as seen by several cameras and write them as a run.
 
-    The first half of the people (or `train_people`) form the train split; of the others each camera's first crop is a query
-    and the rest is the gallery, as in Market-1501. A crop depends only on (seed, person, camera, index), so a run that was
-    killed goes on where it was and ends with the same bytes, with any number of workers.
+    The first half of the people (or `train_people`) form the train split; of the others each camera's first crop is a
+    query and the rest is the gallery, as in Market-1501. A crop depends only on (seed, person, camera, index), so a run
+    that was killed goes on where it was and ends with the same bytes, with any number of workers.
 
     Args:
         config: How many people, cameras and crops, and what is written beside them.
@@ -48,7 +48,11 @@ def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
     plan = plan_crops(config)
     known = {row["file_name"]: row for row in _rendered(plan, config, run.path)}
     facts = pl.DataFrame([known[name] for name in plan["file_name"]])
-    table = ReidTable.from_rows(pl.concat([plan.drop("index"), facts.drop("file_name")], how="horizontal"), root=run.path, name="rendered people")
+    table = ReidTable.from_rows(
+        pl.concat([plan.drop("index"), facts.drop("file_name")], how="horizontal"),
+        root=run.path,
+        name="rendered people",
+    )
     table = table.write(run.path)
     counts = {split: len(table.where(pl.col("split") == split)) for split in ("train", "query", "gallery")}
     run.finish({"people": config.people, "cameras": config.cameras, "crops": len(table), **counts})
@@ -61,11 +65,24 @@ def plan_crops(config: RenderConfig) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for pid in range(1, config.people + 1):
         for camid in range(1, config.cameras + 1):
-            frames = np.random.default_rng([config.seed, 9, pid, camid]).choice(90000, config.images_per_camera, replace=False)
+            frames = np.random.default_rng([config.seed, 9, pid, camid]).choice(
+                90000, config.images_per_camera, replace=False
+            )
             for index, frame in enumerate(np.sort(frames)):
                 split = "train" if pid <= train else "query" if index == 0 else "gallery"
-                rows.append({"file_name": ".jpg", "pid": pid, "camid": camid, "split": split, "seq": 1, "frame": int(frame),
-                             "origin": "rendered", "seed": config.seed, "index": index})  # fmt: skip
+                rows.append(
+                    {
+                        "file_name": ".jpg",
+                        "pid": pid,
+                        "camid": camid,
+                        "split": split,
+                        "seq": 1,
+                        "frame": int(frame),
+                        "origin": "rendered",
+                        "seed": config.seed,
+                        "index": index,
+                    }
+                )
     frame = pl.DataFrame(rows)
     return frame.with_columns(file_name=pl.Series(market_names(frame)))
 
@@ -74,7 +91,11 @@ def _rendered(plan: pl.DataFrame, config: RenderConfig, out: Path) -> Iterator[d
     """What is known of each crop, as they are done."""
     tasks = plan.select("pid", "camid", "index", "file_name").to_dicts()
     with progress("render", len(tasks)) as bar:
-        rows = _in_process(tasks, config, out) if min(config.workers, config.people) == 1 else _in_processes(tasks, config, out)
+        rows = (
+            _in_process(tasks, config, out)
+            if min(config.workers, config.people) == 1
+            else _in_processes(tasks, config, out)
+        )
         for row in rows:
             bar.advance()
             yield row
@@ -101,8 +122,11 @@ def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) 
                 continue
             running -= 1
             if workers[number].wait() != 0:
-                raise RunError(f"Render worker {number} failed.", got=f"exit status {workers[number].returncode}",
-                               fix="the same command again goes on from what is rendered; --workers 1 shows the error in full")  # fmt: skip
+                raise RunError(
+                    f"Render worker {number} failed.",
+                    got=f"exit status {workers[number].returncode}",
+                    fix="the same command again goes on from what is rendered; --workers 1 shows the error in full",
+                )
     finally:
         for worker in workers:
             worker.kill()
@@ -111,7 +135,9 @@ def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) 
 
 def _start(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) -> subprocess.Popen[str]:
     order = {"config": as_dict(config), "out": str(out.absolute()), "tasks": tasks}
-    worker = subprocess.Popen([sys.executable, "-m", "reidgen.render.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "reidgen.render.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert worker.stdin is not None
     worker.stdin.write(json.dumps(order))
     worker.stdin.close()

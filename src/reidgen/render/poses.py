@@ -4,13 +4,18 @@ The walking curves are sums of periodic bumps fitted by eye to the textbook join
 (hip, knee and ankle in the sagittal plane, e.g. Winter 2009, Biomechanics and Motor Control of Human Movement, ch. 3).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.float32]
-ARM_STYLES = ("swing", "phone", "call", "pockets", "strap", "carry", "behind")
+from reidgen.render.body import rotation_matrix
+
+Array = NDArray[np.floating[Any]]
+ARM_STYLES = ("swing", "phone", "call", "pockets", "strap", "carry")
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class Pose:
         hip, knee, ankle: Flexion (left, right).
         spread: Abduction of the legs (left, right).
         toe_out: Outward turn of the legs (left, right).
-        shoulder, abduction, elbow, inward: Flexion and abduction of the upper arm, flexion of the elbow, and turn of the
-            bent forearm across the body (left, right).
+        shoulder, abduction, elbow, inward: Flexion and abduction of the upper arm, flexion of the elbow, and turn of
+            the bent forearm across the body (left, right).
         lean, twist, sway: Of the trunk: forward, about the vertical axis, to the side.
         nod, look: Of the head: down, to the left.
     """
@@ -69,16 +74,31 @@ def sample_pose(rng: np.random.Generator, carry: tuple[str, str] = ("", "")) -> 
         arms = [arm_style(rng, "phone"), arm_style(rng, "phone")]
     legs = [gait((phase + 0.5 * side) % 1, stride) if walking else _standing_leg(rng) for side in (0, 1)]
     phoning = max(a[2] for a in arms) > 80
-    flat = zip(*arms, strict=True)
-    shoulder, abduction, elbow, inward = ((float(a), float(b)) for a, b in flat)
+    shoulder, abduction, elbow, inward = _by_joint(arms)
+    hip, knee, ankle = _by_joint(legs)
     return Pose(
-        "walk" if walking else "stand",
-        *((float(a), float(b)) for a, b in zip(*legs, strict=True)),
-        spread=_pair(rng, 0.0 if walking else 2.5, 1.5), toe_out=_pair(rng, 6, 4),
-        shoulder=shoulder, abduction=abduction, elbow=elbow, inward=inward,
-        lean=float(rng.normal(4 if walking else 1, 2.5)), twist=float(-6 * stride * np.cos(2 * np.pi * phase) + rng.normal(0, 3)),
-        sway=float(rng.normal(0, 1.5)), nod=float(rng.normal(14 if phoning else 5, 7)), look=float(rng.normal(0, 16)),
-    )  # fmt: skip
+        name="walk" if walking else "stand",
+        hip=hip,
+        knee=knee,
+        ankle=ankle,
+        spread=_pair(rng, 0.0 if walking else 2.5, 1.5),
+        toe_out=_pair(rng, 6, 4),
+        shoulder=shoulder,
+        abduction=abduction,
+        elbow=elbow,
+        inward=inward,
+        lean=float(rng.normal(4 if walking else 1, 2.5)),
+        twist=float(-6 * stride * np.cos(2 * np.pi * phase) + rng.normal(0, 3)),
+        sway=float(rng.normal(0, 1.5)),
+        nod=float(rng.normal(14 if phoning else 5, 7)),
+        look=float(rng.normal(0, 16)),
+    )
+
+
+def _by_joint(limbs: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
+    """Angles of the left and right limb, joint by joint."""
+    left, right = limbs
+    return [(float(a), float(b)) for a, b in zip(left, right, strict=True)]
 
 
 def _pair(rng: np.random.Generator, mean: float, spread: float) -> tuple[float, float]:
@@ -111,10 +131,13 @@ def arm_style(
         "pockets": (-14, 17, 42, 8),
         "strap": (26, 16, 128, 22),
         "carry": (2 + 0.3 * swing, 7, 10, 5),
-        "behind": (-24, 14, 40, 40),
     }[style]
-    return (float(shoulder + 4 * jitter[0]), float(abduction + 2 * jitter[1]),
-            float(max(elbow + 6 * jitter[2], 4)), float(inward + 5 * jitter[3]))  # fmt: skip
+    return (
+        float(shoulder + 4 * jitter[0]),
+        float(abduction + 2 * jitter[1]),
+        float(max(elbow + 6 * jitter[2], 4)),
+        float(inward + 5 * jitter[3]),
+    )
 
 
 def joint_rotations(pose: Pose, heads: Array, bones: dict[str, int]) -> dict[str, Array]:
@@ -159,8 +182,8 @@ def _arm_rotations(
     rest_abduction = np.degrees(np.arctan2(abs(upper[0]), -upper[2]))
     down = sign * (rest_abduction - pose.abduction[side])
     clavicle = 0.2 * down
-    lower = _rotation(np.array([0, np.radians(down - clavicle), 0]))
-    raise_ = _rotation(np.radians([-pose.shoulder[side], 0, 0]))
+    lower = rotation_matrix(np.array([0, np.radians(down - clavicle), 0]))
+    raise_ = rotation_matrix(np.radians([-pose.shoulder[side], 0, 0]))
     out[f"shoulder01.{letter}"] = np.radians([0, clavicle, 0]).astype(np.float32)
     out[f"upperarm01.{letter}"] = _vector(raise_ @ lower)
     out[f"upperarm02.{letter}"] = (upper * sign * np.radians(pose.inward[side] + 4)).astype(np.float32)
@@ -170,7 +193,9 @@ def _arm_rotations(
     out[f"lowerarm01.{letter}"] = (axis * flexion).astype(np.float32)
 
 
-def _curl_fingers(out: dict[str, Array], heads: Array, bones: dict[str, int], letter: str, degrees: float = 28.0) -> None:
+def _curl_fingers(
+    out: dict[str, Array], heads: Array, bones: dict[str, int], letter: str, degrees: float = 28.0
+) -> None:
     wrist, first, last = (heads[bones[f"{b}.{letter}"]] for b in ("wrist", "finger2-1", "finger5-1"))
     palm = _unit(np.cross(first - wrist, last - wrist)) * (1 if letter == "L" else -1)
     for finger in range(2, 6):
@@ -184,13 +209,5 @@ def _unit(vector: Array) -> Array:
     return vector / np.linalg.norm(vector)
 
 
-def _rotation(vector: NDArray[np.floating]) -> NDArray[np.float64]:
-    from reidgen.render.body import rotation_matrix
-
-    return rotation_matrix(vector.astype(np.float32))
-
-
-def _vector(matrix: NDArray[np.float64]) -> Array:
-    from scipy.spatial.transform import Rotation
-
+def _vector(matrix: Array) -> Array:
     return Rotation.from_matrix(matrix).as_rotvec().astype(np.float32)

@@ -1,9 +1,12 @@
+# mypy: ignore-errors
+# ruff: noqa: UP018, ANN201
+# warp compiles these functions from their source: they are Python in form only, and their types are warp's
 """One warp kernel that casts the rays of a crop and shades what they hit. Imports warp: import this module lazily.
 
 A thread is a pixel. Each of its samples x samples rays looks for the nearest of: the person, passers-by, the boxes,
-poles and bushes of the place, its walls, the ground. People get a shadow ray to the sun and one ray into the hemisphere
-above the surface (ambient light with occlusion), chosen by a hash of pixel and sample, so that a crop is a pure function
-of its inputs.
+poles and bushes of the place, its walls, the ground. Surfaces get a shadow ray to the sun; people and the ground at
+their feet also get a ray into the hemisphere above (ambient light with occlusion). Directions follow from pixel and
+sample alone, so that a crop is a pure function of its inputs.
 """
 
 import warp as wp
@@ -346,7 +349,9 @@ def cast(
             albedo = wall_albedo(walls, i, along, p[2], d)
             near = wp.abs(along) < 60.0 and hit.t < 30.0
         elif hit.kind == 5:
-            albedo = ground_albedo(view.ground_kind, view.ground_scale, view.ground_angle, view.ground_a, view.ground_b, p, hit.t)
+            albedo = ground_albedo(
+                view.ground_kind, view.ground_scale, view.ground_angle, view.ground_a, view.ground_b, p, hit.t
+            )
             reach = p - view.person
             near = reach[0] * reach[0] + reach[1] * reach[1] < 9.0 or view.props > 0 or view.passers > 0
         light = vec3(0.0, 0.0, 0.0)

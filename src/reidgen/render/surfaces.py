@@ -1,6 +1,9 @@
+# mypy: ignore-errors
+# ruff: noqa: UP018, SIM102
+# warp compiles these functions from their source: they are Python in form only, and their types are warp's
 """What things are made of: colours of skin, cloth, ground, walls and props as functions of place. Imports warp.
 
-A material of a person is a row of `COLUMNS` numbers, written by `wardrobe.material_rows`; cloth coordinates are metres at rest
+A material of a person is a row of `COLUMNS` numbers, written by `Material.row`; cloth coordinates are metres at rest
 about the axis of the limb (a to the person's left, b to the front, v along it), so a pattern sticks to the cloth.
 """
 
@@ -131,7 +134,6 @@ def print_mask(kind: int, x: float, y: float, seed: int) -> float:
 @wp.func
 def garment(materials: wp.array2d(dtype=float), slot: int, chart: int, c: vec3) -> vec3:
     """Cloth with its prints, seams, straps and bands."""
-    radius = wp.sqrt(c[0] * c[0] + c[1] * c[1])
     angle = wp.atan2(c[0], c[1])  # 0 in front
     round = 0.15 if chart == 0 else 0.075
     u = angle * round
@@ -163,11 +165,22 @@ def garment(materials: wp.array2d(dtype=float), slot: int, chart: int, c: vec3) 
             if materials[slot, 25] > 0.5 and wp.frac(c[2] / 0.09 + 20.0) < 0.16:
                 out = vec3(0.6, 0.6, 0.58)
     if materials[slot, 27] > 0.0:  # washed out on the thighs
-        out = out * (1.0 + materials[slot, 27] * wp.exp(-wp.pow((angle - 0.0) * 1.6, 2.0)) * wp.exp(-wp.pow((c[2] - 0.22) * 6.0, 2.0)))
+        out = out * (
+            1.0
+            + materials[slot, 27]
+            * wp.exp(-wp.pow((angle - 0.0) * 1.6, 2.0))
+            * wp.exp(-wp.pow((c[2] - 0.22) * 6.0, 2.0))
+        )
         if wp.abs(wp.abs(angle) - 1.57) < 0.05:
             out = out * 0.8
     strap = int(materials[slot, 21])
-    if chart == 0 and strap == 1 and c[1] > -0.02 and wp.abs(wp.abs(c[0]) - 0.105) < 0.024 and c[2] > materials[slot, 29]:
+    if (
+        chart == 0
+        and strap == 1
+        and c[1] > -0.02
+        and wp.abs(wp.abs(c[0]) - 0.105) < 0.024
+        and c[2] > materials[slot, 29]
+    ):
         out = colour_at(materials, slot, 22)
     if chart == 0 and strap == 3 and wp.abs(c[0] * materials[slot, 31] - 0.115) < 0.018 and c[2] > materials[slot, 29]:
         out = colour_at(materials, slot, 22)
@@ -180,7 +193,7 @@ def garment(materials: wp.array2d(dtype=float), slot: int, chart: int, c: vec3) 
 
 @wp.func
 def face(materials: wp.array2d(dtype=float), slot: int, c: vec3) -> vec3:
-    """Skin of the head: eyes, brows, lips, beard, glasses, mask. Columns 15 and 16: half eye distance and eye height."""
+    """Skin of the head: eyes, brows, lips, beard, glasses, mask. Columns 15, 16: half eye distance, eye height."""
     skin = colour_at(materials, slot, 1)
     hair = colour_at(materials, slot, 4)
     out = skin * (1.0 + 0.08 * noise2(c[0] * 40.0, c[2] * 40.0, int(materials[slot, 28])))
@@ -201,9 +214,10 @@ def face(materials: wp.array2d(dtype=float), slot: int, c: vec3) -> vec3:
         out = wp.lerp(out, hair, beard)
     if materials[slot, 13] > 1.5 and z < -0.028 and z > -0.135:
         out = colour_at(materials, slot, 7)
-    if materials[slot, 14] > 0.5 and wp.abs(z) < 0.021 and x < materials[slot, 15] + 0.03:
-        rim = wp.abs(z) > 0.014 or x < 0.008 or wp.abs(eye) > 0.023
-        if rim or materials[slot, 14] > 1.5:
+    if materials[slot, 14] > 0.5:
+        lens = wp.sqrt(eye * eye + 1.6 * z * z)
+        bridge = x < 0.014 and wp.abs(z - 0.006) < 0.004
+        if bridge or (lens > 0.021 and lens < 0.0265) or (materials[slot, 14] > 1.5 and lens < 0.0265):
             out = vec3(0.03, 0.03, 0.035)
     return out
 
@@ -247,7 +261,7 @@ def bricks(x: float, y: float, width: float, height: float, joint: float) -> wp.
 
 @wp.func
 def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec3, distance: float) -> vec3:
-    """Colour of the ground: 0 concrete, 1 slabs, 2 setts, 3 asphalt, 4 grass, 5 planks, 6 tiles, 7 zebra crossing, 8 gravel."""
+    """Colour of the ground: 0 concrete, 1 slabs, 2 setts, 3 asphalt, 4 grass, 5 planks, 6 tiles, 7 zebra, 8 gravel."""
     x = p[0] * wp.cos(angle) + p[1] * wp.sin(angle)
     y = p[1] * wp.cos(angle) - p[0] * wp.sin(angle)
     broad = noise2(x * 0.7, y * 0.7, 3) * 0.35 + noise2(x * 3.1, y * 3.1, 4) * 0.25
@@ -274,7 +288,9 @@ def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec
         i = wp.floor(x / size)
         j = wp.floor(y / size)
         k = i + j
-        out = (wp.lerp(a, b, 0.6) if k - 2.0 * wp.floor(0.5 * k) > 0.5 else a) * (0.92 + 0.14 * hash21(i, j) + 0.1 * broad)
+        out = (wp.lerp(a, b, 0.6) if k - 2.0 * wp.floor(0.5 * k) > 0.5 else a) * (
+            0.92 + 0.14 * hash21(i, j) + 0.1 * broad
+        )
         out = wp.lerp(out, out * 0.55, wp.max(cell_edge(x / size, 0.018), cell_edge(y / size, 0.018)))
     elif kind == 7:
         if wp.frac(x / (0.95 * size)) < 0.5:
@@ -286,7 +302,7 @@ def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec
 
 @wp.func
 def wall_albedo(walls: wp.array2d(dtype=float), i: int, u: float, z: float, d: vec3) -> vec3:
-    """Colour of a wall. Row: ..., kinds of the even and odd bays (5, 6), bay width (7), colours a, b, c (8, 11, 14), seed (17)."""
+    """Colour of a wall. Row: ..., kinds of its bays (5, 6), bay width (7), colours a, b, c (8, 11, 14), seed (17)."""
     seed = walls[i, 17]
     bay = wp.floor(u / walls[i, 7])
     x = u - (bay + 0.5) * walls[i, 7]
@@ -354,7 +370,7 @@ def wall_albedo(walls: wp.array2d(dtype=float), i: int, u: float, z: float, d: v
 
 @wp.func
 def prop_albedo(props: wp.array2d(dtype=float), i: int, p: vec3, n: vec3) -> vec3:
-    """Colour of a prop. Row: ..., colour (8), surface (11: 0 plain, 1 leaves, 2 car, 3 bark, 4 hazard bands), second colour (12)."""
+    """Colour of a prop. Row: ..., colour (8), surface (11: 0 plain, 1 leaves, 2 car, 3 bark, 4 bands), second (12)."""
     a = vec3(props[i, 8], props[i, 9], props[i, 10])
     b = vec3(props[i, 12], props[i, 13], props[i, 14])
     kind = int(props[i, 11])

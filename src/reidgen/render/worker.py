@@ -1,7 +1,7 @@
 """Render the crops of some people in a process of its own: `python -m reidgen.render.worker` reads its task from stdin.
 
-Prints one line of JSON per crop. Processes are started this way, not forked or spawned by multiprocessing, so that a script
-that calls `render_people` needs no `if __name__ == "__main__"`.
+Prints one line of JSON per crop. Processes are started this way, not forked or spawned by multiprocessing, so that a
+script that calls `render_people` needs no `if __name__ == "__main__"`.
 """
 
 import json
@@ -16,7 +16,8 @@ import numpy as np
 from reidgen.config import RenderConfig
 from reidgen.files import write_bytes
 from reidgen.render import crops
-from reidgen.render.shots import Studio, compose
+from reidgen.render.shots import compose
+from reidgen.render.studio import Studio
 
 MAPS = {"none": (), "mask": ("mask",), "all": ("mask", "parts", "normals")}
 
@@ -54,8 +55,13 @@ def render_tasks(tasks: list[Task], config: RenderConfig, out: Path) -> Iterator
             for kind, path in maps.items():
                 write_bytes(out / path, crops.png(images[kind]))
             write_bytes(out / task.file_name, crops.jpeg(picture.pixels, shot.camera.quality))
-        yield {"file_name": task.file_name, "keypoints": keypoints.ravel().tolist(), "yaw": round(shot.place.yaw, 2),
-               "operation": f"render:{shot.pose.name}", **maps}  # fmt: skip
+        yield {
+            "file_name": task.file_name,
+            "keypoints": keypoints.ravel().tolist(),
+            "yaw": round(shot.place.yaw, 2),
+            "operation": f"render:{shot.pose.name}",
+            **maps,
+        }
 
 
 def main() -> None:
