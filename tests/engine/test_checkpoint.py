@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from reidgen.engine.checkpoint import load_state, load_weights, save_state, save_weights
 from reidgen.errors import WeightsError
@@ -80,3 +81,14 @@ def test_a_cut_off_checkpoint_is_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(WeightsError, match="There is no weight file"):
         load_weights(tmp_path / "none.safetensors")
+
+
+def test_equal_content_gives_equal_bytes_that_safetensors_reads(tmp_path):
+    weights = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.float16)}
+    for number in range(20):
+        save_weights(tmp_path / f"{number}.safetensors", weights, config={"size": [128, 64]})
+    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert len(files) == 20 and len(set(files)) == 1
+    assert int.from_bytes(files[0][:8], "little") % 8 == 0
+    assert equal(weights["b"], load_file(tmp_path / "0.safetensors")["b"])
+    assert load_weights(tmp_path / "0.safetensors")[1] == {"size": [128, 64]}

@@ -23,7 +23,7 @@ def save_state(path: Path, state: Any) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     structure = _encode(state, "", tensors)
-    write_bytes(path, save(tensors, metadata={"schema_version": SCHEMA_VERSION, "structure": json.dumps(structure)}))
+    write_bytes(path, _whole_file(tensors, {"schema_version": SCHEMA_VERSION, "structure": json.dumps(structure)}))
 
 
 def load_state(path: Path) -> Any:
@@ -41,7 +41,7 @@ def load_state(path: Path) -> Any:
 def save_weights(path: Path, weights: dict[str, torch.Tensor], *, config: dict[str, Any]) -> None:
     """Write a network's tensors with its config as JSON metadata."""
     clean = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    write_bytes(path, save(clean, metadata={"schema_version": SCHEMA_VERSION, "config": json.dumps(config)}))
+    write_bytes(path, _whole_file(clean, {"schema_version": SCHEMA_VERSION, "config": json.dumps(config)}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -68,6 +68,19 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     except SafetensorError as error:
         raise WeightsError(f"{path} is damaged or no safetensors file.", got=str(error), allowed="a whole .safetensors file",
                            fix="download or write the file again") from error
+
+
+def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose bytes depend on its content alone.
+
+    The package writes several metadata entries in an order that changes from process to process, so the header (a length
+    of 8 bytes, then JSON, padded to a multiple of 8) is written here.
+    """
+    plain = save(tensors)
+    end = 8 + int.from_bytes(plain[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(plain[8:end])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return b"".join((len(header).to_bytes(8, "little"), header, memoryview(plain)[end:]))
 
 
 def _encode(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:

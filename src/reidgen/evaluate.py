@@ -1,0 +1,237 @@
+"""Evaluating a re-ID network: rank the gallery for each query, and say by which protocol."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidgen.config import EvaluateConfig, as_dict
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.errors import DataError, RunError
+from reidgen.files import write_bytes, write_json
+from reidgen.metrics.counting import Persons
+from reidgen.metrics.distance import distance_to
+from reidgen.metrics.ranking import Ranking, nearest, rank_features
+from reidgen.reid.embed import ReidModel
+
+RESULT, QUERIES = "result.json", "queries.parquet"
+SCHEMA_VERSION = 1
+LISTED = 10  # gallery crops in each ranked list
+RULES = {
+    "market": "gallery crops of the query's person and camera and junk (pid -1) removed, distractors (pid 0) kept",
+    "all": "nothing removed from the gallery",
+}
+FLIPS = {"sum": "sum of the embeddings of the crop and of its mirror image", "none": "embedding of the crop"}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an evaluation found, and all that is needed to compare it with another.
+
+    Attributes:
+        mAP: Mean average precision, AP = mean of j / rank_j, over the queries with a match.
+        mAP_trapezoid: The same by Market-1501's original code; never above mAP.
+        mINP: Mean of n / rank of the last of n positives.
+        rank1: Share of matched queries whose nearest gallery crop is of the person; rank5, rank10 and rank20 likewise.
+        cmc: Shares for the first 1 to 50 gallery crops.
+        num_queries: All queries, with a match or without.
+        num_unmatched: Queries without a match in the gallery; they are in no mean.
+        num_gallery: Gallery crops, junk and distractors included.
+        protocol: The protocol in words.
+        facts: dataset, split, hashes of crops (`crops`) and network (`model`), the training's seed, and what the
+            training knows of itself: steps, epochs, images, people, generated share and its crops' hash (`table`).
+        config: The evaluation's options.
+        per_query: One row a query: file_name, path, pid, camid, ap, ap_trapezoid, inp, first_rank (0 without a match);
+            for the first `ranked` queries also the lists ranked_files, ranked_paths, ranked_pids, ranked_camids and
+            correct of the nearest ten gallery crops after removal, null for the others.
+    """
+
+    mAP: float
+    mAP_trapezoid: float
+    mINP: float
+    rank1: float
+    rank5: float
+    rank10: float
+    rank20: float
+    cmc: list[float]
+    num_queries: int
+    num_unmatched: int
+    num_gallery: int
+    protocol: str
+    facts: dict[str, Any]
+    config: dict[str, Any]
+    per_query: pl.DataFrame
+
+    def __str__(self) -> str:
+        unmatched = f" ({self.num_unmatched:,} without a match, left out)" if self.num_unmatched else ""
+        return (
+            f"mAP {self.mAP:.2%}  rank-1 {self.rank1:.2%}  rank-5 {self.rank5:.2%}  rank-10 {self.rank10:.2%}  "
+            f"rank-20 {self.rank20:.2%}  mINP {self.mINP:.2%}  mAP by trapezoid {self.mAP_trapezoid:.2%}\n"
+            f"{self.num_queries:,} queries{unmatched}, {self.num_gallery:,} gallery crops; {self.protocol}"
+        )
+
+    def write(self, folder: Path | str) -> None:
+        """Write result.json and queries.parquet."""
+        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per_query"}
+        stream = io.BytesIO()
+        self.per_query.write_parquet(stream)
+        write_bytes(Path(folder) / QUERIES, stream.getvalue())
+        write_json(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **known})
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Result":
+        """Read what `write` wrote.
+
+        Raises:
+            RunError: The folder holds no result.
+        """
+        folder = Path(folder)
+        if not (folder / RESULT).is_file() or not (folder / QUERIES).is_file():
+            raise RunError(
+                f"{folder} holds no result.",
+                got=f"no {RESULT} and {QUERIES}",
+                allowed="the --out of reidgen evaluate, finished",
+                fix=f"reidgen evaluate --model DIR --data DIR --out {folder}",
+            )
+        known = json.loads((folder / RESULT).read_text())
+        known.pop("schema_version")
+        return cls(**known, per_query=pl.read_parquet(folder / QUERIES))
+
+
+def evaluate_reid(
+    model: ReidModel,
+    table: ReidTable,
+    config: EvaluateConfig = EvaluateConfig(),  # noqa: B008
+    *,
+    out: Path | str | None = None,
+) -> Result:
+    """Rank the gallery split for each crop of the query split by distance of embeddings.
+
+    Crops that a filter has rejected are not left out: the test stays the same whatever was filtered.
+
+    Args:
+        model: The network; it computes on the device that it was loaded on.
+        table: Crops, of which splits query and gallery are used.
+        config: The protocol.
+        out: Run folder; None writes nothing. Of a finished run the result is read.
+
+    Raises:
+        DataError: A split is empty, a query has no person, no query has a match, or a crop cannot be decoded.
+        RunError: `out` belongs to another run.
+    """
+    query, gallery = table.query, table.gallery
+    _check(table, query, gallery)
+    crops = ReidTable.concat([query, gallery], name=table.name)
+    if out is None:
+        return _evaluate(model, query, gallery, config, crops.hash())
+    hashes = {"model": model.hash, "crops": crops.hash()}
+    run = RunFolder.begin(out, stage="evaluate", config=config, inputs=hashes)
+    with closing(run):
+        if not run.done:
+            result = _evaluate(model, query, gallery, config, hashes["crops"])
+            result.write(run.path)
+            run.finish(
+                {name: getattr(result, name) for name in ("mAP", "mAP_trapezoid", "mINP", "rank1", "rank5", "rank10")}
+            )
+        return Result.read(run.path)
+
+
+def _evaluate(
+    model: ReidModel, query: ReidTable, gallery: ReidTable, config: EvaluateConfig, crops_hash: str
+) -> Result:
+    theirs, others = (model.embed(split, flip=config.flip, batch=config.batch) for split in (query, gallery))
+    pids, camids = (query.pids, gallery.pids), (query.camids, gallery.camids)
+    ranking = rank_features(theirs, others, *pids, *camids, metric=config.metric, protocol=config.protocol)
+    persons = Persons.of(*pids, *camids, config.protocol)
+    shown = min(config.ranked, len(query))
+    distances = distance_to(others, config.metric)(theirs[:shown])
+    lists = nearest(distances.cpu(), persons, range(shown), count=LISTED)
+    facts = {
+        **model.facts,
+        "dataset": query.name,
+        "split": "query against gallery",
+        "crops": crops_hash,
+        "model": model.hash,
+        "training_seed": model.config.seed,
+    }
+    return Result(
+        mAP=ranking.mAP,
+        mAP_trapezoid=ranking.mAP_trapezoid,
+        mINP=ranking.mINP,
+        rank1=float(ranking.cmc[0]),
+        rank5=float(ranking.cmc[4]),
+        rank10=float(ranking.cmc[9]),
+        rank20=float(ranking.cmc[19]),
+        cmc=ranking.cmc.tolist(),
+        num_queries=ranking.num_queries,
+        num_unmatched=ranking.num_unmatched,
+        num_gallery=len(gallery),
+        protocol=protocol_in_words(config),
+        facts=facts,
+        config=as_dict(config),
+        per_query=_per_query(query, gallery, ranking, lists),
+    )
+
+
+def protocol_in_words(config: EvaluateConfig) -> str:
+    """One line that two results must share to be comparable."""
+    return (
+        f"{config.metric} distance, {FLIPS[config.flip]}, single query, {RULES[config.protocol]}; "
+        "AP as mean of j / rank_j, and by trapezoid as Market-1501's own code; means over the queries with a match"
+    )
+
+
+def _per_query(query: ReidTable, gallery: ReidTable, ranking: Ranking, lists: Sequence[np.ndarray]) -> pl.DataFrame:
+    files, paths, pids, camids = gallery.rows["file_name"].to_list(), gallery.paths, gallery.pids, gallery.camids
+    rest = [None] * (len(query) - len(lists))
+    return pl.DataFrame(
+        {
+            "file_name": query.rows["file_name"],
+            "path": [str(path) for path in query.paths],
+            "pid": query.pids,
+            "camid": query.camids,
+            "ap": ranking.ap,
+            "ap_trapezoid": ranking.ap_trapezoid,
+            "inp": ranking.inp,
+            "first_rank": ranking.first_rank,
+            "ranked_files": [[files[i] for i in one] for one in lists] + rest,
+            "ranked_paths": [[str(paths[i]) for i in one] for one in lists] + rest,
+            "ranked_pids": [pids[one].tolist() for one in lists] + rest,
+            "ranked_camids": [camids[one].tolist() for one in lists] + rest,
+            "correct": [(pids[one] == pid).tolist() for one, pid in zip(lists, query.pids, strict=False)] + rest,
+        },
+        schema_overrides={
+            "ranked_files": pl.List(pl.String),
+            "ranked_paths": pl.List(pl.String),
+            "ranked_pids": pl.List(pl.Int64),
+            "ranked_camids": pl.List(pl.Int64),
+            "correct": pl.List(pl.Boolean),
+        },
+    ).with_columns(pl.col("ap", "ap_trapezoid", "inp").fill_nan(None))
+
+
+def _check(table: ReidTable, query: ReidTable, gallery: ReidTable) -> None:
+    for split, rows in (("query", query), ("gallery", gallery)):
+        if not len(rows):
+            raise DataError(
+                f"{table.name or 'The table'} has no {split} crops.",
+                got=f"{len(table):,} crops, none of them in split {split}",
+                allowed="splits query and gallery with at least one crop each",
+                fix="--data DIR of a prepared dataset, or of the extended table made from it",
+            )
+    nobody = query.where(query.pids <= 0)
+    if len(nobody):
+        raise DataError(
+            f"The query {nobody.paths[0]} is of no person.",
+            got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
+            allowed="queries with pid > 0: 0 marks distractors, -1 junk",
+            fix="reidgen prepare lists them",
+        )

@@ -1,0 +1,1 @@
+"""Training a re-ID network and embedding crops with it."""

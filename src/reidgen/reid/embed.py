@@ -1,0 +1,139 @@
+"""A trained re-ID network as a thing to use: load it, embed crops with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from reidgen.config import AugmentConfig, Device, ReidConfig
+from reidgen.data.augment import normalise
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.device import setup
+from reidgen.engine.progress import progress
+from reidgen.errors import WeightsError
+from reidgen.files import file_sha256
+from reidgen.models.embedder import Embedder
+from reidgen.models.resnet import ResNet
+
+WEIGHTS = "reid.safetensors"
+Flip = Literal["sum", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class ReidModel:
+    """A trained network with all that is known of its training.
+
+    Attributes:
+        network: The network, in evaluation mode on `device`.
+        config: How it was trained.
+        pids: The training people; the classifier's outputs in order.
+        facts: Steps, epochs, images, people and generated share of its training; `table` is the hash of its crops.
+        hash: SHA-256 of the weight file.
+        device: Where it computes.
+    """
+
+    network: Embedder
+    config: ReidConfig
+    pids: list[int]
+    facts: dict[str, Any]
+    hash: str
+    device: torch.device
+
+    def embed(self, crops: ReidTable | CropStore, *, flip: Flip = "sum", batch: int = 64) -> torch.Tensor:
+        """Embeddings of all crops, in order; see `embed`.
+
+        Args:
+            crops: A table, which is decoded at the network's size, or its decoded crops.
+            flip: "sum" adds the embedding of the mirrored crop.
+            batch: Crops at once; does not change the embeddings beyond float rounding.
+
+        Raises:
+            DataError: The table is empty, or a crop cannot be decoded.
+        """
+        store = crops if isinstance(crops, CropStore) else open_store(crops, self.config.size)
+        return embed(self.network, store.to(self.device), flip=flip, batch=batch)
+
+
+def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int = 64) -> torch.Tensor:
+    """Embeddings of a store's crops, float32 (N, D) on the store's device.
+
+    Args:
+        network: In evaluation mode, on the store's device.
+        store: The crops.
+        flip: "sum" adds the embedding of the mirrored crop, as the sources' evaluation does; "none" does not.
+        batch: Crops at once.
+    """
+    embeddings = []
+    with torch.inference_mode(), progress("embed", len(store)) as bar:
+        for first in range(0, len(store), batch):
+            images = normalise(store.batch(np.arange(first, min(first + batch, len(store)))))
+            embedding = network(images).embedding
+            if flip == "sum":
+                embedding = embedding + network(images.flip(3)).embedding
+            embeddings.append(embedding.float())
+            bar.advance(len(images))
+    return torch.cat(embeddings)
+
+
+def open_store(table: ReidTable, size: tuple[int, int]) -> CropStore:
+    """Decode a table's crops with a progress bar, or map them where that was done before."""
+    fill = CropStore.fill(table, size=size)
+    if (count := next(fill, None)) is not None:
+        with progress("decode", len(table)) as bar:
+            bar.advance(count)
+            for count in fill:
+                bar.advance(count)
+    return CropStore.open(table, size=size)
+
+
+def build_network(config: ReidConfig, people: int) -> Embedder:
+    """The network of a config, with whatever weights its modules start with."""
+    backbone = ResNet(config.backbone, stride_in=config.stride_in, last_stride=config.last_stride)
+    return Embedder(backbone, width=config.bottleneck, people=people)
+
+
+def save_reid(path: Path, network: Embedder, description: dict[str, Any]) -> None:
+    """Write a trained network; `description` has the keys reid (its config), pids and facts."""
+    save_weights(path, network.state_dict(), config=description)
+
+
+def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
+    """Load a network that `train_reid` has written.
+
+    Args:
+        path: The run folder, or its reid.safetensors.
+        device: Where it shall compute.
+
+    Raises:
+        WeightsError: There is no such file, it is damaged, or it holds another kind of network.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / WEIGHTS).is_file():
+        raise WeightsError(
+            f"{path} holds no trained re-ID network.",
+            got=f"no {WEIGHTS}",
+            allowed="the --out of reidgen train-reid, finished",
+            fix=f"reidgen train-reid --data DIR --out {path}",
+        )
+    file = path / WEIGHTS if path.is_dir() else path
+    tensors, description = load_weights(file)
+    if "reid" not in description:
+        raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {WEIGHTS}")
+    config = _config(description["reid"])
+    network = build_network(config, len(description["pids"]))
+    network.load_state_dict(tensors)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    on = setup(device).device
+    return ReidModel(network.to(on).eval(), config, description["pids"], description["facts"], file_sha256(file), on)
+
+
+def _config(known: dict[str, Any]) -> ReidConfig:
+    """The config of a JSON dict: its lists become the tuples that the dataclasses have."""
+    augment: Any = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in known["augment"].items()
+    }
+    return ReidConfig(**{**known, "size": tuple(known["size"]), "augment": AugmentConfig(**augment)})

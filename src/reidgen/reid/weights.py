@@ -1,0 +1,172 @@
+"""Where a backbone's weights come from: torchvision's ImageNet file, any file with its names, or chance."""
+
+import sys
+import urllib.request
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from reidgen.config import ReidConfig
+from reidgen.data.store import cache_folder
+from reidgen.engine.checkpoint import load_tensors
+from reidgen.errors import WeightsError
+from reidgen.files import file_sha256, write_bytes
+from reidgen.models.resnet import ResNet
+
+# torchvision's IMAGENET1K_V1 files; each name ends with the first digits of the file's SHA-256.
+SITE = "https://download.pytorch.org/models/"
+IMAGENET = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+}
+TIMEOUT_SEC = 30
+CHUNK_BYTES = 2**20
+
+
+def weights_hash(weights: str) -> str:
+    """What a run depends on: SHA-256 of a weight file, and the names "imagenet" and "random" as they are.
+
+    Raises:
+        WeightsError: The file does not exist.
+    """
+    if weights in ("imagenet", "random"):
+        return weights
+    if not Path(weights).is_file():
+        raise WeightsError(
+            f"There is no weight file {weights}.",
+            allowed="imagenet, random, or the path of a .safetensors file",
+            fix="--weights imagenet",
+        )
+    return file_sha256(Path(weights))
+
+
+def load_backbone(network: ResNet, config: ReidConfig) -> str:
+    """Fill the backbone with the weights that the config names; "random" leaves it as it is.
+
+    Returns:
+        One sentence that says what was loaded and what was left out.
+
+    Raises:
+        WeightsError: The file cannot be had or read, is of another network, or of the other stride layout.
+    """
+    if config.weights == "random":
+        return "The backbone starts from random weights."
+    path = imagenet_file(config.backbone) if config.weights == "imagenet" else Path(config.weights)
+    tensors, metadata = read_weights(path)
+    _check_layout(path, metadata, config)
+    skipped = copy_weights(network, tensors, path)
+    left_out = f"; {', '.join(skipped)} of the file are not used" if skipped else ""
+    return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors{left_out}."
+
+
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a .safetensors file, or of a .pth file by the reader that rebuilds tensors only."""
+    if path.suffix not in (".pth", ".pt"):
+        return load_tensors(path)
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file {path}.", allowed="a .safetensors or .pth file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader promises no type of error for a damaged or refused file
+        raise WeightsError(
+            f"{path} cannot be read.",
+            got=str(error).splitlines()[0],
+            allowed="a whole file that holds tensors and nothing else",
+            fix="download the file again",
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} holds no plain set of tensors.", got=type(state).__name__, allowed="a state dict")
+    return dict(state), {}
+
+
+def copy_weights(network: ResNet, tensors: dict[str, torch.Tensor], path: Path) -> list[str]:
+    """Copy tensors of torchvision's names into the backbone; half precision is widened.
+
+    Returns:
+        The names that were left out: the ImageNet classifier's alone.
+
+    Raises:
+        WeightsError: A tensor is missing, unknown or of another shape.
+    """
+    own = network.state_dict()
+    skipped = [name for name in tensors if name.startswith("fc.")]
+    unknown = [name for name in tensors if name not in own and name not in skipped]
+    # A counter that only averages without momentum use; files of other origins leave it out.
+    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    faults = {"missing": missing, "unknown": unknown, "shape": shapes}
+    told = [f"{len(names)} {kind}: {', '.join(names[:3])}" for kind, names in faults.items() if names]
+    if told:
+        raise WeightsError(
+            f"{path} does not fit the network.",
+            got="; ".join(told),
+            allowed="the names and shapes of torchvision's network of this depth",
+            fix="--backbone of the same depth as the file",
+        )
+    network.load_state_dict({**own, **{name: tensors[name] for name in own if name in tensors}})
+    return skipped
+
+
+def imagenet_file(backbone: str) -> Path:
+    """The ImageNet weights as .safetensors in the cache folder; downloaded and converted the first time.
+
+    Raises:
+        WeightsError: The file is not there and cannot be downloaded, or is not the one that its name says.
+    """
+    name = IMAGENET[backbone]
+    folder = cache_folder() / "weights"
+    ours, theirs = folder / f"{Path(name).stem}.safetensors", folder / name
+    if ours.is_file():
+        return ours
+    if not theirs.is_file():
+        _download(SITE + name, theirs)
+    digits = Path(name).stem.split("-")[1]
+    if not (found := file_sha256(theirs)).startswith(digits):
+        raise WeightsError(
+            f"{theirs} is not torchvision's file.",
+            got=f"SHA-256 {found[:16]}...",
+            allowed=f"SHA-256 {digits}...",
+            fix=f"rm {theirs}, then the same command again",
+        )
+    metadata = {"stride_in_1x1": "false", "source": SITE + name}
+    write_bytes(ours, save(read_weights(theirs)[0], metadata=metadata))
+    theirs.unlink()
+    return ours
+
+
+def _download(url: str, path: Path) -> None:
+    content = bytearray()
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SEC) as stream:  # noqa: S310 - a constant https address
+            sys.stderr.write(f"downloading {url}\n")
+            while chunk := stream.read(CHUNK_BYTES):
+                content += chunk
+    except OSError as error:  # urllib's own errors are such
+        raise WeightsError(
+            f"The ImageNet weights {path.name} cannot be downloaded.",
+            got=str(getattr(error, "reason", error)),
+            allowed=f"a connection to {url}",
+            fix=f"download that address elsewhere and put the file at {path}, or --weights FILE.safetensors",
+        ) from error
+    write_bytes(path, bytes(content))
+
+
+def _check_layout(path: Path, metadata: dict[str, str], config: ReidConfig) -> None:
+    """Files of both layouts have the same names and shapes, so only the metadata can tell; without it we trust."""
+    declared = metadata.get("stride_in_1x1")
+    if declared is None:
+        return
+    stride_in = "1x1" if declared == "true" else "3x3"
+    if stride_in != config.stride_in:
+        raise WeightsError(
+            f"{path} is of the other stride layout.",
+            got=f"a network whose stride is on the {stride_in} convolution, and --stride-in {config.stride_in}",
+            allowed=f"--stride-in {stride_in}",
+            fix=f"--stride-in {stride_in}",
+        )

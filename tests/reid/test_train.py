@@ -1,0 +1,209 @@
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from reidgen.config import AugmentConfig, ReidConfig
+from reidgen.errors import DataError, ReidgenError, RunError, TrainingError, WeightsError
+from reidgen.reid import train
+from reidgen.reid.embed import load_reid
+from reidgen.reid.train import train_reid
+from tests.factories import make_table, write_crop
+
+TINY = ReidConfig(
+    backbone="resnet18",
+    weights="random",
+    size=(32, 16),
+    bottleneck=8,
+    batch=4,
+    epochs=2,
+    augment=AugmentConfig(pad=2),
+    device="cpu",
+)
+pytestmark = pytest.mark.usefixtures("narrow")
+FILES = ("reid.safetensors", "metrics.jsonl")
+
+
+def people(root, persons=3, crops=5, **columns):
+    """Crops of one person are one picture in slightly different light: something that can be learned."""
+    pids = [pid for pid in range(1, persons + 1) for _ in range(crops)]
+    table = make_table(pids, root=root, **columns)
+    for i, (path, pid) in enumerate(zip(table.paths, pids, strict=True)):
+        write_crop(path, seed=pid, quality=60 + 5 * (i % crops))
+    return table
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return people(tmp_path_factory.mktemp("crops"))
+
+
+@pytest.fixture(scope="module")
+def whole(narrow, table, tmp_path_factory):
+    """A run that was never stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    train_reid(table, TINY, out=out)
+    return out
+
+
+def test_a_run_writes_weights_curves_and_facts(whole, table):
+    records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["epoch"], r["step"]) for r in records] == [(1, 3), (2, 6)]  # 15 crops, 3 held out, batch 4
+    assert set(records[0]) == {"epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error"}
+    assert records[0]["train_loss"] == pytest.approx(1.0986, abs=0.2)  # log 3: nothing is known of three people yet
+    assert all(0 <= r[key] <= 1 for r in records for key in ("train_error", "val_error"))
+    model = load_reid(whole, device="cpu")
+    assert model.config == TINY
+    assert model.pids == [1, 2, 3]
+    expected = {"steps": 6, "epochs": 2.0, "images": 12, "val_images": 3, "people": 3, "generated_share": 0.0}
+    assert expected.items() <= model.facts.items()
+    assert model.facts["table"] == table.hash()
+    summary = json.loads((whole / "run.json").read_text())["summary"]
+    assert model.facts.items() <= summary.items()
+    assert summary["backbone"] == "The backbone starts from random weights."
+    assert not (whole / "checkpoint.safetensors").exists()
+
+
+def test_the_same_call_again_loads_the_finished_run(whole, table, monkeypatch):
+    monkeypatch.setattr(train, "_train", lambda *_: pytest.fail("trained again"))
+    before = {name: (whole / name).read_bytes() for name in FILES}
+    assert train_reid(table, TINY, out=whole).facts["steps"] == 6
+    assert {name: (whole / name).read_bytes() for name in FILES} == before
+
+
+def test_another_config_in_the_same_folder_is_an_error(whole, table):
+    with pytest.raises(RunError, match=r"holds another run\.\n  got: config\.lr: 0\.05 -> 0\.1"):
+        train_reid(table, replace(TINY, lr=0.1), out=whole)
+
+
+@pytest.mark.parametrize("stop_after", [1, 4])
+def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(whole, table, tmp_path, monkeypatch, stop_after):
+    """Stopped after a checkpoint within an epoch, and after one in the second epoch; the step after it is lost."""
+    steps, saved = 0, train._save
+
+    def stop(*arguments):
+        nonlocal steps
+        steps += 1
+        if steps > stop_after:
+            raise KeyboardInterrupt
+        saved(*arguments)
+
+    config = replace(TINY, checkpoint_sec=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_reid(table, config, out=tmp_path)
+    train_reid(table, config, out=tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    ours, theirs = (load_reid(folder, device="cpu").network.state_dict() for folder in (tmp_path, whole))
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value), name
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_with_the_same_bytes(table, tmp_path):
+    program = f"""
+import os, signal, sys
+from reidgen.config import AugmentConfig, ReidConfig
+from reidgen.data.table import ReidTable
+from reidgen.models import resnet
+from reidgen.reid import train
+resnet.WIDTHS = (8, 8, 8, 8)
+table = ReidTable.from_rows({table.rows.drop("root").to_dicts()!r}, root={str(table.rows["root"][0])!r}, name="made")
+saves, save = int(sys.argv[2]), train._save
+def kill(*arguments):
+    global saves
+    saves -= 1
+    save(*arguments)
+    if saves == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+train._save = kill
+train.train_reid(table, {replace(TINY, epochs=3, checkpoint_sec=0)!r}, out=sys.argv[1])
+"""
+
+    def run(out, saves):
+        return subprocess.run(
+            [sys.executable, "-c", program, str(out), str(saves)], capture_output=True, check=False
+        ).returncode
+
+    assert run(tmp_path / "whole", 0) == 0
+    assert [run(tmp_path / "killed", saves) for saves in (2, 4)] == [-signal.SIGKILL, -signal.SIGKILL]
+    assert run(tmp_path / "killed", 0) == 0
+    for name in FILES:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_steps_fix_the_length_whatever_the_number_of_crops(table, tmp_path):
+    train_reid(table, replace(TINY, steps=5, validation="none", epochs=60), out=tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["epoch"], r["step"]) for r in records] == [(1, 3), (2, 5)]
+    assert records[-1]["val_loss"] is None
+    assert load_reid(tmp_path, device="cpu").facts["epochs"] == pytest.approx(5 / 3, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_it_learns_people_that_can_be_told_apart(tmp_path):
+    table = people(tmp_path / "crops", persons=6, crops=8)
+    still = AugmentConfig(flip=0.0, pad=0)
+    config = replace(TINY, steps=120, batch=14, backbone_lr=1.0, lr=0.02, dropout=0.0, augment=still)
+    train_reid(table, config, out=tmp_path / "run")
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert records[0]["train_error"] > 0.3
+    assert records[-1]["train_error"] < 0.1
+    assert records[-1]["val_error"] == 0
+
+
+def test_a_loss_that_diverges_is_told(table, tmp_path):
+    with pytest.raises(TrainingError) as caught:
+        train_reid(table, replace(TINY, lr=1e30, backbone_lr=1.0), out=tmp_path)
+    assert str(caught.value) == (
+        "The training loss is not a number any more.\n"
+        "  got: loss nan at step 3, lr 1e+30, precision float32\n"
+        "  allowed: a finite loss\n"
+        "  try: --lr 1e+29, or --warmup 0.1, or --precision float32; in another --out"
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory: you tried")]
+)
+def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):
+    def run_out(*_):
+        raise error
+
+    monkeypatch.setattr(train, "augment", run_out)
+    with pytest.raises(TrainingError) as caught:
+        train_reid(table, TINY, out=tmp_path)
+    assert str(caught.value) == (
+        "The memory does not suffice for the training.\n"
+        f"  got: --batch 4; {error}\n"
+        "  allowed: a batch that fits\n"
+        "  try: --batch 2, a smaller --size, or --precision bf16 on a GPU; in another --out"
+    )
+
+
+def test_other_errors_of_torch_are_not_called_memory(table, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(train, "augment", fail)
+    with pytest.raises(RuntimeError, match="shapes differ") as caught:
+        train_reid(table, TINY, out=tmp_path)
+    assert not isinstance(caught.value, ReidgenError)
+
+
+def test_bad_crops_and_weights_are_found_before_a_run_begins(table, tmp_path):
+    with pytest.raises(WeightsError, match=r"There is no weight file none\.safetensors"):
+        train_reid(table, replace(TINY, weights="none.safetensors"), out=tmp_path / "run")
+    with pytest.raises(DataError, match="too few people"):
+        train_reid(table.query, TINY, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_crops_for_a_batch_are_told(table, tmp_path):
+    with pytest.raises(DataError, match=r"too few crops for one batch\.\n  got: 12 crops, batch 64"):
+        train_reid(table, replace(TINY, batch=64), out=tmp_path)

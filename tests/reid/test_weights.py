@@ -1,0 +1,141 @@
+import urllib.error
+import urllib.request
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from reidgen.config import ReidConfig
+from reidgen.errors import WeightsError
+from reidgen.models.resnet import ResNet
+from reidgen.reid import weights
+from reidgen.reid.weights import imagenet_file, load_backbone, weights_hash
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    network = ResNet("resnet18")
+    network.initialise(torch.Generator().manual_seed(0))
+    return {**network.state_dict(), "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+
+
+def config(path, **changes):
+    return ReidConfig(weights=str(path), **{"backbone": "resnet18", **changes})
+
+
+def test_a_file_of_torchvisions_names_is_loaded_but_for_its_classifier(tensors, tmp_path):
+    save_file(tensors, tmp_path / "r18.safetensors")
+    network = ResNet("resnet18")
+    told = load_backbone(network, config(tmp_path / "r18.safetensors"))
+    assert told == "The backbone starts from r18.safetensors: 120 tensors; fc.bias, fc.weight of the file are not used."
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, tensors[name]), name
+
+
+def test_half_precision_and_missing_counters_are_accepted(tensors, tmp_path):
+    half = {name: value.half() for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
+    save_file(half, tmp_path / "half.safetensors")
+    network = ResNet("resnet18")
+    load_backbone(network, config(tmp_path / "half.safetensors"))
+    weight = network.layer4[1].conv2.weight
+    assert weight.dtype == torch.float32
+    assert torch.equal(weight, tensors["layer4.1.conv2.weight"].half().float())
+
+
+def test_a_pth_file_is_read_by_the_reader_that_rebuilds_tensors_only(tensors, tmp_path):
+    torch.save(tensors, tmp_path / "r18.pth")
+    network = ResNet("resnet18")
+    load_backbone(network, config(tmp_path / "r18.pth"))
+    assert torch.equal(network.conv1.weight, tensors["conv1.weight"])
+
+
+class Harmful:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pth_file_with_code_is_refused_and_not_run(tmp_path):
+    torch.save({"conv1.weight": Harmful(tmp_path / "made")}, tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match=r"bad\.pth cannot be read"):
+        load_backbone(ResNet("resnet18"), config(tmp_path / "bad.pth"))
+    assert not (tmp_path / "made").exists()
+
+
+def test_another_network_is_told(tensors, tmp_path):
+    changed = {name: value for name, value in tensors.items() if name != "bn1.weight"}
+    changed["extra"], changed["conv1.weight"] = torch.zeros(1), torch.zeros(64, 3, 3, 3)
+    path = tmp_path / "other.safetensors"
+    save_file(changed, path)
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(ResNet("resnet18"), config(path))
+    assert str(caught.value) == (
+        f"{path} does not fit the network.\n"
+        "  got: 1 missing: bn1.weight; 1 unknown: extra; 1 shape: conv1.weight (64, 3, 3, 3) instead of (64, 3, 7, 7)\n"
+        "  allowed: the names and shapes of torchvision's network of this depth\n"
+        "  try: --backbone of the same depth as the file"
+    )
+
+
+@pytest.mark.parametrize(("declared", "right", "wrong"), [("true", "1x1", "3x3"), ("false", "3x3", "1x1")])
+def test_the_other_stride_layout_is_told(declared, right, wrong, tmp_path):
+    network = ResNet("resnet50", stride_in=right)
+    path = tmp_path / "r50.safetensors"
+    save_file(network.state_dict(), path, metadata={"stride_in_1x1": declared})
+    load_backbone(network, config(path, backbone="resnet50", stride_in=right))
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(network, config(path, backbone="resnet50", stride_in=wrong))
+    assert str(caught.value) == (
+        f"{path} is of the other stride layout.\n"
+        f"  got: a network whose stride is on the {right} convolution, and --stride-in {wrong}\n"
+        f"  allowed: --stride-in {right}\n"
+        f"  try: --stride-in {right}"
+    )
+
+
+def test_a_missing_and_a_damaged_file_are_told(tmp_path):
+    with pytest.raises(WeightsError, match=r"There is no weight file nowhere\.safetensors"):
+        weights_hash("nowhere.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00\x00")
+    with pytest.raises(WeightsError, match="damaged or no safetensors file"):
+        load_backbone(ResNet("resnet18"), config(tmp_path / "cut.safetensors"))
+
+
+def test_without_a_connection_the_error_says_what_to_put_where(monkeypatch):
+    def refuse(url, timeout):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    folder = weights.cache_folder() / "weights"
+    with pytest.raises(WeightsError) as caught:
+        imagenet_file("resnet50")
+    url = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+    assert str(caught.value) == (
+        "The ImageNet weights resnet50-0676ba61.pth cannot be downloaded.\n"
+        "  got: no route\n"
+        f"  allowed: a connection to {url}\n"
+        f"  try: download that address elsewhere and put the file at {folder / 'resnet50-0676ba61.pth'}, "
+        "or --weights FILE.safetensors"
+    )
+
+
+def test_a_file_put_in_place_is_checked_converted_once_and_used(tensors, tmp_path, monkeypatch):
+    monkeypatch.setenv("REIDGEN_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    theirs = tmp_path / "weights" / "resnet18-f37072fd.pth"
+    torch.save(tensors, theirs)
+    with pytest.raises(WeightsError, match=r"is not torchvision's file\.\n  got: SHA-256"):
+        imagenet_file("resnet18")
+    monkeypatch.setattr(weights, "file_sha256", lambda path: "f37072fd" + 56 * "0")
+    ours = imagenet_file("resnet18")
+    assert not theirs.exists()
+    assert torch.equal(load_file(ours)["conv1.weight"], tensors["conv1.weight"])
+    network = ResNet("resnet18")
+    load_backbone(network, ReidConfig(backbone="resnet18"))
+    assert torch.equal(network.conv1.weight, tensors["conv1.weight"])
+    with pytest.raises(WeightsError, match="other stride layout"):
+        load_backbone(network, ReidConfig(backbone="resnet18", stride_in="1x1"))

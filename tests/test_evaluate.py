@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from reidgen.config import EvaluateConfig, ReidConfig
+from reidgen.errors import DataError, RunError
+from reidgen.evaluate import Result, evaluate_reid
+from reidgen.metrics import rank
+from reidgen.models import resnet
+from reidgen.reid.embed import ReidModel, build_network
+from tests.factories import make_table
+
+CONFIG = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8, seed=3)
+PIDS = [1, 2, 3, 1, 1, 2, 2, 0, -1, 1]
+CAMIDS = [1, 1, 1, 2, 1, 2, 3, 2, 3, 3]
+SPLITS = ["query"] * 3 + ["gallery"] * 7
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return make_table(PIDS, CAMIDS, splits=SPLITS, root=tmp_path_factory.mktemp("crops"), name="toy")
+
+
+@pytest.fixture(scope="module")
+def model():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
+        network = build_network(CONFIG, people=2)
+    network.initialise(torch.Generator().manual_seed(0))
+    return ReidModel(
+        network.eval(), CONFIG, [1, 2], {"steps": 40, "table": "ab", "generated_share": 0.25}, "cd", torch.device("cpu")
+    )
+
+
+def test_figures_are_those_of_the_embeddings(table, model):
+    result = evaluate_reid(model, table)
+    query, gallery = (model.embed(split).numpy() for split in (table.query, table.gallery))
+    query, gallery = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, gallery))
+    ranking = rank(1 - query @ gallery.T, PIDS[:3], PIDS[3:], CAMIDS[:3], CAMIDS[3:])
+    assert (result.num_queries, result.num_unmatched, result.num_gallery) == (3, 1, 7)
+    for name in ("mAP", "mAP_trapezoid", "mINP"):
+        assert getattr(result, name) == pytest.approx(getattr(ranking, name)), name
+    assert [result.rank1, result.rank5, result.rank10, result.rank20] == ranking.cmc[[0, 4, 9, 19]].tolist()
+    assert result.cmc == ranking.cmc.tolist()
+    rows = result.per_query
+    assert rows["file_name"].to_list() == table.query.rows["file_name"].to_list()
+    assert rows["ap"].to_list() == pytest.approx([ranking.ap[0], ranking.ap[1], None])
+    assert rows["first_rank"].to_list() == ranking.first_rank.tolist()
+
+
+def test_the_result_says_its_protocol(table, model):
+    result = evaluate_reid(model, table)
+    assert result.protocol == (
+        "cosine distance, sum of the embeddings of the crop and of its mirror image, single query, gallery crops of "
+        "the query's person and camera and junk (pid -1) removed, distractors (pid 0) kept; "
+        "AP as mean of j / rank_j, and by trapezoid as Market-1501's own code; means over the queries with a match"
+    )
+    assert result.facts == {
+        "steps": 40,
+        "table": "ab",
+        "generated_share": 0.25,
+        "dataset": "toy",
+        "split": "query against gallery",
+        "crops": table.hash(),
+        "model": "cd",
+        "training_seed": 3,
+    }
+    other = evaluate_reid(model, table, EvaluateConfig(metric="euclid", flip="none", protocol="all"))
+    assert other.protocol != result.protocol
+    assert other.config["metric"] == "euclid"
+    assert "1 without a match" in str(result)
+
+
+def test_ranked_lists_hold_the_nearest_crops_after_removal(table, model):
+    result = evaluate_reid(model, table, EvaluateConfig(ranked=2))
+    first, second, third = result.per_query.iter_rows(named=True)
+    assert third["ranked_files"] is None and third["correct"] is None
+    assert len(first["ranked_files"]) == 5  # of seven, the junk crop and the one of person 1 in camera 1 are removed
+    assert len(second["ranked_files"]) == 6
+    assert first["correct"] == [pid == 1 for pid in first["ranked_pids"]]
+    assert sum(first["correct"]) == 2 and first["correct"].index(True) + 1 == first["first_rank"]
+    assert -1 not in first["ranked_pids"]
+    names = dict(
+        zip(table.gallery.rows["file_name"], zip(table.gallery.pids, table.gallery.camids, strict=True), strict=True)
+    )
+    assert [names[name] for name in first["ranked_files"]] == list(
+        zip(first["ranked_pids"], first["ranked_camids"], strict=True)
+    )
+    assert all(path.endswith(name) for path, name in zip(first["ranked_paths"], first["ranked_files"], strict=True))
+
+
+def test_protocol_all_removes_nothing(table, model):
+    result = evaluate_reid(model, table, EvaluateConfig(protocol="all", ranked=1))
+    assert len(result.per_query["ranked_files"][0]) == 7
+
+
+def test_crops_in_train_and_verdicts_of_filters_change_nothing(table, model):
+    rows = pl.concat([table.rows, table.rows.head(2).with_columns(split=pl.lit("train"), origin=pl.lit("generated"))])
+    extended = type(table)(rows.with_columns(rejected_by=pl.lit("ssim")), "toy")
+    assert evaluate_reid(model, extended).per_query.equals(evaluate_reid(model, table).per_query)
+
+
+def test_a_written_result_is_read_again_and_not_computed_twice(table, model, tmp_path, monkeypatch):
+    result = evaluate_reid(model, table, out=tmp_path)
+    again = Result.read(tmp_path)
+    assert again.per_query.equals(result.per_query)
+    assert (again.mAP, again.cmc, again.facts, again.protocol) == (
+        result.mAP,
+        result.cmc,
+        result.facts,
+        result.protocol,
+    )
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["summary"]["mAP"] == result.mAP
+    monkeypatch.setattr("reidgen.evaluate._evaluate", lambda *_: pytest.fail("computed again"))
+    assert evaluate_reid(model, table, out=tmp_path).mAP == result.mAP
+    with pytest.raises(RunError, match="holds another run"):
+        evaluate_reid(model, table, EvaluateConfig(flip="none"), out=tmp_path)
+
+
+def test_an_empty_split_is_told(table, model):
+    with pytest.raises(DataError) as caught:
+        evaluate_reid(model, table.gallery)
+    assert str(caught.value) == (
+        "toy has no query crops.\n"
+        "  got: 7 crops, none of them in split query\n"
+        "  allowed: splits query and gallery with at least one crop each\n"
+        "  try: --data DIR of a prepared dataset, or of the extended table made from it"
+    )
+
+
+def test_a_query_of_nobody_is_told(table, model):
+    rows = table.rows.with_columns(pid=pl.when(pl.col("split") == "query").then(0).otherwise("pid"))
+    with pytest.raises(DataError, match=r"is of no person\.\n  got: pid 0; 3 queries of this kind"):
+        evaluate_reid(model, type(table)(rows, "toy"))
+
+
+def test_queries_without_any_match_are_told(table, model):
+    with pytest.raises(DataError, match="No query has a match in the gallery"):
+        evaluate_reid(model, table.where((pl.col("split") == "gallery") | (pl.col("pid") == 3)))
+
+
+def test_a_folder_without_a_result_is_told(tmp_path):
+    with pytest.raises(RunError, match=r"holds no result\.\n  got: no result\.json and queries\.parquet"):
+        Result.read(tmp_path)
