@@ -153,6 +153,7 @@ class StyleGANConfig:
         snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
         split: Whose crops are learned from; anything but "train" shows the generator test people.
         checkpoint_sec: Seconds between two checkpoints for resuming.
+        save_dtype: Number format of generator.safetensors; "float16" halves the file.
     """
 
     size: tuple[int, int] = (128, 64)
@@ -180,6 +181,7 @@ class StyleGANConfig:
     snapshot_kimg: float = 80
     split: Literal["train", "all"] = "train"
     checkpoint_sec: float = 300
+    save_dtype: Literal["float32", "float16"] = "float32"
     device: Device = "auto"
     precision: Precision = "float32"
     seed: int = 0
@@ -191,6 +193,8 @@ class StyleGANConfig:
                 allowed="height a power of two >= 16, width equal to it or half of it", fix="--size 128 64")
         require(self.kimg > 0, "--kimg must be positive.", got=self.kimg, allowed="> 0")
         require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
+        require(self.precision != "fp16", "--precision fp16 is too narrow for gradients of gradients.", got=self.precision,
+                allowed="float32, bf16", fix="--precision bf16")
         require(0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1")
 
     @property
@@ -210,7 +214,7 @@ class GenerateConfig:
         psi: Truncation of the person's and the donor's w towards the mean; 1 is none.
         batch: Images computed at once; does not change the pixels.
         quality: JPEG quality of the files.
-        camids: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
+        cameras: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
     """
 
     people: int = 280
@@ -330,6 +334,13 @@ class ReidConfig:
         require(self.epochs >= 1, "--epochs must be positive.", got=self.epochs, allowed=">= 1")
         require(self.steps is None or self.steps >= 1, "--steps must be positive.", got=self.steps, allowed=">= 1")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
+        require(self.bottleneck >= 1, "--bottleneck must be positive.", got=self.bottleneck, allowed=">= 1", fix="--bottleneck 512")
+        require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
+        for name in ("warmup", "decay_at", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--{name.replace('_', '-')} is a share.", got=value, allowed="0 to 1")
+        require(self.stride_in == "3x3" or self.backbone == "resnet50", f"The blocks of {self.backbone} have no 1x1 convolution "
+                "that could carry the stride.", got="--stride-in 1x1", allowed="--stride-in 3x3", fix="--backbone resnet50")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,6 +364,10 @@ class EvaluateConfig:
     device: Device = "auto"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        require(self.batch >= 1, "--batch must be positive.", got=self.batch, allowed=">= 1")
+        require(self.ranked >= 0, "--ranked must not be negative.", got=self.ranked, allowed=">= 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
@@ -360,11 +375,16 @@ class ReportConfig:
 
     Attributes:
         title: Heading of the page.
-        note: A paragraph under the heading.
+        note: Paragraphs under the heading, with an empty line between two.
+        limits: What the run can and cannot show, as paragraphs of a section of its own.
+        show_real: "never" leaves out crops of real people, and of generators that learned from them, as the page may be
+            published; "allow" puts them on it.
     """
 
     title: str = "Did generated people help?"
     note: str = ""
+    limits: str = ""
+    show_real: Literal["never", "allow"] = "never"
     seed: int = 0
 
 

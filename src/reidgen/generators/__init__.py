@@ -1,0 +1,1 @@
+"""Generators of people: how each is trained and sampled."""

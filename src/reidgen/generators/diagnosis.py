@@ -1,0 +1,34 @@
+"""Early warnings of a GAN training that goes wrong, read from one record of its figures."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from reidgen.config import StyleGANConfig
+
+Diagnosis = Literal["", "collapse", "overfitting", "discriminator ahead"]
+GRACE_KIMG = 50  # a random start is grey for a while
+COLLAPSED, RUNAWAY, HIGH_P, ABOVE_TARGET = 0.3, 30.0, 0.85, 0.2
+
+ADVICE: dict[Diagnosis, str] = {
+    "collapse": "the fakes of a batch differ much less from one another than the real crops do. Try a larger --gamma, "
+    "a lower --lr-generator, more crops, or an earlier snapshot with --transfer.",
+    "overfitting": "the discriminator knows the training crops by heart. Stop here and use the last good snapshot, or "
+    "try more crops, --augment person, a smaller --channel-base, or --transfer from a larger set.",
+    "discriminator ahead": "its logits for real and fake crops are very far apart. Try a larger --gamma or a lower "
+    "--lr-discriminator.",
+}
+
+
+def diagnose(figures: Mapping[str, float], config: StyleGANConfig) -> Diagnosis:
+    """What is wrong, by the figures of one log record; empty if nothing is.
+
+    collapse: the spread of the fakes is under 0.3 of the reals' after 50 kimg. overfitting: r_t stays 0.2 above its
+    target while p is at 0.85 or more, or is switched off. discriminator ahead: mean logits are more than 30 apart.
+    """
+    settled = figures["kimg"] > GRACE_KIMG or config.transfer is not None
+    if settled and figures["spread_fake"] < COLLAPSED * figures["spread_real"]:
+        return "collapse"
+    helpless = config.augment == "none" or figures["ada_p"] >= HIGH_P
+    if settled and helpless and figures["r_t"] > config.ada_target + ABOVE_TARGET:
+        return "overfitting"
+    return "discriminator ahead" if figures["d_real"] - figures["d_fake"] > RUNAWAY else ""

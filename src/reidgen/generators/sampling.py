@@ -1,0 +1,69 @@
+"""Drawing images from a generator so that the pixels of a seed are the same whatever the batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.engine.device import generator as random_generator
+from reidgen.models.stylegan2 import Generator
+
+# Every network pass has exactly this many images, the last one filled up: libraries choose other summation orders for
+# other batch sizes, and one bit of the float decides how a pixel is rounded. A power of two, so that the images'
+# places in the batch are alike for all kernels.
+PASS = 16
+
+
+def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
+    """One z a seed, (N, z_dim) standard normal on the CPU."""
+    return torch.stack([torch.randn(z_dim, generator=random_generator("z", seed)) for seed in seeds])
+
+
+def noise_fields(seeds: Sequence[int], shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """The noise of each layer, (N, H, W) standard normal on the CPU, each image's from its own seed."""
+    sizes = [height * width for height, width in shapes]
+    flat = torch.stack([torch.randn(sum(sizes), generator=random_generator("noise", seed)) for seed in seeds])
+    return [part.view(-1, *shape) for part, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)]
+
+
+@torch.inference_mode()
+def map_seeds(network: Generator, seeds: Sequence[int], *, psi: float, device: torch.device) -> Tensor:
+    """Seeds -> w (N, w_dim) on the CPU, truncated by psi."""
+    out = []
+    for chunk in _passes(seeds):
+        w = network.mapping.truncate(network.mapping(latents(chunk, network.z_dim).to(device)), psi)
+        out.append(w.float().cpu())
+    return torch.cat(out)[: len(seeds)]
+
+
+@torch.inference_mode()
+def synthesize(network: Generator, ws: Tensor, seeds: Sequence[int], *, device: torch.device) -> np.ndarray:
+    """Images of ws (N, num_ws, w_dim), the noise from one seed each -> uint8 (N, H, W, 3)."""
+    assert len(ws) == len(seeds), "one noise seed an image"
+    out = []
+    for start in range(0, len(seeds), PASS):
+        chunk = list(seeds[start : start + PASS])
+        rows = ws[start : start + PASS]
+        missing = PASS - len(chunk)
+        rows = torch.cat([rows, rows[-1:].expand(missing, -1, -1)])
+        noise = noise_fields([*chunk, *[chunk[-1]] * missing], network.synthesis.noise_shapes)
+        images = network.synthesis(rows.to(device), [field.to(device) for field in noise])
+        out.append(to_pixels(images[: len(chunk)]))
+    return np.concatenate(out)
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    """Images (N, 3, H, W), -1 to 1 -> uint8 (N, H, W, 3); what lies outside is clipped."""
+    pixels = images.float().mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def to_tensor(pixels: Tensor) -> Tensor:
+    """The way back: uint8 of any shape -> float32, -1 to 1."""
+    return pixels.float().div(127.5).sub(1)
+
+
+def _passes(seeds: Sequence[int]) -> list[list[int]]:
+    chunks = [list(seeds[start : start + PASS]) for start in range(0, len(seeds), PASS)]
+    return [chunk + [chunk[-1]] * (PASS - len(chunk)) for chunk in chunks]

@@ -1,0 +1,26 @@
+"""Contact sheets: a grid of images as one PNG."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reidgen.files import write_bytes
+
+
+def contact_sheet(images: np.ndarray, *, columns: int) -> np.ndarray:
+    """Images (N, H, W, 3) uint8 -> one picture, row by row; a last row that is not full is filled with black."""
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height, width, 3), np.uint8)
+    cells[:count] = images
+    grid = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(grid.reshape(rows * height, columns * width, 3))
+
+
+def write_sheet(path: Path, images: np.ndarray, *, columns: int) -> None:
+    """Write `contact_sheet(images)` as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(contact_sheet(images, columns=columns)).save(stream, "PNG")
+    write_bytes(path, stream.getvalue())

@@ -1,0 +1,248 @@
+"""Training a StyleGAN2 generator on the crops of a table, and opening a trained one."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from reidgen.config import Device, StyleGANConfig
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.device import derive_seed, setup
+from reidgen.engine.progress import progress
+from reidgen.errors import DataError, TrainingError
+from reidgen.files import file_sha256, write_json
+from reidgen.generators import sampling
+from reidgen.generators.diagnosis import ADVICE, diagnose
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.training import StyleGANTraining, steps_of, total_steps
+from reidgen.generators.transfer import as_json, transfer
+from reidgen.generators.weights import FILE, GeneratorFile, Part, build_generator, read_generator, write_generator
+from reidgen.models.stylegan2 import Generator
+
+CHECKPOINT = "checkpoint.safetensors"
+SHEET_IMAGES, SHEET_COLUMNS = 64, 16
+LOG_KIMG, LOG_RECORDS = 1.0, 50  # a log record each so many kimg, but at least so many in a run
+
+
+@dataclass(frozen=True)
+class StyleGAN:
+    """A trained generator, ready to be sampled.
+
+    Attributes:
+        network: The averaged generator, without gradients.
+        config: Of its training.
+        hash: SHA-256 of the weight file, for the table's column `generator`.
+        training: Facts of its training: split, images, table's hash, kimg, parent's hash.
+        path: The weight file.
+        device: Where the network is.
+    """
+
+    network: Generator
+    config: StyleGANConfig
+    hash: str
+    training: dict[str, Any]
+    path: Path
+    device: torch.device
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images."""
+        return self.config.size
+
+    def map(self, seeds: Sequence[int], *, psi: float = 1.0) -> torch.Tensor:
+        """One w a seed, (N, w_dim) on the CPU, moved towards the mean by psi; the same whatever the other seeds are."""
+        return sampling.map_seeds(self.network, seeds, psi=psi, device=self.device)
+
+    def synthesize(self, w: torch.Tensor, seeds: Sequence[int]) -> np.ndarray:
+        """Images of w (N, w_dim) or of ws (N, num_ws, w_dim), uint8 (N, H, W, 3).
+
+        Args:
+            w: As `map` gives it, or one w a layer.
+            seeds: Seed of each image's noise.
+        """
+        ws = self.network.spread(w) if w.ndim == 2 else w
+        return sampling.synthesize(self.network, ws, seeds, device=self.device)
+
+    def sample(self, seeds: Sequence[int], *, psi: float = 1.0) -> np.ndarray:
+        """Images of random people, uint8 (N, H, W, 3); a seed's pixels do not depend on the other seeds."""
+        return self.synthesize(self.map(seeds, psi=psi), seeds)
+
+
+def load_generator(path: Path | str, *, device: Device = "auto") -> StyleGAN:
+    """Open a trained generator.
+
+    Args:
+        path: Run folder of train-generator, or a generator's .safetensors file.
+        device: Where it shall run.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another network.
+    """
+    file = read_generator(path)
+    network = build_generator(file.config)
+    network.load_state_dict(file.parts["generator"])
+    where = setup(device).device
+    network = network.to(where).eval().requires_grad_(False)
+    return StyleGAN(network, file.config, file.hash, file.training, file.path, where)
+
+
+def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str) -> StyleGAN:
+    """Train StyleGAN2 (Karras et al. 2020: CVPR; adaptive augmentation: NeurIPS) on a table's crops.
+
+    Writes generator.safetensors, a snapshot and a sheet of its fakes each `snapshot_kimg`, metrics.jsonl and, with
+    `transfer`, transfer.json. The same call again resumes at the last checkpoint, to the same bytes as a run that was
+    never stopped, or returns what is there.
+
+    Args:
+        table: Crops; only its train split is learned from, unless `config.split` says otherwise.
+        config: Network, losses, schedule.
+        out: The run folder.
+
+    Raises:
+        DataError: There are no crops to learn from, fewer than a batch, or one cannot be read.
+        WeightsError: The file to start from is missing or of another network.
+        RunError: The folder belongs to another run.
+        TrainingError: A loss stopped being a number.
+    """
+    crops = _crops(table, config)
+    parent = read_generator(config.transfer) if config.transfer else None
+    inputs = {"table": crops.hash(), "transfer": parent.hash if parent else None}
+    run = RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs)
+    if run.done:
+        return load_generator(run.path, device=config.device)
+    fabric = setup(config.device, config.precision)
+    training = StyleGANTraining(config, fabric, CropStore.open(crops, size=config.size), ramp=parent is None)
+    facts = {
+        "split": config.split,
+        "images": len(crops),
+        "table": inputs["table"],
+        "origins": sorted(crops.rows["origin"].unique().to_list()),
+        "kimg": total_steps(config) * config.batch / 1000,
+        "parent": inputs["transfer"],
+        "ancestors": _ancestors(parent),
+    }
+    _start(run, training, parent)
+    _loop(run, training, facts)
+    _write(run.path / FILE, training, facts)
+    run.finish({**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)})
+    return load_generator(run.path, device=config.device)
+
+
+def _ancestors(parent: GeneratorFile | None) -> list[dict[str, Any]]:
+    """Facts of the trainings that a transfer goes back to, oldest first: whom they saw, these weights have seen too."""
+    if parent is None:
+        return []
+    facts = dict(parent.training)
+    return [*facts.pop("ancestors", []), facts]
+
+
+def _crops(table: ReidTable, config: StyleGANConfig) -> ReidTable:
+    crops = table.train if config.split == "train" else table
+    if len(crops) < config.batch:
+        raise DataError(
+            f"{table.name or 'The table'} has too few crops for a generator in the {config.split} split."
+            if config.split == "train"
+            else f"{table.name or 'The table'} has too few crops for a generator.",
+            got=f"{len(crops)} crops, batch {config.batch}",
+            allowed="at least one batch; a thousand or more for results",
+            fix="another --data" if len(crops) < 2 else f"--batch {len(crops)}",
+        )
+    return crops
+
+
+def _start(run: RunFolder, training: StyleGANTraining, parent: GeneratorFile | None) -> None:
+    """Go back to the checkpoint, or to the parent's weights, or start at random."""
+    checkpoint = run.path / CHECKPOINT
+    if checkpoint.is_file():
+        state = load_state(checkpoint)
+        training.load(state["training"])
+        run.metrics.rewind(state["metrics"])
+        return
+    run.metrics.rewind(0)
+    if parent is not None:
+        networks: dict[Part, torch.nn.Module] = {
+            "generator": training.generator,
+            "discriminator": training.discriminator,
+        }
+        reports = transfer(parent, training.config, networks)
+        training.average.load_state_dict(training.generator.state_dict())
+        write_json(run.path / "transfer.json", as_json(parent, reports))
+        for part, report in reports.items():
+            _say(report.line(part))
+
+
+def _loop(run: RunFolder, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+    config, steps = training.config, total_steps(training.config)
+    log_steps = max(min(steps_of(LOG_KIMG, config), steps // LOG_RECORDS), 1)
+    snapshot_steps = steps_of(config.snapshot_kimg, config)
+    saved_sec, told = time.monotonic(), {""}
+    with progress("train generator (images)", steps * config.batch, start=training.step * config.batch) as bar:
+        while training.step < steps:
+            training.advance()
+            bar.advance(config.batch)
+            last = training.step == steps
+            logs, snapshots = training.step % log_steps == 0, training.step % snapshot_steps == 0
+            saves = last or time.monotonic() - saved_sec > config.checkpoint_sec
+            if (logs or snapshots or saves) and not training.finite():
+                raise _not_a_number(run, training)
+            if logs:
+                figures = training.figures()
+                warning = diagnose(figures, config)
+                run.metrics.write(**figures, warning=warning)
+                bar.advance(0, kimg=figures["kimg"], r_t=figures["r_t"], p=figures["ada_p"], r1=figures["r1"])
+                if warning not in told:
+                    told.add(warning)
+                    _say(f"warning at {figures['kimg']:g} kimg: {warning}: {ADVICE[warning]}")
+            if snapshots or last:
+                _snapshot(run.path, training, facts)
+            if saves:
+                save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
+                run.note_cost()
+                saved_sec = time.monotonic()
+
+
+def _not_a_number(run: RunFolder, training: StyleGANTraining) -> TrainingError:
+    config = training.config
+    snapshots = sorted(run.path.glob("snapshot-*.safetensors"))
+    return TrainingError(
+        f"The training in {run.path} diverged: a loss or a weight is not a number after "
+        f"{training.step * config.batch / 1000:g} kimg.",
+        got=f"--gamma {config.r1_gamma:g}, --lr-generator {config.lr_generator:g}, "
+        f"--lr-discriminator {config.lr_discriminator:g}, --precision {config.precision}",
+        allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
+        fix=f"another --out with --gamma {2 * config.r1_gamma:g} or --lr-generator {config.lr_generator / 2:g} "
+        f"--lr-discriminator {config.lr_discriminator / 2:g}",
+    )
+
+
+def _snapshot(folder: Path, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+    """Weights and a sheet of fakes of always the same seeds."""
+    kimg = training.step * training.config.batch / 1000
+    name = f"{round(kimg):06d}"
+    _write(folder / f"snapshot-{name}.safetensors", training, {**facts, "kimg": kimg})
+    seeds = [derive_seed("sheet", i) for i in range(SHEET_IMAGES)]
+    device = training.fabric.device
+    w = sampling.map_seeds(training.average, seeds, psi=1.0, device=device)
+    fakes = sampling.synthesize(training.average, training.average.spread(w), seeds, device=device)
+    write_sheet(folder / f"fakes-{name}.png", fakes, columns=SHEET_COLUMNS)
+
+
+def _write(path: Path, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+    parts: dict[Part, dict[str, torch.Tensor]] = {
+        "generator": training.average.state_dict(),
+        "discriminator": training.discriminator.state_dict(),
+    }
+    write_generator(path, parts, config=training.config, training=facts)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

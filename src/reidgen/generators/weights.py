@@ -1,0 +1,134 @@
+"""generator.safetensors: the averaged generator, the discriminator, and the facts of their training, in one file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from reidgen.config import StyleGANConfig, as_dict
+from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.errors import ConfigError, WeightsError
+from reidgen.files import file_sha256
+from reidgen.models.stylegan2 import Discriminator, Generator
+
+FILE = "generator.safetensors"
+KIND = "stylegan2"
+Part = Literal["generator", "discriminator"]
+SHAPE_FIELDS = ("size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+
+
+@dataclass(frozen=True)
+class GeneratorFile:
+    """What a generator's weight file holds.
+
+    Attributes:
+        path: The file.
+        hash: SHA-256 of the file.
+        config: Of the training that made it.
+        training: Facts of that training: split, images, table's hash, kimg, parent's hash.
+        parts: Tensors of the generator and of the discriminator, in float32.
+    """
+
+    path: Path
+    hash: str
+    config: StyleGANConfig
+    training: dict[str, Any]
+    parts: dict[Part, dict[str, Tensor]]
+
+
+def build_generator(config: StyleGANConfig) -> Generator:
+    """The generator of a config, with random weights."""
+    return Generator(
+        config.z_dim,
+        config.w_dim,
+        size=config.size,
+        channel_base=config.channel_base,
+        channel_max=config.channel_max,
+        mapping_layers=config.mapping_layers,
+    )
+
+
+def build_discriminator(config: StyleGANConfig) -> Discriminator:
+    """The discriminator of a config, with random weights."""
+    return Discriminator(config.size, channel_base=config.channel_base, channel_max=config.channel_max)
+
+
+def write_generator(
+    path: Path, parts: dict[Part, dict[str, Tensor]], *, config: StyleGANConfig, training: dict[str, Any]
+) -> None:
+    """Write the parts' tensors in `config.save_dtype`, with the config and the facts of the training as metadata."""
+    dtype = {"float32": torch.float32, "float16": torch.float16}[config.save_dtype]
+    tensors = {f"{part}.{name}": value.to(dtype) for part, weights in parts.items() for name, value in weights.items()}
+    largest = max(value.abs().max().item() for weights in parts.values() for value in weights.values())
+    if largest > torch.finfo(dtype).max:
+        raise ConfigError(
+            "The weights do not fit the number format of the file.",
+            got=f"--save-dtype {config.save_dtype}, a weight of {largest:.3g}",
+            allowed=f"weights up to {torch.finfo(dtype).max:g}",
+            fix="--save-dtype float32",
+        )
+    save_weights(path, tensors, config={"kind": KIND, "stylegan": as_dict(config), "training": training})
+
+
+def find_generator(path: Path | str) -> Path:
+    """The weight file that a path means: the file itself, or the generator.safetensors of a run folder.
+
+    Raises:
+        WeightsError: There is no such file or the folder's training is not finished.
+    """
+    path = Path(path)
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        unfinished = path.is_dir() and (path / "run.json").is_file()
+        raise WeightsError(
+            f"There is no {file}.",
+            got="a run that is not finished" if unfinished else "nothing there",
+            allowed="the folder of a finished train-generator, or a generator's .safetensors file",
+            fix="the same train-generator command again" if unfinished else None,
+        )
+    return file
+
+
+def read_generator(path: Path | str) -> GeneratorFile:
+    """Read a weight file, or the one of a run folder.
+
+    Raises:
+        WeightsError: It is missing, damaged, or holds another network.
+    """
+    file = find_generator(path)
+    tensors, metadata = load_weights(file)
+    if metadata.get("kind") != KIND:
+        raise WeightsError(
+            f"{file} holds no StyleGAN2 generator of reidgen.",
+            got=f"kind {metadata.get('kind', 'not given')}",
+            allowed=f"kind {KIND}",
+            fix="a file that reidgen train-generator wrote",
+        )
+    parts: dict[Part, dict[str, Tensor]] = {"generator": {}, "discriminator": {}}
+    for name, value in tensors.items():
+        for part, weights in parts.items():
+            if name.startswith(f"{part}."):
+                weights[name.removeprefix(f"{part}.")] = value.float()
+    config = _config(file, metadata["stylegan"])
+    return GeneratorFile(file, file_sha256(file), config, metadata["training"], parts)
+
+
+def with_shape_of(path: Path | str, config: StyleGANConfig) -> StyleGANConfig:
+    """A config with the network of a weight file (size, widths, channels) and everything else as given."""
+    import dataclasses
+
+    shape = read_generator(path).config
+    return dataclasses.replace(config, **{name: getattr(shape, name) for name in SHAPE_FIELDS})
+
+
+def _config(file: Path, values: dict[str, Any]) -> StyleGANConfig:
+    try:
+        return StyleGANConfig(**{**values, "size": tuple(values["size"])})
+    except (TypeError, KeyError, ConfigError) as error:
+        raise WeightsError(
+            f"The config in {file} is not one that this version knows.",
+            got=str(error).splitlines()[0],
+            fix="a newer reidgen",
+        ) from error

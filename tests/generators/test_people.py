@@ -1,0 +1,128 @@
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from reidgen.config import GenerateConfig
+from reidgen.data.table import ReidTable
+from reidgen.errors import ConfigError, DataError, WeightsError
+from reidgen.generators import people as module
+from reidgen.generators.operation import Operation
+from reidgen.generators.people import encode, generate_people, regenerate
+
+OPTIONS = {"people": 3, "variants": 4, "cameras": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def table(gan, tmp_path_factory):
+    return generate_people(gan, **OPTIONS, out=tmp_path_factory.mktemp("people"))
+
+
+def test_table(table, gan):
+    rows = table.rows
+    assert table.pids.tolist() == [1] * 4 + [2] * 4 + [3] * 4
+    assert table.camids.tolist() == [1, 2, 1, 2] * 3
+    assert rows["origin"].unique().to_list() == ["generated"]
+    assert rows["split"].unique().to_list() == ["train"]
+    assert rows["generator"].unique().to_list() == [gan.hash]
+    assert rows["file_name"][5] == "bounding_box_train/0002_c2s1_000001_00.jpg"
+    assert rows["parent"][4] is None
+    assert rows["parent"][5] == rows["file_name"][4]
+    assert rows["seed"].n_unique() == 12
+    assert ReidTable.read(table.paths[0].parent.parent).rows.equals(rows)
+
+
+def test_a_row_says_all_that_is_needed_to_make_its_crop_again(table, gan):
+    for i in (0, 1, 6, 11):
+        row = table.where(pl.col("file_name") == table.rows["file_name"][i])
+        pixels = regenerate(gan, row)
+        assert encode(pixels[0], quality=95) == table.paths[i].read_bytes()
+    assert np.array_equal(regenerate(gan, table)[6], regenerate(gan, table.where([i == 6 for i in range(12)]))[0])
+
+
+def test_variants_share_the_styles_outside_the_group(table, gan, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        type(gan), "synthesize", lambda self, ws, seeds: seen.append(ws) or np.zeros((len(ws), 16, 8, 3), np.uint8)
+    )
+    regenerate(gan, table.where(pl.col("pid") == 1))
+    ws = seen[0]
+    for variant in range(1, 4):
+        equal = [torch.equal(ws[0, layer], ws[variant, layer]) for layer in range(6)]
+        assert equal == [True, True, True, False, False, True]  # middle is 3 and 4 at height 16
+
+
+def test_the_pixels_do_not_depend_on_the_batch(table, gan, tmp_path):
+    again = generate_people(gan, GenerateConfig(**OPTIONS, batch=5), out=tmp_path)
+    assert [path.read_bytes() for path in again.paths] == [path.read_bytes() for path in table.paths]
+
+
+def test_seed_mix_and_psi_change_the_pixels(table, gan, tmp_path):
+    first = [path.read_bytes() for path in table.paths]
+    for name, option in (("seed", {"seed": 1}), ("mix", {"mix": "coarse"}), ("psi", {"psi": 0.5})):
+        other = generate_people(gan, **OPTIONS, **option, out=tmp_path / name)
+        assert [path.read_bytes() for path in other.paths][1] != first[1]
+    assert regenerate(gan, other).shape == (12, 16, 8, 3)
+
+
+def test_a_stopped_run_is_finished_to_the_same_bytes(table, gan, tmp_path, monkeypatch):
+    written = []
+
+    def stop(path, data):
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        written.append(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_bytes", stop)
+        with pytest.raises(KeyboardInterrupt):
+            generate_people(gan, **OPTIONS, out=tmp_path)
+    leftover = tmp_path / "bounding_box_train" / ".0001_c1s1_000000_00.jpg.abc.tmp"
+    leftover.write_bytes(b"half")
+    stamp = written[0].stat().st_mtime_ns
+    resumed = generate_people(gan, **OPTIONS, out=tmp_path)
+    assert written[0].stat().st_mtime_ns == stamp
+    assert not leftover.exists()
+    assert resumed.rows.drop("root").equals(table.rows.drop("root"))
+    for name in ("metadata.parquet", *(path.name for path in table.paths)):
+        assert (tmp_path / "bounding_box_train" / name).read_bytes() == (table.paths[0].parent / name).read_bytes()
+
+
+def test_the_same_call_again_makes_nothing(table, gan, monkeypatch):
+    monkeypatch.setattr(module, "_render", lambda *_: pytest.fail("made again"))
+    again = generate_people(gan, **OPTIONS, out=table.paths[0].parent.parent)
+    assert again.rows.equals(table.rows)
+
+
+def test_wrong_layers_are_told_before_anything_is_written(gan, tmp_path):
+    with pytest.raises(ConfigError, match="--mix names no layers"):
+        generate_people(gan, **OPTIONS, mix="11", out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_other_weights(table, gan):
+    import dataclasses
+
+    with pytest.raises(WeightsError, match="was not made with"):
+        regenerate(dataclasses.replace(gan, hash="0" * 64), table)
+
+
+def test_other_operations(table, gan):
+    with pytest.raises(DataError, match="not made by generate people"):
+        regenerate(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
+
+
+@pytest.mark.parametrize("operation", [Operation(1, 2, 0.1 + 0.2, 95), Operation(1, 2, 1.0, 90, (3, 4, 11), 5)])
+def test_operations_round_trip(operation):
+    assert Operation.parse(str(operation)) == operation
+
+
+def test_files_are_jpeg_of_full_colour(table):
+    with Image.open(io.BytesIO(table.paths[0].read_bytes())) as image:
+        assert (image.format, image.size) == ("JPEG", (8, 16))
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3

@@ -1,0 +1,45 @@
+import numpy as np
+import torch
+
+from reidgen.generators.sampling import PASS, latents, noise_fields, to_pixels, to_tensor
+from reidgen.generators.stylegan import load_generator
+
+
+def test_the_pixels_of_a_seed_do_not_depend_on_the_batch(gan):
+    seeds = list(range(2 * PASS + 3))
+    together = gan.sample(seeds)
+    assert together.shape == (len(seeds), 16, 8, 3)
+    assert together.dtype == np.uint8
+    for i in (0, 1, PASS - 1, PASS, 2 * PASS + 2):
+        assert np.array_equal(gan.sample([seeds[i]])[0], together[i])
+    assert np.array_equal(gan.sample(seeds[::-1])[::-1], together)
+
+
+def test_seeds_differ_and_repeat():
+    assert torch.equal(latents([5, 6], 8)[1], latents([6], 8)[0])
+    assert not torch.equal(latents([5], 8), latents([6], 8))
+    first, second = noise_fields([5, 6], [(4, 2), (8, 4)])
+    assert first.shape == (2, 4, 2)
+    assert torch.equal(noise_fields([6], [(4, 2), (8, 4)])[1], second[1:])
+
+
+def test_w_of_a_seed_does_not_depend_on_the_batch(gan):
+    together = gan.map(list(range(20)), psi=0.7)
+    assert torch.equal(gan.map([13], psi=0.7)[0], together[13])
+
+
+def test_psi_0_is_the_mean_person(gan):
+    assert torch.equal(gan.map([1], psi=0.0)[0], gan.network.mapping.w_avg.cpu())
+
+
+def test_pixels_round_trip():
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(-1, 3, -1, -1)
+    assert np.array_equal(to_pixels(to_tensor(pixels)), pixels.permute(0, 2, 3, 1).numpy())
+    assert to_pixels(torch.full((1, 3, 1, 1), 7.0)).max() == 255
+    assert to_pixels(torch.full((1, 3, 1, 1), -7.0)).max() == 0
+
+
+def test_load_generator_gives_the_same_pixels(gan):
+    again = load_generator(gan.path, device="cpu")
+    assert again.hash == gan.hash
+    assert np.array_equal(again.sample([1, 2, 3]), gan.sample([1, 2, 3]))

@@ -1,0 +1,202 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from reidgen.engine.checkpoint import load_weights
+from reidgen.errors import DataError, RunError, TrainingError, WeightsError
+from reidgen.files import file_sha256
+from reidgen.generators import stylegan, training
+from reidgen.generators.diagnosis import diagnose
+from reidgen.generators.stylegan import load_generator, train_generator
+from tests.factories import make_table
+
+SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.png", "snapshot-000000.safetensors")
+
+
+def test_what_a_run_leaves(gan, tiny, crops):
+    folder = gan.path.parent
+    run = json.loads((folder / "run.json").read_text())
+    assert run["status"] == "done"
+    assert run["summary"]["split"] == "train"
+    assert run["summary"]["images"] == 40
+    assert gan.training["table"] == crops.train.hash()
+    assert gan.training["kimg"] == 0.16
+    assert gan.config == tiny
+    tensors, metadata = load_weights(gan.path)
+    assert {name.split(".")[0] for name in tensors} == {"generator", "discriminator"}
+    assert metadata["kind"] == "stylegan2"
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == list(range(1, 21))
+    for figure in (
+        "loss_g",
+        "loss_d",
+        "d_real",
+        "d_fake",
+        "r_t",
+        "ada_p",
+        "r1",
+        "grad_norm_g",
+        "grad_norm_d",
+        "warning",
+    ):
+        assert figure in records[-1]
+    assert not list(folder.glob("*real*"))
+
+
+def test_only_the_train_split_is_learned_from(tiny, crops, tmp_path):
+    run = train_generator(crops, dataclasses.replace(tiny, split="all", kimg=0.016), out=tmp_path)
+    assert run.training["split"] == "all"
+    assert run.training["images"] == 48
+
+
+def test_the_same_call_again_returns_what_is_there(gan, tiny, crops, monkeypatch):
+    monkeypatch.setattr(training.StyleGANTraining, "advance", lambda self: pytest.fail("trained again"))
+    assert train_generator(crops, tiny, out=gan.path.parent).hash == gan.hash
+
+
+def test_a_stopped_run_ends_with_the_same_bytes(gan, tiny, crops, tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    monkeypatch.setattr(stylegan.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
+    advance = training.StyleGANTraining.advance
+    for stop_at in (2, 7, 11, 19):
+
+        def until(self, stop_at=stop_at):
+            if self.step == stop_at:
+                raise Stop
+            advance(self)
+
+        monkeypatch.setattr(training.StyleGANTraining, "advance", until)
+        with pytest.raises(Stop):
+            train_generator(crops, tiny, out=tmp_path)
+    monkeypatch.setattr(training.StyleGANTraining, "advance", advance)
+    train_generator(crops, tiny, out=tmp_path)
+    for name in SAME:
+        assert (tmp_path / name).read_bytes() == (gan.path.parent / name).read_bytes(), name
+
+
+TRAIN = """
+import sys
+from reidgen.config import StyleGANConfig
+from reidgen.data.table import ReidTable
+from reidgen.generators.stylegan import train_generator
+config = StyleGANConfig(size=(16, 8), z_dim=8, w_dim=8, channel_base=64, channel_max=8, batch=8, kimg=0.8,
+                        snapshot_kimg=0.4, checkpoint_sec=0.05, path_weight=2, ada_target=0, ada_kimg=1, device="cpu")
+train_generator(ReidTable.read(sys.argv[1]), config, out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_with_the_same_bytes(crops, tmp_path):
+    data = tmp_path / "data"
+    crops.write(data)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out):
+        return subprocess.Popen([sys.executable, "-c", TRAIN, data, out], env=environment, stderr=subprocess.DEVNULL)
+
+    assert start(tmp_path / "whole").wait(timeout=120) == 0
+    killed = tmp_path / "killed"
+    for records in (15, 40):
+        process = start(killed)
+        metrics = killed / "metrics.jsonl"
+        while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < records):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert json.loads((killed / "run.json").read_text())["status"] == "running"
+    assert start(killed).wait(timeout=120) == 0
+    for name in SAME:
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_another_config_in_the_same_folder(gan, tiny, crops):
+    with pytest.raises(RunError, match=r"config\.gamma: None -> 0\.5"):
+        train_generator(crops, dataclasses.replace(tiny, gamma=0.5), out=gan.path.parent)
+
+
+def test_too_few_crops(tiny, crops, tmp_path):
+    with pytest.raises(DataError) as error:
+        train_generator(crops.gallery, tiny, out=tmp_path)
+    assert error.value.got == "0 crops, batch 8"
+    few = make_table([1, 2, 3], root=tmp_path, size=(16, 8))
+    with pytest.raises(DataError) as error:
+        train_generator(few, tiny, out=tmp_path / "run")
+    assert error.value.fix == "--batch 3"
+
+
+def test_crops_of_other_sizes_are_resized(tiny, tmp_path):
+    table = make_table(list(range(1, 9)), root=tmp_path / "a", size=(40, 30))
+    gan = train_generator(table, dataclasses.replace(tiny, kimg=0.016), out=tmp_path / "run")
+    assert gan.sample([0]).shape == (1, 16, 8, 3)
+
+
+def test_divergence_keeps_the_last_snapshot_and_says_what_to_lower(tiny, crops, tmp_path, monkeypatch):
+    advance = training.StyleGANTraining.advance
+
+    def poisoned(self):
+        advance(self)
+        if self.step == 13:
+            with torch.no_grad():
+                self.generator.synthesis.const.fill_(torch.nan)
+
+    monkeypatch.setattr(training.StyleGANTraining, "advance", poisoned)
+    with pytest.raises(TrainingError) as error:
+        train_generator(crops, tiny, out=tmp_path)
+    assert "--lr-generator 0.00125" in error.value.fix
+    assert "snapshot-000000.safetensors" in error.value.allowed
+    snapshot = load_generator(tmp_path / "snapshot-000000.safetensors", device="cpu")
+    assert snapshot.training["kimg"] == 0.08
+    assert all(torch.isfinite(value).all() for value in snapshot.network.state_dict().values())
+
+
+def test_float16_halves_the_file(gan, tiny, crops, tmp_path):
+    small = train_generator(crops, dataclasses.replace(tiny, save_dtype="float16"), out=tmp_path)
+    assert small.path.stat().st_size < 0.75 * gan.path.stat().st_size
+    difference = small.sample([1, 2]).astype(int) - gan.sample([1, 2]).astype(int)
+    assert abs(difference).max() <= 3
+
+
+def test_bfloat16_trains(tiny, crops, tmp_path):
+    gan = train_generator(crops, dataclasses.replace(tiny, precision="bf16", kimg=0.04, path_weight=2.0), out=tmp_path)
+    assert gan.network.synthesis.const.dtype == torch.float32
+
+
+def test_opening_what_is_no_generator(tmp_path, gan):
+    with pytest.raises(WeightsError, match=r"There is no .*generator\.safetensors"):
+        load_generator(tmp_path)
+    with pytest.raises(WeightsError, match="no StyleGAN2 generator"):
+        load_generator(gan.path.parent / "checkpoint.safetensors")
+    assert file_sha256(gan.path) == gan.hash
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({}, ""),
+        ({"spread_fake": 0.01}, "collapse"),
+        ({"spread_fake": 0.01, "kimg": 10}, ""),
+        ({"ada_p": 0.9, "r_t": 0.85}, "overfitting"),
+        ({"ada_p": 0.5, "r_t": 0.85}, ""),
+        ({"d_real": 20.0, "d_fake": -20.0}, "discriminator ahead"),
+    ],
+)
+def test_early_warnings(tiny, figures, expected):
+    healthy = {
+        "kimg": 100,
+        "spread_fake": 0.2,
+        "spread_real": 0.25,
+        "r_t": 0.6,
+        "ada_p": 0.2,
+        "d_real": 0.5,
+        "d_fake": -0.5,
+    }
+    assert diagnose({**healthy, **figures}, tiny) == expected
