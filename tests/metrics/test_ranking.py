@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from reidgen.errors import DataError
-from reidgen.metrics import Ranking, rank, rank_features
+from reidgen.metrics import Ranking, counting, rank, rank_features
 from reidgen.metrics.counting import COUNT_AT_MOST, Persons, device_ranks, host_ranks
 from reidgen.metrics.ranking import nearest
 
@@ -123,9 +123,11 @@ def test_many_positives_take_the_other_branch_and_agree():
 
 
 @pytest.mark.parametrize("levels", [None, 5])
-def test_device_path_equals_host_path(levels):
+def test_device_path_equals_host_path(levels, monkeypatch):
+    monkeypatch.setattr(counting, "DEVICE_BYTES", 50_000)  # several blocks
     rng = np.random.default_rng(3)
     who = people(rng, 30, 120)
+    who["query_pids"][4] = 99  # without a match
     distances = rng.normal(size=(30, 120)) if levels is None else rng.integers(0, levels, (30, 120)).astype(float)
     persons = Persons.of(*who.values(), "market")
     for host, device in zip(

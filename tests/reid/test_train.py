@@ -207,3 +207,32 @@ def test_bad_crops_and_weights_are_found_before_a_run_begins(table, tmp_path):
 def test_too_few_crops_for_a_batch_are_told(table, tmp_path):
     with pytest.raises(DataError, match=r"too few crops for one batch\.\n  got: 12 crops, batch 64"):
         train_reid(table, replace(TINY, batch=64), out=tmp_path)
+
+
+def test_half_precision_trains_too(table, tmp_path):
+    train_reid(table, replace(TINY, precision="bf16"), out=tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert records[0]["train_loss"] == pytest.approx(1.0986, abs=0.2)
+    assert all(
+        value.dtype != torch.bfloat16 for value in load_reid(tmp_path, device="cpu").network.state_dict().values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("dropout", 1.0, "--dropout is out of range.\n  got: 1.0\n  allowed: 0 <= dropout < 1"),
+        ("label_smoothing", 2.0, "--label-smoothing is a share.\n  got: 2.0\n  allowed: 0 to 1"),
+        ("batch", 1, "--batch is too small for batch normalisation.\n  got: 1\n  allowed: >= 2"),
+        (
+            "stride_in",
+            "1x1",
+            "The blocks of resnet18 have no 1x1 convolution that could carry the stride.\n"
+            "  got: --stride-in 1x1\n  allowed: --stride-in 3x3\n  try: --backbone resnet50",
+        ),
+    ],
+)
+def test_options_that_make_no_sense_are_told(option, value, message):
+    with pytest.raises(ReidgenError) as caught:
+        replace(TINY, **{option: value})
+    assert str(caught.value) == message

@@ -20,6 +20,7 @@ def setup(device: Device = "auto", precision: Precision = "float32") -> Fabric:
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise ConfigError("--device cuda was asked for, but no CUDA device is there.", got="cuda", allowed="auto, cpu", fix="--device cpu")
+    torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
     accelerator = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
     return Fabric(accelerator=accelerator, devices=1, precision=_PRECISIONS[precision])
 

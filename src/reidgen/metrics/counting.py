@@ -134,24 +134,22 @@ def _sorted_ranks(row: np.ndarray, positives: np.ndarray, removed: np.ndarray) -
 def device_ranks(distances: torch.Tensor, persons: Persons, first: int) -> list[np.ndarray]:
     """The same as `host_ranks` for a tensor (B, G), computed on its device for many queries at once."""
     if torch.isnan(distances).any():
-        raise DataError(
-            "A distance is not a number.",
-            got=f"queries {first} to {first + len(distances) - 1}",
-            allowed="distances without NaN",
-        )
-    device, ranks = distances.device, []
-    columns = torch.from_numpy(persons.columns).to(device)
-    block = distances if len(columns) == distances.shape[1] else distances[:, columns]
-    index = torch.arange(block.shape[1], device=device)
-    for row, query in zip(block, range(first, first + len(block)), strict=True):
-        positives, removed = (torch.from_numpy(part).to(device) for part in persons.matches(query))
-        seen = torch.ones(len(row), dtype=torch.bool, device=device)
-        seen[removed] = False
-        step = max(1, DEVICE_BYTES // max(1, 4 * len(row)))
-        parts = []
-        for some in positives.split(step):
-            value = row[some, None]
-            below = (row < value) | ((row == value) & (index < some[:, None]))
-            parts.append((below & seen).sum(dim=1))
-        ranks.append(torch.cat(parts) if parts else positives)
-    return [part.sort().values.add(1).cpu().numpy() for part in ranks]
+        asked = f"queries {first} to {first + len(distances) - 1}"
+        raise DataError("A distance is not a number.", got=asked, allowed="distances without NaN")
+    device, columns = distances.device, torch.from_numpy(persons.columns)
+    block = distances if len(columns) == distances.shape[1] else distances[:, columns.to(device)]
+    positives, removed = zip(*(persons.matches(query) for query in range(first, first + len(block))), strict=True)
+    counts = [len(one) for one in positives]
+    places = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in positives], batch_first=True).to(device)
+    seen = torch.ones(block.shape, dtype=torch.bool, device=device)
+    rows = np.repeat(np.arange(len(block)), [len(one) for one in removed])
+    seen[torch.from_numpy(rows).to(device), torch.from_numpy(np.concatenate(removed)).to(device)] = False
+    values, index = block.gather(1, places), torch.arange(block.shape[1], device=device)
+    step = max(1, DEVICE_BYTES // max(1, places.shape[1] * block.shape[1]))
+    parts = []
+    for some in (slice(start, start + step) for start in range(0, len(block), step)):
+        row, value, place = block[some, None], values[some, :, None], places[some, :, None]
+        below = (row < value) | ((row == value) & (index < place))
+        parts.append((below & seen[some, None]).sum(dim=2))
+    ranks = torch.cat(parts).cpu().numpy() + 1
+    return [np.sort(one[:count]) for one, count in zip(ranks, counts, strict=True)]

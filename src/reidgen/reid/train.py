@@ -1,6 +1,7 @@
 """Training a re-ID network: one loop, read from top to bottom."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -107,6 +108,7 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
     network = build_network(config, len(people.pids))
     network.initialise(generator("reid", "weights", config.seed))
     origin = load_backbone(network.backbone, config)
+    sys.stderr.write(f"{origin}\n")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     wrapped, stepper = fabric.setup(network, optimizer)
