@@ -4,6 +4,7 @@ A batch costs one pass over its bytes and one over its floats: rows of the padde
 normalisation is one multiply-add over rows of width times channels, and erasing touches the erased rows alone.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from reidgen.config import AugmentConfig
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601 luma
+CPU_BLOCK = 8  # samples changed at a time
 ERASE_TRIES = 10  # boxes drawn per sample, of which the first that fits is erased
 
 
@@ -32,6 +34,10 @@ class Draws:
     left: torch.Tensor
     erase: torch.Tensor
     jitter: torch.Tensor
+
+    def part(self, which: slice) -> "Draws":
+        """The draws of some of the samples."""
+        return Draws(self.flip[which], self.top[which], self.left[which], self.erase[which], self.jitter[which])
 
 
 def augment(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
@@ -70,21 +76,34 @@ def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: to
 def apply(images: torch.Tensor, draws: Draws, config: AugmentConfig) -> torch.Tensor:
     """Do to a uint8 batch (B, 3, H, W) what was drawn for it; returns what `augment` returns."""
     pixels = images.permute(0, 2, 3, 1).contiguous()
-    if config.jitter > 0:
-        pixels = _jitter(pixels, draws.jitter)
-    pixels = _flip(pixels, draws.flip)
-    if config.pad > 0:
-        pixels = _pad_and_crop(pixels, draws, config.pad)
-    rows = _normalise(pixels)
-    if config.erase > 0:
-        _erase(rows, draws.erase)
-    return rows.view(pixels.shape).permute(0, 3, 1, 2)
+    changed = torch.empty(pixels.shape, device=pixels.device)
+    for part in _blocks(pixels):
+        _apply(pixels[part], draws.part(part), config, changed[part])
+    return changed.permute(0, 3, 1, 2)
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
     """A uint8 batch (B, 3, H, W) as float32 in channels_last memory, (x / 255 - mean) / std of ImageNet."""
     pixels = images.permute(0, 2, 3, 1).contiguous()
-    return _normalise(pixels).view(pixels.shape).permute(0, 3, 1, 2)
+    changed = torch.empty(pixels.shape, device=pixels.device)
+    for part in _blocks(pixels):
+        _normalise(pixels[part], changed[part])
+    return changed.permute(0, 3, 1, 2)
+
+
+def _blocks(pixels: torch.Tensor) -> list[slice]:
+    """The whole batch on a GPU; on a CPU a few samples at a time, so that what is made on the way stays in cache."""
+    length = CPU_BLOCK if pixels.device.type == "cpu" else max(len(pixels), 1)
+    return [slice(start, start + length) for start in range(0, len(pixels), length)]
+
+
+def _apply(pixels: torch.Tensor, draws: Draws, config: AugmentConfig, changed: torch.Tensor) -> None:
+    if config.jitter > 0:
+        pixels = _jitter(pixels, draws.jitter)
+    pixels = _flip_and_crop(pixels, draws, config.pad)
+    _normalise(pixels, changed)
+    if config.erase > 0:
+        _erase(changed, draws.erase)
 
 
 def _whole(uniform: torch.Tensor, below: int | torch.Tensor) -> torch.Tensor:
@@ -122,41 +141,56 @@ def _jitter(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     return torch.lerp((pixels @ luma).unsqueeze(-1), pixels, saturation).clamp_(0, 255)
 
 
-def _flip(pixels: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
-    which = flip.nonzero().squeeze(1).to(pixels.device)
-    return pixels.index_copy(0, which, pixels.index_select(0, which).flip(2))
+def _flip_and_crop(pixels: torch.Tensor, draws: Draws, pad: int) -> torch.Tensor:
+    """Mirror, pad with zeros on each side, and crop to the old size.
 
-
-def _pad_and_crop(pixels: torch.Tensor, draws: Draws, pad: int) -> torch.Tensor:
-    """Zero padding on each side, then a crop of the old size; a row of a crop is one run of the padded batch."""
+    Mirrored samples are put behind the batch, and rows of the padded whole are then chosen by index: each row of a crop
+    is one run of bytes.
+    """
     count, height, width, channels = pixels.shape
-    padded = torch.nn.functional.pad(pixels, (0, 0, pad, pad, pad, pad))
-    row_length = (width + 2 * pad) * channels
-    rows = torch.arange(count)[:, None] * (height + 2 * pad) + draws.top[:, None] + torch.arange(height)
-    starts = rows * row_length + draws.left[:, None] * channels
+    which = draws.flip.nonzero().squeeze(1)
+    source = torch.arange(count)
+    source[which] = count + torch.arange(len(which))
+    padded = pixels.new_zeros((count + len(which), height + 2 * pad, width + 2 * pad, channels))
+    inner = padded[:, pad : pad + height, pad : pad + width]
+    inner[:count] = pixels
+    inner[count:] = pixels.index_select(0, which.to(pixels.device)).flip(2)
+    rows = (source * padded.shape[1] + draws.top)[:, None] + torch.arange(height)
+    starts = (rows * padded.shape[2] + draws.left[:, None]) * channels
     runs = padded.view(-1).unfold(0, width * channels, 1)
     return runs.index_select(0, starts.view(-1).to(pixels.device)).view(pixels.shape)
 
 
-def _normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, 3) in 0 ... 255 to normalised rows, float32 (B * H, W * 3)."""
-    scale = [1 / (255 * std) for std in IMAGENET_STD]
-    shift = [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
-    rows = pixels.to(torch.float32).view(-1, pixels.shape[2] * 3)
-    return rows.mul_(_row(scale, pixels)).add_(_row(shift, pixels))
+def _normalise(pixels: torch.Tensor, changed: torch.Tensor) -> None:
+    """Write (B, H, W, 3) in 0 ... 255 normalised into float32 of the same shape, in rows of width times channels."""
+    width = pixels.shape[2]
+    scale, shift, _ = _constant_rows(width, pixels.device)
+    rows = changed.view(-1, width * 3).copy_(pixels.reshape(-1, width * 3))
+    rows.mul_(scale).add_(shift)
 
 
-def _erase(rows: torch.Tensor, boxes: torch.Tensor) -> None:
-    """Write ImageNet's mean into the boxes of the normalised batch, as it stands there in Luo et al. 2019 (BoT)."""
-    count, width = len(boxes), rows.shape[1] // 3
-    y, x = torch.arange(rows.shape[0] // count), torch.arange(width)
+def _erase(pixels: torch.Tensor, boxes: torch.Tensor) -> None:
+    """Write ImageNet's mean into the boxes of the normalised batch, as it stands there in Luo et al. 2019 (BoT).
+
+    Only the rows that a box touches are read: times 0 and plus the mean within the box's columns, times 1 and plus 0
+    beside it, which leaves the numbers there as they are.
+    """
+    _, height, width, channels = pixels.shape
+    y, x, rows = torch.arange(height), torch.arange(width), pixels.view(-1, width * channels)
     top, left, tall, wide = boxes[:, :, None].unbind(1)
     touched = ((y >= top) & (y < top + tall)).view(-1).nonzero().squeeze(1)
-    columns = ((x >= left) & (x < left + wide)).repeat_interleave(3, dim=1)[touched // len(y)].to(rows.device)
+    within = ((x >= left) & (x < left + wide)).repeat_interleave(3, dim=1).float()
+    sample = (touched // height).to(rows.device)
     touched = touched.to(rows.device)
-    fill = torch.tensor(IMAGENET_MEAN, device=rows.device).repeat(width)
-    rows.index_copy_(0, touched, torch.where(columns, fill, rows.index_select(0, touched)))
+    within = within.to(rows.device)
+    keep, fill = 1 - within, within * _constant_rows(width, rows.device)[2]
+    erased = rows.index_select(0, touched).mul_(keep.index_select(0, sample)).add_(fill.index_select(0, sample))
+    rows.index_copy_(0, touched, erased)
 
 
-def _row(values: list[float], pixels: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(values, device=pixels.device).repeat(pixels.shape[2])
+@functools.lru_cache(maxsize=16)
+def _constant_rows(width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Factor and summand of the normalisation and ImageNet's mean, each repeated for the pixels of a row: (W * 3,)."""
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    scale, shift, fill = (row.repeat(width).to(device) for row in (1 / (255 * std), -mean / std, mean))
+    return scale, shift, fill
