@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,8 +132,7 @@ def evaluate_reid(
     if out is None:
         return _evaluate(model, query, gallery, config, crops.hash())
     hashes = {"model": model.hash, "crops": crops.hash()}
-    run = RunFolder.begin(out, stage="evaluate", config=config, inputs=hashes)
-    with closing(run):
+    with RunFolder.begin(out, stage="evaluate", config=config, inputs=hashes) as run:
         if not run.done:
             result = _evaluate(model, query, gallery, config, hashes["crops"])
             result.write(run.path)

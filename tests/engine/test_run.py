@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from reidgen.engine.run import RunFolder, read_run
-from reidgen.errors import RunError
+from reidgen.errors import DataError, RunError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def test_another_config_in_the_same_folder_is_an_error_that_names_the_options(tm
 def test_two_processes_cannot_write_one_folder(tmp_path):
     run = begin(tmp_path / "run")
     code = (
-        "from tests.engine.test_run import begin\nfrom reidgen.errors import RunError\n"
+        "from tests.engine.test_run import begin\nfrom reidgen.errors import DataError, RunError\n"
         f"try:\n    begin({str(tmp_path / 'run')!r})\nexcept RunError as error:\n    print(error.what)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -75,3 +75,20 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
     run.metrics.write(step=2, loss=0.25)
     assert [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [0.5, 0.25]
     run.close()
+
+
+def test_a_users_error_before_anything_was_written_leaves_the_folder_free(tmp_path):
+    def fail(error, *, steps, writes=()):
+        with pytest.raises(type(error)), begin(tmp_path, steps=steps) as run:
+            for name in writes:
+                (run.path / name).write_text("")
+            raise error
+
+    fail(DataError("A crop is damaged."), steps=1)
+    fail(DataError("A crop is damaged."), steps=2)
+    fail(KeyboardInterrupt(), steps=3)
+    with pytest.raises(RunError, match="holds another run"):
+        begin(tmp_path, steps=4)
+    fail(DataError("A crop is damaged."), steps=3, writes=["checkpoint.safetensors"])
+    with pytest.raises(RunError, match="holds another run"):
+        begin(tmp_path, steps=4)

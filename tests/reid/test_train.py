@@ -207,6 +207,7 @@ def test_bad_crops_and_weights_are_found_before_a_run_begins(table, tmp_path):
 def test_too_few_crops_for_a_batch_are_told(table, tmp_path):
     with pytest.raises(DataError, match=r"too few crops for one batch\.\n  got: 12 crops, batch 64"):
         train_reid(table, replace(TINY, batch=64), out=tmp_path)
+    train_reid(table, replace(TINY, steps=1), out=tmp_path)  # the mended command may take the same folder
 
 
 def test_half_precision_trains_too(table, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 from reidgen.config import as_dict
 from reidgen.engine.metrics_log import MetricsLog
-from reidgen.errors import RunError
+from reidgen.errors import ReidgenError, RunError
 from reidgen.files import remove_leftovers, write_json
 
 SCHEMA_VERSION = 1
@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 class RunFolder:
     """One stage's `--out`: the same command again resumes it or finds it done.
 
-    Use `RunFolder.begin`. Everything about time and machine is in run.json alone, so that all other files of a run that
-    was killed and resumed have the bytes of one that was never killed.
+    Use `with RunFolder.begin(...) as run`. Everything about time and machine is in run.json alone, so that all other
+    files of a run that was killed and resumed have the bytes of one that was never killed.
 
     Attributes:
         path: The folder.
@@ -104,6 +104,17 @@ class RunFolder:
     def close(self) -> None:
         """Let other processes use the folder."""
         self._release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Close. After a user's error that came before anything was written, forget the run, so that a mended command
+        may take the same folder.
+        """
+        if isinstance(error, ReidgenError) and {path.name for path in self.path.iterdir()} <= {"run.json", ".lock"}:
+            (self.path / "run.json").unlink(missing_ok=True)
+        self.close()
 
 
 def read_run(path: Path | str) -> dict[str, Any]:

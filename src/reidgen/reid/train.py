@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
     """
     people = People.of(table, config)
     inputs = {"crops": people.table.hash(), "weights": weights_hash(config.weights)}
-    run = RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs)
-    with closing(run):
+    with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
         if not run.done:
             summary = _train(run, people, config, inputs["crops"])
             run.finish(summary)
