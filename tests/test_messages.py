@@ -51,7 +51,7 @@ def test_a_name_that_does_not_parse(tmp_path):
         write_crop(tmp_path / "bounding_box_train" / name)
     assert message(DataError, lambda: load_dataset("market1501", tmp_path), tmp_path) == (
         "DIR/bounding_box_train/IMG_17.jpg has a name that does not parse.\n"
-        "  got: IMG_17.jpg, and 1 more files\n"
+        "  got: IMG_17.jpg, and 1 more\n"
         "  allowed: PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg (pattern "
         r"(?P<pid>-1|\d+)_c(?P<camid>\d+)(?:s(?P<seq>\d+))?(?:_(?P<frame>\d+))?(?:[_.].*)?\.\w+)" + "\n"
         "  try: rename or remove it, or describe the names: --dataset folder --pattern REGEX"
@@ -113,7 +113,7 @@ def test_a_folder_with_crops_of_another_table(tmp_path):
     other = make_table([2], root=tmp_path / "b")
     assert message(DataError, lambda: other.write(tmp_path / "out"), tmp_path) == (
         "DIR/out holds crops that are not of this table.\n"
-        "  got: 1 files, such as bounding_box_train/0001_c1s1_000000_00.jpg\n"
+        "  got: bounding_box_train/0001_c1s1_000000_00.jpg\n"
         "  allowed: a new folder, or one that the same table was written to\n"
         "  try: another folder"
     )

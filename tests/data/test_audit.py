@@ -66,7 +66,7 @@ def test_duplicates_are_told_apart_by_their_harm(clean):
 
     copy(0, 1)
     assert found(clean) == {
-        ("warning", "duplicates within train", "1 pictures: the same pixels more than once"): (
+        ("warning", "duplicates within train", "1 picture: the same pixels more than once"): (
             (f"{files[0]} = {files[1]}",),
             (),
         )
@@ -91,7 +91,7 @@ def test_people_in_train_and_test_are_named(tmp_path):
     splits = ["train", "train", "train", "train", "query", "gallery"]
     table = make_table([1, 1, 2, 2, 2, 2], splits=splits, root=tmp_path)
     assert found(table) == {
-        ("error", "people in train and test", "1 people: the test measures people that were learned"): ((), (2,))
+        ("error", "people in train and test", "1 person: the test measures people that were learned"): ((), (2,))
     }
 
 

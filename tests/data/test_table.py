@@ -115,7 +115,7 @@ def test_a_value_that_is_not_allowed_is_named_with_its_row(column, value, allowe
     row = {"file_name": "a.jpg", "pid": 1, "camid": 1, "split": "train", "origin": "real"}
     with pytest.raises(DataError, match=allowed) as error:
         ReidTable.from_rows([row, row | {column: value}, row | {column: value}], root=".")
-    assert "and 1 more rows" in str(error.value)
+    assert ", and 1 more" in str(error.value)
 
 
 def test_a_folder_without_table_a_damaged_one_and_a_missing_crop_are_named(tmp_path):

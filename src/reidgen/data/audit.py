@@ -63,7 +63,7 @@ def _duplicates(rows: pl.DataFrame, seen: list[Look]) -> Iterator[Finding]:
     for _, files, pids, splits in groups.iter_rows():
         cases.setdefault(_duplicate_case(set(pids), set(splits)), []).append(" = ".join(files))
     for (severity, what, why), files in sorted(cases.items()):
-        yield Finding(severity, what, f"{len(files):,} pictures: {why}", tuple(files))
+        yield Finding(severity, what, f"{_many(len(files), 'picture', 'pictures')}: {why}", tuple(files))
 
 
 def _duplicate_case(pids: set[int], splits: set[str]) -> tuple[Severity, str, str]:
@@ -96,7 +96,7 @@ def _splits(table: ReidTable) -> Iterator[Finding]:
 def _people(rows: pl.DataFrame) -> Iterator[Finding]:
     both = set(rows.filter(PERSON & ~TEST)["pid"]) & set(rows.filter(PERSON & TEST)["pid"])
     if both:
-        why = f"{len(both):,} people: the test measures people that were learned"
+        why = f"{_many(len(both), 'person', 'people')}: the test measures people that were learned"
         yield Finding("error", "people in train and test", why, people=tuple(sorted(both)))
     for side, chosen in (("train", ~TEST), ("test", TEST)):
         cameras = rows.filter(PERSON & chosen).group_by("pid").agg(pl.col("camid").n_unique()).sort("pid")
@@ -133,3 +133,7 @@ def _why_unmatched(pid: int, camid: int, cameras: dict[int, set[int]]) -> str:
     if pid not in cameras:
         return "the person is not in the gallery"
     return "the person is in the gallery only in the query's own camera" if cameras[pid] == {camid} else ""
+
+
+def _many(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"

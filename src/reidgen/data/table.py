@@ -246,7 +246,7 @@ def _check_values(frame: pl.DataFrame) -> None:
             name, value = wrong.select("file_name", column).row(0) if column != "file_name" else ("a row", None)
             raise DataError(
                 f"The column {column} has a value that is not allowed, at {name}.",
-                got=f"{value}{f', and {wrong.height - 1} more rows' if wrong.height > 1 else ''}",
+                got=f"{value}{f', and {wrong.height - 1:,} more' if wrong.height > 1 else ''}",
                 allowed=allowed,
                 fix=f"correct {column} in the table or its metadata.parquet",
             )

@@ -163,7 +163,7 @@ def _check_only_own_crops(folder: Path, names: list[str]) -> None:
     if strangers:
         raise DataError(
             f"{folder} holds crops that are not of this table.",
-            got=f"{len(strangers)} files, such as {strangers[0]}",
+            got=strangers[0] + (f", and {len(strangers) - 1:,} more" if len(strangers) > 1 else ""),
             allowed="a new folder, or one that the same table was written to",
             fix="another folder",
         )

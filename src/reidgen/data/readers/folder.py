@@ -43,7 +43,7 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     found = [(file, pattern.search(file)) for file in files]
     wrong = [file for file, match in found if match is None]
     if wrong:
-        raise unparsed(wrong, pattern, folder=root, example=f"paths that match, such as {EXAMPLE}",
+        raise unparsed(wrong, pattern, folder=root, example="paths in which the pattern is found",
                        fix="widen --pattern, or move the other images away")  # fmt: skip
     rows = [_row(file, match.groupdict(), root) for file, match in found if match is not None]
     _number_cameras(rows)

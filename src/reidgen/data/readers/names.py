@@ -53,7 +53,7 @@ def parse(
 
 def unparsed(names: Sequence[str], pattern: re.Pattern[str], *, folder: Path, example: str, fix: str) -> DataError:
     """The error for names that do not parse."""
-    more = f", and {len(names) - 1} more files" if len(names) > 1 else ""
+    more = f", and {len(names) - 1:,} more" if len(names) > 1 else ""
     return DataError(
         f"{folder / names[0]} has a name that does not parse.",
         got=f"{Path(names[0]).name}{more}",
