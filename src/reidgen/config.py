@@ -125,6 +125,12 @@ class AugmentConfig:
         for name in ("flip", "erase"):
             require(0 <= getattr(self, name) <= 1, f"--augment.{name} is a probability.", got=getattr(self, name), allowed="0 to 1")
         require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
+        low, high = self.erase_area
+        require(0 < low <= high < 1, "--augment.erase-area is no range of shares.", got=f"{low} {high}",
+                allowed="two numbers between 0 and 1, the smaller first", fix="--augment.erase-area 0.02 0.4")
+        low, high = self.erase_aspect
+        require(0 < low <= high, "--augment.erase-aspect is no range.", got=f"{low} {high}",
+                allowed="two positive numbers, the smaller first", fix="--augment.erase-aspect 0.3 3.33")
         require(0 <= self.jitter < 1, "--augment.jitter is out of range.", got=self.jitter, allowed="0 <= jitter < 1")
 
 

@@ -4,6 +4,7 @@ import torch
 
 from reidgen.config import AugmentConfig
 from reidgen.data.augment import Draws, apply, augment, draw, normalise
+from reidgen.errors import ConfigError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 EVERYTHING = AugmentConfig(flip=0.5, pad=3, erase=0.7, jitter=0.4)
@@ -127,6 +128,14 @@ def test_the_erased_box_holds_imagenets_mean_after_normalisation():
     assert changed[0, 0, 2:7, 1:5].all()
     assert changed.sum() == 3 * 5 * 4
     assert apply(batch_of(1, 16, 8), draws, config)[0, :, 2, 1].tolist() == pytest.approx(MEAN.tolist())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"erase_area": (0.4, 0.02)}, {"erase_area": (0.1, 1.0)}, {"erase_aspect": (0.0, 1.0)}]
+)
+def test_ranges_that_are_none_are_refused(wrong):
+    with pytest.raises(ConfigError, match="is no range"):
+        AugmentConfig(**wrong)
 
 
 @pytest.mark.gpu
