@@ -78,7 +78,10 @@ def _planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
 
 def _read(folder: Path) -> "ReidTable":
     from reidgen.data.table import ReidTable
+    from reidgen.engine.run import read_run
 
+    if (folder / "run.json").is_file():
+        read_run(folder)  # a stage that was cut off has written only a part of its table
     return ReidTable.read(folder)
 
 
