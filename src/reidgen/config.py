@@ -221,6 +221,7 @@ class GenerateConfig:
         batch: Images computed at once; does not change the pixels.
         quality: JPEG quality of the files.
         cameras: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
+        device: "auto" computes where the generator was loaded.
     """
 
     people: int = 280

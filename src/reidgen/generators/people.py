@@ -54,6 +54,7 @@ def generate_people(
     if run.done:
         return ReidTable.read(run.path)
     remove_leftovers(run.path)
+    gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
     _write_missing(gan, rows, config, run.path)
     table = ReidTable.from_rows(rows, root=run.path, name="generated people")

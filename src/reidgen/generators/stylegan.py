@@ -1,5 +1,7 @@
 """Training a StyleGAN2 generator on the crops of a table, and opening a trained one."""
 
+import copy
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +53,13 @@ class StyleGAN:
     training: dict[str, Any]
     path: Path
     device: torch.device
+
+    def on(self, device: Device) -> "StyleGAN":
+        """The same generator on another device; "auto" leaves it where it is."""
+        if device == "auto":
+            return self
+        where = setup(device).device
+        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(where), device=where)
 
     @property
     def size(self) -> tuple[int, int]:
