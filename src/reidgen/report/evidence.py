@@ -1,0 +1,176 @@
+"""What the page is made of: everything that run folders say, read once and checked."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reidgen.data.table import ReidTable
+from reidgen.engine.metrics_log import MetricsLog
+from reidgen.engine.run import read_run
+from reidgen.errors import ConfigError, RunError
+from reidgen.report.reid_runs import ReidRun, read_reid_run, weights_hash
+
+PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
+KINDS = {
+    "prepare": PEOPLE,
+    "render": PEOPLE,
+    "train-generator": GENERATOR,
+    "generate": GENERATED,
+    "filter": FILTERED,
+    "extend": EXTENDED,
+    "train-reid": "train-reid",
+    "evaluate": "evaluate",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Attributes:
+        path: The folder.
+        record: Its run.json.
+        kind: What it is to the page.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    kind: str
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Run":
+        """Open a finished run.
+
+        Raises:
+            RunError: There is none, it has not finished, or it is of a stage that the page knows nothing of.
+        """
+        record = read_run(path)
+        verb = record["stage"]
+        stage = verb if verb in KINDS else verb.split()[0].split("-")[0]
+        if stage not in KINDS:
+            raise RunError(f"{path} is of a stage that a report cannot show.", got=verb, allowed=", ".join(KINDS))
+        return cls(Path(path), record, KINDS[stage])
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of its metrics.jsonl."""
+        return MetricsLog(self.path / "metrics.jsonl").read()
+
+    def json(self, name: str) -> dict[str, Any]:
+        """One of its JSON files."""
+        return json.loads((self.path / name).read_text())
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the page is made of.
+
+    Attributes:
+        baseline: Evaluated runs without generated people, one a seed.
+        extended: Evaluated runs with generated people; may be empty.
+        runs: All run folders, those of the evaluations first.
+    """
+
+    baseline: Sequence[ReidRun]
+    extended: Sequence[ReidRun]
+    runs: Sequence[Run]
+
+    @classmethod
+    def read(cls, baseline: Sequence[Path], extended: Sequence[Path], runs: Sequence[Path]) -> "Evidence":
+        """Read all folders.
+
+        Args:
+            baseline: Evaluation folders.
+            extended: Evaluation folders.
+            runs: Folders of other stages, in any order; at most one each of those that the page shows once.
+
+        Raises:
+            RunError: A folder is not of a finished run, or of another stage than it should be.
+            ConfigError: There is no baseline, a folder or a seed comes twice in a group, or there are two of a kind.
+        """
+        others = [Run.read(path) for path in runs]
+        evaluations = [[_evaluation(path) for path in group] for group in (baseline, extended)]
+        trainings = {weights_hash(run): run for run in others if run.kind == "train-reid"}
+        before, after = ([read_reid_run(run, trainings) for run in group] for group in evaluations)
+        _check(before, after, others)
+        return cls(before, after, [*others, *evaluations[0], *evaluations[1]])
+
+    def only(self, kind: str) -> Run | None:
+        """The run of a kind that the page shows once."""
+        return next((run for run in self.runs if run.kind == kind), None)
+
+    @cached_property
+    def people(self) -> ReidTable | None:
+        """The real or rendered people, wherever they stand: a prepared or rendered table, or an extended one."""
+        run = self.only(PEOPLE) or self.only(EXTENDED)
+        return None if run is None else ReidTable.read(run.path)
+
+    @cached_property
+    def generated(self) -> ReidTable | None:
+        """The generated crops, with verdicts where they were filtered."""
+        run = self.only(FILTERED) or self.only(GENERATED)
+        return None if run is None else ReidTable.read(run.path)
+
+    @cached_property
+    def trainings_of_generator(self) -> list[dict[str, Any]]:
+        """Facts of the generator's training and of those it was transferred from; empty where no run tells them.
+
+        Weights that came from elsewhere have facts without `origins` and `split`.
+        """
+        run, made = self.only(GENERATOR), self.only(GENERATED)
+        if run is None and made is None:
+            return []
+        facts = run.record["summary"] if run is not None else made.record["summary"]["generator_training"]  # type: ignore[union-attr]
+        return [*facts.get("ancestors", []), facts]
+
+    @property
+    def learned_from(self) -> frozenset[str]:
+        """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them."""
+        return frozenset(o for facts in self.trainings_of_generator for o in facts.get("origins", ["unknown"]))
+
+    @property
+    def generator_splits(self) -> frozenset[str]:
+        """The splits that the generator has seen, `unknown` among them."""
+        return frozenset(facts.get("split", "unknown") for facts in self.trainings_of_generator)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Every protocol that a figure on the page was made by, with the sizes of its test."""
+        return list(dict.fromkeys(run.test_in_words for run in (*self.baseline, *self.extended)))
+
+
+def _evaluation(path: Path) -> Run:
+    run = Run.read(path)
+    if run.kind != "evaluate":
+        raise RunError(
+            f"{path} is no evaluation.",
+            got=f"a run of {run.record['stage']}",
+            allowed="the --out of reidgen evaluate",
+            fix="--runs for folders of other stages",
+        )
+    return run
+
+
+def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Sequence[Run]) -> None:
+    if not baseline:
+        raise ConfigError(
+            "A report needs at least one baseline.",
+            got="none",
+            allowed="folders of reidgen evaluate",
+            fix="--baseline DIR",
+        )
+    for name, runs in (("baseline", baseline), ("extended", extended)):
+        seeds = [run.seed for run in runs]
+        if len(set(seeds)) < len(seeds):
+            raise ConfigError(
+                f"Two runs of the {name} have one seed, so they are the same run or differ in more than the seed.",
+                got=", ".join(f"{run.name} (seed {run.seed})" for run in runs),
+                allowed="one evaluation a seed",
+            )
+    for kind in (PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED):
+        several = [str(run.path) for run in others if run.kind == kind]
+        if len(several) > 1:
+            raise ConfigError("--runs has two folders of one kind.", got=", ".join(several), allowed="one")

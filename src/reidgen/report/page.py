@@ -1,0 +1,214 @@
+"""The page: one HTML file that needs nothing else, made of what run folders say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reidgen.config import ReportConfig
+from reidgen.engine import RunFolder
+from reidgen.files import file_sha256, write_json, write_text
+from reidgen.report import tables
+from reidgen.report.answer import compare, headline, small_print, spread, warnings
+from reidgen.report.evidence import Evidence, Run
+from reidgen.report.markup import Markup, details, join, table, tag
+from reidgen.report.ranked import ranked_section
+from reidgen.report.sections import curves, discards, generator, sheets, variants
+from reidgen.report.sheets import Viewer
+
+PAGE = "index.html"
+STYLE = Path(__file__).with_name("style.css")
+
+
+def write_report(
+    config: ReportConfig = ReportConfig(),  # noqa: B008
+    *,
+    baseline: Sequence[Path | str],
+    extended: Sequence[Path | str] = (),
+    runs: Sequence[Path | str] = (),
+    out: Path | str,
+) -> Path:
+    """Write index.html, report.json and table.md: did generated people help, how sure is that, and what was it made of.
+
+    Only run folders are read. The page holds no script, loads nothing, and can be sent as one file.
+
+    Args:
+        config: Title, note, limits, and whether real people may be shown.
+        baseline: Evaluation folders of runs without generated people, one a seed.
+        extended: Evaluation folders of runs with generated people, one a seed; none makes a page of the baseline alone.
+        runs: Folders of other stages to show, in any order: prepare or render, train-generator, generate, filter,
+            extend, and the trainings of the evaluations, which are found by the hash of their weights.
+        out: Folder for the page.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        RunError: A folder is not of a finished run, or of another stage than it should be.
+        ConfigError: There is no baseline, or a seed or a kind of folder is there twice.
+    """
+    folders = [[Path(path) for path in group] for group in (baseline, extended, runs)]
+    evidence = Evidence.read(*folders)
+    inputs = {f"{run.kind} {run.path.name}": file_sha256(run.path / "run.json") for run in evidence.runs}
+    run = RunFolder.begin(out, stage="report", config=config, inputs=inputs)
+    if run.done:
+        run.close()
+        return run.path / PAGE
+    answer, cautions = headline(evidence), list(warnings(evidence))
+    write_text(run.path / PAGE, render_page(evidence, config))
+    write_json(run.path / "report.json", tables.as_json(evidence, answer, cautions))
+    write_text(run.path / "table.md", tables.markdown(evidence, answer, cautions))
+    run.finish({"answer": answer, "warnings": cautions})
+    return run.path / PAGE
+
+
+def render_page(evidence: Evidence, config: ReportConfig) -> str:
+    """The whole page as HTML."""
+    viewer = Viewer(config.show_real, evidence.learned_from)
+    body = join(
+        [
+            tag("h1", config.title),
+            [tag("p", paragraph, class_="lead") for paragraph in _paragraphs(config.note)],
+            _answer(evidence),
+            _results(evidence),
+            _limits(config),
+            sheets(evidence, viewer),
+            variants(evidence, viewer),
+            _ranked(evidence, viewer),
+            curves(evidence),
+            generator(evidence, viewer),
+            discards(evidence),
+            _cost(evidence),
+            _provenance(evidence),
+            _footer(evidence),
+        ]
+    )
+    head = join(
+        [
+            tag("meta", charset="utf-8"),
+            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            tag("title", config.title),
+            tag("style", Markup(STYLE.read_text())),
+        ]
+    )
+    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
+
+
+def _answer(evidence: Evidence) -> Markup:
+    cards = [_card(name, evidence, figure) for name, figure in (("mAP", "mAP"), ("Rank-1", "rank1"))]
+    return tag(
+        "div",
+        tag("p", headline(evidence), class_="lead"),
+        tag("p", small_print(evidence), class_="soft"),
+        tag("div", *cards, class_="cards"),
+        [tag("div", tag("p", text), class_="warning") for text in warnings(evidence)],
+        class_="answer",
+    )
+
+
+def _card(name: str, evidence: Evidence, figure: str) -> Markup:
+    before = tag("span", spread(evidence.baseline, figure).percent(1), class_="base")
+    if not evidence.extended:
+        return tag("div", tag("div", f"{name}, %", class_="name"), tag("div", before, class_="value"), class_="card")
+    after = tag("span", spread(evidence.extended, figure).percent(1), class_="more")
+    told = compare(evidence, figure)
+    interval = f", 95 % interval {told.interval(1)}" if told.interval() else ", a single run on a side"
+    names = tag("span", "baseline", class_="base"), " → ", tag("span", "extended", class_="more")
+    return tag(
+        "div",
+        tag("div", f"{name}, %: ", *names, class_="name"),
+        tag("div", before, tag("small", " → "), after, class_="value"),
+        tag("div", f"{told.points(1)} points{interval}", class_="soft"),
+        class_="card",
+    )
+
+
+def _results(evidence: Evidence) -> Markup:
+    return tag("section", tag("h2", "Baseline against extended"), tables.results(evidence))
+
+
+def _ranked(evidence: Evidence, viewer: Viewer) -> Markup | None:
+    after = evidence.extended[0].ranked if evidence.extended else ()
+    return ranked_section(evidence.baseline[0].ranked, after, viewer, seed=evidence.baseline[0].seed)
+
+
+def _limits(config: ReportConfig) -> Markup | None:
+    if not config.limits:
+        return None
+    return tag(
+        "section",
+        tag("h2", "What this run can and cannot show"),
+        *(tag("p", paragraph) for paragraph in _paragraphs(config.limits)),
+    )
+
+
+def _cost(evidence: Evidence) -> Markup:
+    rows = [
+        [
+            run.path.name,
+            run.record["stage"],
+            _duration(cost["wall_sec"]),
+            f"{cost['peak_memory_gib']:.2f}",
+            cost["starts"],
+        ]
+        for run in evidence.runs
+        for cost in [run.record["cost"]]
+    ]
+    total = sum(run.record["cost"]["wall_sec"] for run in evidence.runs)
+    peak = max(run.record["cost"]["peak_memory_gib"] for run in evidence.runs)
+    rows.append(["all", "", _duration(total), f"{peak:.2f}", ""])
+    head = ["run", "stage", "time", "peak memory, GiB", "starts"]
+    machines = sorted({run.record["machine"] for run in evidence.runs})
+    return tag(
+        "section",
+        tag("h2", "What it cost"),
+        table(head, rows, words=2),
+        tag("p", f"Machine: {', '.join(machines)}. {_versions(evidence.runs)}", class_="soft"),
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _versions(runs: Sequence[Run]) -> str:
+    known: dict[str, set[str]] = {}
+    for run in runs:
+        for package, version in run.record["versions"].items():
+            known.setdefault(package, set()).add(version)
+    return ", ".join(f"{package} {' and '.join(sorted(versions))}" for package, versions in known.items()) + "."
+
+
+def _provenance(evidence: Evidence) -> Markup:
+    rows = [
+        [run.path.name, run.record["config"].get("seed", ""), tag("code", run.record["command"]), _hashes(run)]
+        for run in evidence.runs
+    ]
+    learned, splits = (" and ".join(sorted(seen)) for seen in (evidence.learned_from, evidence.generator_splits))
+    facts = [f"The generator has seen crops of origin {learned}, of the split {splits}."] if learned else []
+    by_run = table(["run", "seed", "command", "inputs"], rows, words=4, class_="facts")
+    return tag(
+        "section",
+        tag("h2", "Protocol and provenance"),
+        tag("ul", [tag("li", text) for text in (*evidence.protocols, *facts)]),
+        details("Command, seed and inputs of each run", by_run),
+    )
+
+
+def _hashes(run: Run) -> Markup:
+    pairs = [(name, str(value)) for name, value in run.record["inputs"].items() if value is not None]
+    return join(tag("div", f"{name} ", tag("code", _short(value))) for name, value in pairs)
+
+
+def _short(value: str) -> str:
+    """The first twelve digits of a hash; other text as it is."""
+    return value[:12] if len(value) == 64 and not set(value) - set("0123456789abcdef") else value
+
+
+def _footer(evidence: Evidence) -> Markup:
+    version = evidence.runs[0].record["versions"]["reidgen"]
+    return tag("footer", f"Written by reidgen {version} from {len(evidence.runs)} run folders.")

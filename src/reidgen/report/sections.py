@@ -1,0 +1,228 @@
+"""The parts of the page that show people and curves: crops, variants, trainings, the generator, what was rejected."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidgen.data.table import ReidTable
+from reidgen.report.evidence import FILTERED, GENERATOR, Evidence, Run
+from reidgen.report.figures import Group, Line, chart, legend
+from reidgen.report.markup import Markup, table, tag
+from reidgen.report.sheets import Viewer, crop, crops, picture
+
+SHOWN, PEOPLE_WITH_VARIANTS, VARIANTS = 15, 4, 9
+
+
+def sheets(evidence: Evidence, viewer: Viewer) -> Markup | None:
+    """Real | generated | rejected, side by side; one crop a person, people evenly spread over the table."""
+    columns = []
+    people, generated = evidence.people, evidence.generated
+    if people is not None:
+        own = people.where((pl.col("origin") != "generated") & (pl.col("pid") > 0))
+        name = "Rendered people" if set(own.rows["origin"]) == {"rendered"} else "Real people"
+        columns.append(_column(name, f"{len(own):,} crops", _spread(_first_of_each(own), SHOWN), viewer))
+    if generated is not None:
+        kept, rejected = generated.kept, _rejected(generated)
+        columns.append(_column("Generated", f"{len(kept):,} crops", _spread(_first_of_each(kept), SHOWN), viewer))
+        columns.append(_column("Rejected", _with_scores(rejected), _spread(rejected, SHOWN), viewer, scored=True))
+    if not columns:
+        return None
+    shown = [one for one in (people, generated) if one is not None]
+    return _section(
+        "The people",
+        _soft("One crop of each of a few people, evenly spread over the table; not picked by hand."),
+        _note(viewer.why_not({origin for one in shown for origin in one.rows["origin"]})),
+        tag("div", *columns, class_="sheets"),
+    )
+
+
+def _column(name: str, under: str, shown: ReidTable, viewer: Viewer, *, scored: bool = False) -> Markup:
+    captions = [_score(row) for row in shown.rows.iter_rows(named=True)] if scored else None
+    inner = crops(shown, viewer, captions=captions) if len(shown) else _soft("None.")
+    return tag("div", tag("h3", name, " ", tag("span", under, class_="soft")), inner)
+
+
+def _score(row: dict[str, Any]) -> str:
+    """The first score of a rejected crop, or the verdict where there is none."""
+    scores = [value for name, value in row.items() if name.startswith("score_") and value is not None]
+    return f"{scores[0]:.2f}" if scores else row["rejected_by"]
+
+
+def _with_scores(rejected: ReidTable) -> str:
+    return f"{len(rejected):,} crops, with their score" if len(rejected) else ""
+
+
+def _rejected(generated: ReidTable) -> ReidTable:
+    if "rejected_by" not in generated.rows.columns:
+        return generated.where([False] * len(generated))
+    return generated.where(pl.col("rejected_by").is_not_null())
+
+
+def _first_of_each(people: ReidTable) -> ReidTable:
+    return people.where(pl.int_range(pl.len()).over("pid") == 0)
+
+
+def _spread(shown: ReidTable, count: int) -> ReidTable:
+    """At most `count` rows, evenly spread over the table."""
+    places = np.linspace(0, len(shown) - 1, min(count, len(shown)))
+    return ReidTable(shown.rows[np.unique(places.round().astype(np.int64))], shown.name)
+
+
+def variants(evidence: Evidence, viewer: Viewer) -> Markup | None:
+    """Seed | variants of a few generated people, rejected ones marked (Alvarez-Gonzalez, thesis, figure 5.6)."""
+    generated = evidence.generated
+    if generated is None or not len(generated):
+        return None
+    rows = []
+    for pid in _spread(_first_of_each(generated), PEOPLE_WITH_VARIANTS).rows["pid"]:
+        first, *others = generated.rows.filter(pl.col("pid") == pid).head(VARIANTS + 1).iter_rows(named=True)
+        made = [crop(row, viewer, caption="rejected" if row.get("rejected_by") else None) for row in others]
+        rows.append(tag("div", crop(first, viewer, caption="person"), tag("div", *made, class_="crops"), class_="row"))
+    return _section(
+        "One generated person, many crops",
+        _soft(
+            "Left, the person; right, its variants: the same latent code with the styles of another one in some "
+            "layers. Whether these are the same person is for you to judge, and for the re-ID network to live with."
+        ),
+        _note(viewer.why_not({"generated"})),
+        *rows,
+    )
+
+
+def curves(evidence: Evidence) -> Markup | None:
+    """Loss and rank-1 error over the training (Alvarez-Gonzalez, thesis, figures 5.17 to 5.20)."""
+    groups: dict[Group, Any] = {"base": evidence.baseline, "more": evidence.extended}
+    known = [(group, run.history) for group, runs in groups.items() for run in runs if run.history]
+    if not known:
+        return None
+    names = [(colour, name) for colour, name in (("base", "baseline"), ("more", "extended")) if groups[colour]]  # type: ignore[index]
+    return _section(
+        "How the re-ID networks learned",
+        legend([(f"{n}, {part}", c, part == "validation") for c, n in names for part in ("training", "validation")]),
+        tag(
+            "div",
+            chart("Loss, logarithmic", _training_lines(known, "loss", 1), xlabel="step", name="loss", scale="log"),
+            chart("Rank-1 error, %", _training_lines(known, "error", 100), xlabel="step", name="error"),
+            class_="plots",
+        ),
+        _soft(
+            "One line a run. Rank-1 error is the share of crops that the classifier takes for another person: of "
+            "training crops as they were augmented, and of one held-out crop of each person. The groups learn other "
+            "people, so compare shapes, not heights."
+        ),
+    )
+
+
+def _training_lines(known: Sequence[tuple[Group, Sequence[dict[str, Any]]]], figure: str, scale: float) -> list[Line]:
+    return [
+        Line(
+            [record["step"] for record in history],
+            [None if record[name] is None else scale * record[name] for record in history],
+            group,
+            dashed=name.startswith("val"),
+        )
+        for group, history in known
+        for name in (f"train_{figure}", f"val_{figure}")
+    ]
+
+
+def generator(evidence: Evidence, viewer: Viewer) -> Markup | None:
+    """The generator's losses, overfitting heuristic and augmentation, and its fakes over the training."""
+    run = evidence.only(GENERATOR)
+    if run is None:
+        return None
+    records, facts = run.metrics, run.record["summary"]
+    drawn = [
+        chart(title, _generator_lines(records, lines), xlabel="images, thousands", name=f"generator{i}", marks=marks)
+        for i, (title, lines, marks) in enumerate(_generator_charts(run))
+    ]
+    origins = " and ".join(facts["origins"])
+    return _section(
+        "The generator",
+        _soft(
+            f"Trained on {facts['images']:,} {origins} crops of the split {facts['split']}; {facts['kimg']:g} thousand "
+            f"images shown to the discriminator{', after a transfer from other weights' if facts['parent'] else ''}."
+        ),
+        legend([("generator, or fakes", "base", False), ("discriminator, or reals", "more", False)]),
+        tag("div", *drawn, class_="plots"),
+        _fakes(run, viewer),
+    )
+
+
+def _generator_charts(run: Run) -> list[tuple[str, dict[str, Group], list[tuple[float, str]]]]:
+    target = run.record["config"]["ada_target"]
+    return [
+        ("Loss", {"loss_g": "base", "loss_d": "more"}, []),
+        ("Discriminator's output", {"d_fake": "base", "d_real": "more"}, []),
+        ("Overfitting heuristic r_t", {"r_t": "base"}, [(target, "target")]),
+        ("Augmentation probability p", {"ada_p": "base"}, []),
+    ]
+
+
+def _generator_lines(records: Sequence[dict[str, Any]], lines: dict[str, Group]) -> list[Line]:
+    return [Line([r["kimg"] for r in records], [r[name] for r in records], group) for name, group in lines.items()]
+
+
+def _fakes(run: Run, viewer: Viewer) -> Markup | None:
+    """First, middle and last sheet of fakes of the same seeds."""
+    found = sorted(run.path.glob("fakes-*.png"))
+    if not found or not viewer.shows("generated"):
+        return _note(viewer.why_not({"generated"}))
+    chosen = dict.fromkeys((found[0], found[len(found) // 2], found[-1]))
+    return tag("div", *(_fake_sheet(path) for path in chosen), class_="plots")
+
+
+def _fake_sheet(path: Path) -> Markup:
+    kimg = int(path.stem.removeprefix("fakes-"))
+    text = "a sheet of generated people, of the same seeds in each sheet"
+    return tag("figure", tag("h3", f"Fakes after {kimg:,} thousand images"), picture(path.read_bytes(), text=text))
+
+
+def discards(evidence: Evidence) -> Markup | None:
+    """What each filter rejected, beside what the same rule does to reference crops (thesis, tables 5.5 and 5.9)."""
+    run = evidence.only(FILTERED)
+    if run is None:
+        return None
+    said = run.json("discarded.json")
+    reference = said["reference"] or "no reference crops"
+    shares = ("share_of_all", "share_of_scored", "reference_share")
+    rows = [[row["filter"], f"{row['rejected']:,}", *(_percent(row[k]) for k in shares)] for row in said["filters"]]
+    rows.append(["all", f"{said['rejected']:,}", _percent(said["share_rejected"]), "", ""])
+    rules = [tag("li", tag("b", row["filter"]), f": {row['rule']}.") for row in said["filters"]]
+    alone = f"{said['people_with_one_crop']:,} people have a single crop and no score. Nothing was deleted."
+    return _section(
+        "What the filters rejected",
+        tag(
+            "p",
+            "The last column is the floor: the same rule rejects this share of crops that nothing is wrong with. A "
+            "filter says something about generated crops only where its share is well above that.",
+        ),
+        table(["filter", "crops discarded", "of all, %", "of scored, %", f"of {reference}, %"], rows),
+        tag("ul", *rules, tag("li", alone), class_="soft"),
+        _calibrations(run, reference),
+    )
+
+
+def _calibrations(run: Run, reference: str) -> Markup | None:
+    found = sorted(run.path.glob("calibration_*.png"))
+    text = f"histogram of the scores of {reference} and of the generated crops"
+    return tag("div", *(picture(path.read_bytes(), text=text) for path in found)) if found else None
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _soft(text: str) -> Markup:
+    return tag("p", text, class_="soft")
+
+
+def _note(text: str | None) -> Markup | None:
+    return None if text is None else tag("p", tag("small", text), class_="soft")
+
+
+def _section(title: str, *children: Markup | None) -> Markup:
+    return tag("section", tag("h2", title), *children)
