@@ -46,6 +46,8 @@ def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
         return ReidTable.read(run.path)
     load_anny()
     plan = plan_crops(config)
+    order = {"train": 0, "query": 1, "gallery": 2}  # as `ReidTable.read` returns them
+    plan = plan.sort(pl.col("split").replace_strict(order), maintain_order=True)
     known = {row["file_name"]: row for row in _rendered(plan, config, run.path)}
     facts = pl.DataFrame([known[name] for name in plan["file_name"]])
     table = ReidTable.from_rows(
@@ -89,7 +91,7 @@ def plan_crops(config: RenderConfig) -> pl.DataFrame:
 
 def _rendered(plan: pl.DataFrame, config: RenderConfig, out: Path) -> Iterator[dict[str, Any]]:
     """What is known of each crop, as they are done."""
-    tasks = plan.select("pid", "camid", "index", "file_name").to_dicts()
+    tasks = plan.sort("pid", "camid", "index").select("pid", "camid", "index", "file_name").to_dicts()
     with progress("render", len(tasks)) as bar:
         rows = (
             _in_process(tasks, config, out)
@@ -146,6 +148,7 @@ def _start(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) -> subp
 
 def _listen(number: int, worker: subprocess.Popen[str], queue: "SimpleQueue[tuple[int, str | None]]") -> None:
     assert worker.stdout is not None
-    for line in worker.stdout:
-        queue.put((number, line))
+    with worker.stdout as lines:
+        for line in lines:
+            queue.put((number, line))
     queue.put((number, None))
