@@ -4,10 +4,16 @@ import re
 import polars as pl
 import pytest
 
+import reidgen
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.extend import extend
 from tests.factories import make_table
+
+
+def test_the_public_name_is_the_function_also_after_its_module_was_imported():
+    assert reidgen.extend is extend
+    assert reidgen.extend is extend
 
 
 def market_reader(folder):

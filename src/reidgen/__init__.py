@@ -1,6 +1,8 @@
 """Grow a person re-identification training set with generated people, and measure honestly whether it helped."""
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -42,6 +44,17 @@ if TYPE_CHECKING:
     from reidgen.config import StyleGANConfig as StyleGANConfig
     from reidgen.data.table import ReidTable as ReidTable
     from reidgen.errors import ReidgenError as ReidgenError
+
+
+class _Package(types.ModuleType):
+    """Keeps `reidgen.extend` the function: importing the module of that name would put the module in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -60,12 +60,11 @@ def run_extend(
     table = ReidTable.concat([real, replace(kept, rows=added)])
     if out is None:
         return table
-    run = RunFolder.begin(out, stage="extend", config=config, inputs=_inputs(real, generated))
-    if run.done:
-        run.close()
-        return ReidTable.read(out)
-    written = table.write(out)
-    run.finish(_summary(real, added))
+    with RunFolder.begin(out, stage="extend", config=config, inputs=_inputs(real, generated)) as run:
+        if run.done:
+            return ReidTable.read(out)
+        written = table.write(out)
+        run.finish(_summary(real, added))
     return written
 
 

@@ -70,29 +70,29 @@ def apply_filters(
     _check(table, filters, reference, out, calibrate)
     if out is None:
         return _judged(table, _outcomes(table, filters, reference))
-    run = RunFolder.begin(
-        out,
-        stage="filter",
-        config=AppliedFilters(filters={filter_.name: filter_ for filter_ in filters}, calibrate=calibrate),
-        inputs={
-            "table": table.hash(),
-            "verdicts": _verdicts_hash(table),
-            "reference": None if reference is None else reference.hash(),
-        },
-    )
-    if run.done:
-        run.close()
-        return ReidTable.read(out)
-    outcomes = _outcomes(table, filters, reference)
-    written = _judged(table, outcomes).write(out)
-    discards = discard_table(written, outcomes, reference)
-    write_json(run.path / "discarded.json", discards)
-    write_text(run.path / "discarded.md", markdown(discards))
-    if calibrate == "draw" and reference is not None:
-        for outcome in outcomes:
-            _calibration(outcome, reference).write(run.path)
-    run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
+    config = AppliedFilters(filters={filter_.name: filter_ for filter_ in filters}, calibrate=calibrate)
+    with RunFolder.begin(out, stage="filter", config=config, inputs=_inputs(table, reference)) as run:
+        if run.done:
+            return ReidTable.read(out)
+        outcomes = _outcomes(table, filters, reference)
+        written = _judged(table, outcomes).write(out)
+        discards = discard_table(written, outcomes, reference)
+        write_json(run.path / "discarded.json", discards)
+        write_text(run.path / "discarded.md", markdown(discards))
+        if calibrate == "draw" and reference is not None:
+            for outcome in outcomes:
+                _calibration(outcome, reference).write(run.path)
+        run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
     return written
+
+
+def _inputs(table: ReidTable, reference: ReidTable | None) -> dict[str, str | None]:
+    verdicts = sha256(f"{','.join(verdicts)}\n".encode() for verdicts in _earlier(table))
+    return {
+        "table": table.hash(),
+        "verdicts": verdicts,
+        "reference": None if reference is None else reference.hash(),
+    }
 
 
 def _check(
@@ -150,10 +150,6 @@ def _earlier(table: ReidTable) -> list[list[str]]:
     if "rejected_by" not in table.rows.columns:
         return [[]] * len(table)
     return [verdict.split(",") if verdict else [] for verdict in table.rows["rejected_by"]]
-
-
-def _verdicts_hash(table: ReidTable) -> str:
-    return sha256(f"{','.join(verdicts)}\n".encode() for verdicts in _earlier(table))
 
 
 def _calibration(outcome: Outcome, reference: ReidTable) -> Calibration:

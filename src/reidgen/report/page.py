@@ -48,15 +48,13 @@ def write_report(
     folders = [[Path(path) for path in group] for group in (baseline, extended, runs)]
     evidence = Evidence.read(*folders)
     inputs = {f"{run.kind} {run.path.name}": file_sha256(run.path / "run.json") for run in evidence.runs}
-    run = RunFolder.begin(out, stage="report", config=config, inputs=inputs)
-    if run.done:
-        run.close()
-        return run.path / PAGE
-    answer, cautions = headline(evidence), list(warnings(evidence))
-    write_text(run.path / PAGE, render_page(evidence, config))
-    write_json(run.path / "report.json", tables.as_json(evidence, answer, cautions))
-    write_text(run.path / "table.md", tables.markdown(evidence, answer, cautions))
-    run.finish({"answer": answer, "warnings": cautions})
+    with RunFolder.begin(out, stage="report", config=config, inputs=inputs) as run:
+        if not run.done:
+            answer, cautions = headline(evidence), list(warnings(evidence))
+            write_text(run.path / PAGE, render_page(evidence, config))
+            write_json(run.path / "report.json", tables.as_json(evidence, answer, cautions))
+            write_text(run.path / "table.md", tables.markdown(evidence, answer, cautions))
+            run.finish({"answer": answer, "warnings": cautions})
     return run.path / PAGE
 
 

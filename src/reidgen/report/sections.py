@@ -23,10 +23,10 @@ def sheets(evidence: Evidence, viewer: Viewer) -> Markup | None:
     if people is not None:
         own = people.where((pl.col("origin") != "generated") & (pl.col("pid") > 0))
         name = "Rendered people" if set(own.rows["origin"]) == {"rendered"} else "Real people"
-        columns.append(_column(name, f"{len(own):,} crops", _spread(_first_of_each(own), SHOWN), viewer))
+        columns.append(_column(name, _crops(own), _spread(_first_of_each(own), SHOWN), viewer))
     if generated is not None:
         kept, rejected = generated.kept, _rejected(generated)
-        columns.append(_column("Generated", f"{len(kept):,} crops", _spread(_first_of_each(kept), SHOWN), viewer))
+        columns.append(_column("Generated", _crops(kept), _spread(_first_of_each(kept), SHOWN), viewer))
         columns.append(_column("Rejected", _with_scores(rejected), _spread(rejected, SHOWN), viewer, scored=True))
     if not columns:
         return None
@@ -52,7 +52,11 @@ def _score(row: dict[str, Any]) -> str:
 
 
 def _with_scores(rejected: ReidTable) -> str:
-    return f"{len(rejected):,} crops, with their score" if len(rejected) else ""
+    return f"{_crops(rejected)}, with score" if len(rejected) else ""
+
+
+def _crops(shown: ReidTable) -> str:
+    return f"{len(shown):,} crop{'' if len(shown) == 1 else 's'}"
 
 
 def _rejected(generated: ReidTable) -> ReidTable:

@@ -1,0 +1,1 @@
+"""The page that answers whether generated people helped."""
