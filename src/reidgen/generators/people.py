@@ -18,7 +18,7 @@ from reidgen.engine import RunFolder
 from reidgen.engine.device import derive_seed
 from reidgen.engine.progress import progress
 from reidgen.errors import WeightsError
-from reidgen.files import remove_leftovers, write_bytes
+from reidgen.files import write_bytes
 from reidgen.generators.mixing import mix_styles, style_layers
 from reidgen.generators.operation import Operation
 from reidgen.generators.stylegan import StyleGAN
@@ -53,7 +53,6 @@ def generate_people(
     run = RunFolder.begin(out, stage="generate people", config=config, inputs=inputs)
     if run.done:
         return ReidTable.read(run.path)
-    remove_leftovers(run.path)
     gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
     _write_missing(gan, rows, config, run.path)
