@@ -217,7 +217,9 @@ def lazy_adam(parameters: Iterable[nn.Parameter], lr: float, *, interval: int | 
     c = interval / (interval + 1): lr * c and beta^c (Karras et al. 2020, CVPR, appendix B, "Lazy regularization").
     """
     share = 1.0 if interval is None else interval / (interval + 1)
-    return torch.optim.Adam(parameters, lr=lr * share, betas=(BETAS[0] ** share, BETAS[1] ** share), eps=EPS, fused=True)
+    return torch.optim.Adam(
+        parameters, lr=lr * share, betas=(BETAS[0] ** share, BETAS[1] ** share), eps=EPS, fused=True
+    )
 
 
 def average_decay(config: StyleGANConfig, step: int, *, ramp: bool) -> float:

@@ -50,7 +50,7 @@ def transfer(
         networks: The networks to fill.
 
     Raises:
-        WeightsError: The architectures are equal and yet a tensor has no counterpart, or nothing could be copied.
+        WeightsError: The architectures are equal and yet a tensor has no counterpart, or no layer could be copied.
     """
     reports = {part: _copy(source.parts[part], network) for part, network in networks.items()}
     same = all(getattr(source.config, name) == getattr(config, name) for name in SHAPE_FIELDS)
@@ -62,12 +62,12 @@ def transfer(
                 got=f"{name}: {report.skipped.get(name, 'not in the file')}",
                 allowed="a whole file written by reidgen train-generator",
             )
-    if not any(report.copied for report in reports.values()):
+    if not any(name.endswith("weight") for report in reports.values() for name in report.copied):
         raise WeightsError(
             f"Nothing in {source.path} fits this network.",
             got=_shape_text(source.config),
             allowed=_shape_text(config),
-            fix="the options of the file's own training for the widths and channels",
+            fix=_options(source.config),
         )
     return reports
 
@@ -100,3 +100,9 @@ def _copy(tensors: dict[str, Tensor], network: nn.Module) -> TransferReport:
 
 def _shape_text(config: StyleGANConfig) -> str:
     return ", ".join(f"{name} {getattr(config, name)}" for name in SHAPE_FIELDS)
+
+
+def _options(config: StyleGANConfig) -> str:
+    values = ((name, getattr(config, name)) for name in SHAPE_FIELDS)
+    texts = ((name, " ".join(map(str, value)) if isinstance(value, tuple) else value) for name, value in values)
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in texts)

@@ -1,5 +1,6 @@
 """generator.safetensors: the averaged generator, the discriminator, and the facts of their training, in one file."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -117,8 +118,6 @@ def read_generator(path: Path | str) -> GeneratorFile:
 
 def with_shape_of(path: Path | str, config: StyleGANConfig) -> StyleGANConfig:
     """A config with the network of a weight file (size, widths, channels) and everything else as given."""
-    import dataclasses
-
     shape = read_generator(path).config
     return dataclasses.replace(config, **{name: getattr(shape, name) for name in SHAPE_FIELDS})
 
