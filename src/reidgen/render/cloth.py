@@ -24,6 +24,8 @@ def shell(tailor: Tailor, chosen: NDArray[np.bool_], offset: Array, slot: str, *
     faces = compact.reshape(faces.shape)
     points = msh.smooth(tailor.soft[used], msh.smoother(faces, len(used)), smoothing)
     normals = msh.vertex_normals(points, faces, msh.incidence(faces, len(used)))
+    sunk = np.maximum(((tailor.soft[used] - points) * normals).sum(1), 0)  # smoothing shrinks: never into the body
+    points = points + normals * sunk[:, None]
     out = msh.build(
         points + normals * offset[used, None],
         faces,

@@ -40,7 +40,7 @@ def detector_box(points: Array, aspect: float, looseness: float, rng: np.random.
     top_gap, bottom_gap = rng.normal(0.025, 0.022 * looseness), rng.normal(0.015, 0.03 * looseness)
     if rng.random() < 0.06:
         bottom_gap -= rng.uniform(0.05, 0.2)
-    wanted = height * float(np.clip(rng.normal(0.86 * aspect, 0.05), 0.66 * aspect, 1.15 * aspect))
+    wanted = height * float(np.clip(rng.normal(0.9 * aspect, 0.045), 0.74 * aspect, 1.15 * aspect))
     width = max(wanted, float(right - left) * (1.03 + abs(rng.normal(0, 0.05 * looseness))))
     shift = rng.normal(0, 0.03 * looseness) * width
     return Box(

@@ -140,7 +140,7 @@ def covered(tailor: Tailor, outfit: Outfit) -> NDArray[np.bool_]:
     out |= arms & (along < upper.sleeve - 0.09)
     if lower.cut not in ("skirt", "none"):
         hip, ankle = float(tailor.joints["upperleg01.L"][2]), float(tailor.joints["foot.L"][2])
-        out |= (legs | (limb == TORSO)) & (z < tailor.waist - 0.04) & (z > hip - lower.hem * (hip - ankle) + 0.05)
+        out |= (legs | (limb == TORSO)) & (z < tailor.waist - 0.04) & (z > hip - lower.hem * (hip - ankle) + 0.015)
     if outfit.shoes != "sandal":
         cut = {"sneaker": 0.95, "shoe": 0.8, "boot": 2.5}[outfit.shoes]
         out |= legs & (z < cut * float(tailor.joints["foot.L"][2]) - 0.03)

@@ -88,7 +88,7 @@ def pattern(materials: wp.array2d(dtype=float), slot: int, u: float, v: float) -
         return a * (1.0 + 0.22 * weave + 0.3 * duty * fade)
     if kind == 8:
         weave = noise2(u * 42.0, v * 42.0, seed)
-        return wp.lerp(a, b, wp.clamp(0.35 + 1.1 * weave, 0.0, 1.0))
+        return wp.lerp(a, b, 0.3 * wp.clamp(0.35 + 1.1 * weave, 0.0, 1.0))
     if kind == 9:
         out = a
         if v > duty - size and v < duty + size:
@@ -293,7 +293,7 @@ def ground_albedo(kind: int, size: float, angle: float, a: vec3, b: vec3, p: vec
         )
         out = wp.lerp(out, out * 0.55, wp.max(cell_edge(x / size, 0.018), cell_edge(y / size, 0.018)))
     elif kind == 7:
-        if wp.frac(x / (0.95 * size)) < 0.5:
+        if wp.frac(x / (0.6 + 0.6 * size)) < 0.5:
             out = wp.lerp(out, vec3(0.68, 0.68, 0.66), 0.85 + 0.4 * fine)
     elif kind == 8:
         out = a * (1.0 + 0.2 * broad) * (0.75 + 0.5 * hash21(wp.floor(x * 45.0), wp.floor(y * 45.0)))
@@ -357,7 +357,7 @@ def wall_albedo(walls: wp.array2d(dtype=float), i: int, u: float, z: float, d: v
                 out = vec3(1.0, 1.0, 1.0) - out * 0.9
             if wp.frac(z * 3.0) < 0.3 and hash21(wp.floor(z * 3.0), bay) > 0.5:
                 out = vec3(0.75, 0.74, 0.7)
-            out = wp.lerp(vec3(0.35, 0.34, 0.33), out, 0.55)
+            out = wp.lerp(vec3(0.35, 0.34, 0.33), out, 0.4)
     elif kind == 9:  # roller door
         out = a * (0.85 + 0.2 * wp.frac(z / 0.11))
         if wp.abs(x) > half - 0.12:

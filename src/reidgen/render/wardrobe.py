@@ -317,9 +317,9 @@ def _materials(rng: np.random.Generator, outfit: Outfit, male: bool) -> dict[str
     old = outfit.phenotype["age"] > 0.86
     light = skin[0] > 0.5
     tones = (
-        (0.2, 0.2, 0.18, 0.14, 0.09, 0.07, 0.07, 0.02, 0.03)
+        (0.22, 0.22, 0.19, 0.14, 0.09, 0.06, 0.03, 0.02, 0.03)
         if light
-        else (0.52, 0.3, 0.08, 0.02, 0.01, 0.01, 0.05, 0.01, 0.0)
+        else (0.54, 0.31, 0.08, 0.02, 0.01, 0.01, 0.02, 0.01, 0.0)
     )
     hair = linear(HAIR[int(rng.choice((6, 7))) if old and rng.random() < 0.7 else int(rng.choice(9, p=tones))])
     upper = _cloth(rng, CLOTH_COLOURS, outfit.upper)
