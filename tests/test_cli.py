@@ -13,8 +13,10 @@ def run(*arguments):
 
 
 def test_help_is_quick_and_needs_no_torch():
-    code = "import sys\nfrom reidgen.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n" \
-           "print([m for m in ('torch', 'polars', 'numpy', 'PIL') if m in sys.modules])"
+    code = (
+        "import sys\nfrom reidgen.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('torch', 'polars', 'numpy', 'PIL') if m in sys.modules])"
+    )
     began = time.monotonic()
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.monotonic() - began < 1.0
@@ -23,8 +25,12 @@ def test_help_is_quick_and_needs_no_torch():
 
 
 def test_the_check_above_would_see_torch():
-    out = subprocess.run([sys.executable, "-c", "import sys, reidgen.engine.device\nprint('torch' in sys.modules)"],
-                         capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", "import sys, reidgen.engine.device\nprint('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert out.stdout.strip() == "True"
 
 

@@ -16,8 +16,8 @@ from reidgen.config import (
     GenerateConfig,
     PrepareConfig,
     QuickstartConfig,
-    RenderConfig,
     ReidConfig,
+    RenderConfig,
     ReportConfig,
     StyleGANConfig,
     as_dict,
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
-DESCRIPTION = "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
+DESCRIPTION = (
+    "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
+)
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
@@ -72,7 +74,9 @@ def _cli(verbs: dict[str, Callable[..., None]], given: list[str], prog: str, des
 def _planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
     """Print the whole plan of a dry run; whether there is nothing more to do."""
     if dry_run:
-        _say(json.dumps({"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}, indent=2))
+        _say(
+            json.dumps({"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}, indent=2)
+        )
     return dry_run
 
 
@@ -87,7 +91,7 @@ def _read(folder: Path) -> "ReidTable":
 
 def quickstart(
     out: Out = Path("quickstart"),
-    config: Annotated[QuickstartConfig, arg(name="")] = QuickstartConfig(),  # noqa: B008 - frozen
+    config: Annotated[QuickstartConfig, arg(name="")] = QuickstartConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """The whole chain on the shipped rendered people: a few minutes on a CPU, ends with a page."""
@@ -97,7 +101,7 @@ def quickstart(
         _say(f"page: {run(config, out=out)}")
 
 
-def render(out: Out, config: Annotated[RenderConfig, arg(name="")] = RenderConfig(), dry_run: DryRun = False) -> None:  # noqa: B008
+def render(out: Out, config: Annotated[RenderConfig, arg(name="")] = RenderConfig(), dry_run: DryRun = False) -> None:
     """Render 3D people as cameras would see them (extra: render)."""
     if not _planned(dry_run, "render", config, out=out):
         from reidgen.render.people import render_people
@@ -108,7 +112,7 @@ def render(out: Out, config: Annotated[RenderConfig, arg(name="")] = RenderConfi
 def prepare(
     root: Annotated[Path, arg(help="The dataset as it was downloaded.")],
     out: Out,
-    config: Annotated[PrepareConfig, arg(name="")] = PrepareConfig(),  # noqa: B008
+    config: Annotated[PrepareConfig, arg(name="")] = PrepareConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Read a dataset of real crops, audit it, and write it as a table."""
@@ -124,7 +128,10 @@ def prepare(
 
 
 def train_generator(
-    data: Data, out: Out, config: Annotated[StyleGANConfig, arg(name="")] = StyleGANConfig(), dry_run: DryRun = False  # noqa: B008
+    data: Data,
+    out: Out,
+    config: Annotated[StyleGANConfig, arg(name="")] = StyleGANConfig(),
+    dry_run: DryRun = False,
 ) -> None:
     """Train a StyleGAN2 generator on the train split."""
     if not _planned(dry_run, "train-generator", config, data=data, out=out):
@@ -137,7 +144,7 @@ def train_generator(
 def generate_people(
     generator: Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")],
     out: Out,
-    config: Annotated[GenerateConfig, arg(name="")] = GenerateConfig(),  # noqa: B008
+    config: Annotated[GenerateConfig, arg(name="")] = GenerateConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Generate new people and, by mixing styles in a group of layers, variants of each."""
@@ -153,7 +160,7 @@ def filter_crops(
     data: Data,
     out: Out,
     reference: Annotated[Path | None, arg(help="Real crops for thresholds and calibration.")] = None,
-    config: Annotated[FilterConfig, arg(name="")] = FilterConfig(),  # noqa: B008
+    config: Annotated[FilterConfig, arg(name="")] = FilterConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Score generated crops and record a verdict for each; nothing is deleted."""
@@ -168,7 +175,7 @@ def extend(
     real: Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")],
     generated: Annotated[Path, arg(help="Table of generated crops, filtered or not.")],
     out: Out,
-    config: Annotated[ExtendConfig, arg(name="")] = ExtendConfig(),  # noqa: B008
+    config: Annotated[ExtendConfig, arg(name="")] = ExtendConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Add generated people to a real train split."""
@@ -180,7 +187,10 @@ def extend(
 
 
 def train_reid(
-    data: Data, out: Out, config: Annotated[ReidConfig, arg(name="")] = ReidConfig(), dry_run: DryRun = False  # noqa: B008
+    data: Data,
+    out: Out,
+    config: Annotated[ReidConfig, arg(name="")] = ReidConfig(),
+    dry_run: DryRun = False,
 ) -> None:
     """Train a re-ID network on the train split."""
     if not _planned(dry_run, "train-reid", config, data=data, out=out):
@@ -194,7 +204,7 @@ def evaluate(
     model: Annotated[Path, arg(help="Run folder of train-reid.")],
     data: Data,
     out: Out,
-    config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008
+    config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Rank the gallery for each query: CMC, mAP in both conventions, mINP."""
@@ -209,8 +219,10 @@ def report(
     out: Out,
     baseline: Annotated[tuple[Path, ...], arg(help="Evaluation folders without generated people, one a seed.")],
     extended: Annotated[tuple[Path, ...], arg(help="Evaluation folders with generated people, one a seed.")] = (),
-    runs: Annotated[tuple[Path, ...], arg(help="Further run folders to show: generator, generated, filtered, trainings.")] = (),
-    config: Annotated[ReportConfig, arg(name="")] = ReportConfig(),  # noqa: B008
+    runs: Annotated[
+        tuple[Path, ...], arg(help="Further run folders to show: generator, generated, filtered, trainings.")
+    ] = (),
+    config: Annotated[ReportConfig, arg(name="")] = ReportConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Write one self-contained HTML page from run folders."""

@@ -64,11 +64,20 @@ class RenderConfig:
     def __post_init__(self) -> None:
         require(self.people >= 1, "--people must be positive.", got=self.people, allowed=">= 1")
         require(self.cameras >= 1, "--cameras must be positive.", got=self.cameras, allowed=">= 1")
-        require(self.images_per_camera >= 1, "--images-per-camera must be positive.", got=self.images_per_camera, allowed=">= 1")
+        require(
+            self.images_per_camera >= 1,
+            "--images-per-camera must be positive.",
+            got=self.images_per_camera,
+            allowed=">= 1",
+        )
         require(self.workers >= 1, "--workers must be positive.", got=self.workers, allowed=">= 1")
         if self.train_people is not None:
-            require(0 <= self.train_people <= self.people, "--train-people is not within the number of people.",
-                    got=self.train_people, allowed=f"0 to {self.people}")
+            require(
+                0 <= self.train_people <= self.people,
+                "--train-people is not within the number of people.",
+                got=self.train_people,
+                allowed=f"0 to {self.people}",
+            )
         _check_size("--size", self.size)
 
 
@@ -83,7 +92,8 @@ class PrepareConfig:
             optionally seq, frame, split.
         bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
         size: None writes the files as they are; otherwise crops are resized to (height, width).
-        expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of the set.
+        expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
+            the set.
     """
 
     dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
@@ -95,8 +105,13 @@ class PrepareConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.pattern is None or self.dataset == "folder", "--pattern goes with --dataset folder only.",
-                got=f"--dataset {self.dataset}", allowed="--dataset folder", fix="leave --pattern out, or --dataset folder")
+        require(
+            self.pattern is None or self.dataset == "folder",
+            "--pattern goes with --dataset folder only.",
+            got=f"--dataset {self.dataset}",
+            allowed="--dataset folder",
+            fix="leave --pattern out, or --dataset folder",
+        )
         if self.size is not None:
             _check_size("--size", self.size)
 
@@ -123,14 +138,29 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         for name in ("flip", "erase"):
-            require(0 <= getattr(self, name) <= 1, f"--augment.{name} is a probability.", got=getattr(self, name), allowed="0 to 1")
+            require(
+                0 <= getattr(self, name) <= 1,
+                f"--augment.{name} is a probability.",
+                got=getattr(self, name),
+                allowed="0 to 1",
+            )
         require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
         low, high = self.erase_area
-        require(0 < low <= high < 1, "--augment.erase-area is no range of shares.", got=f"{low} {high}",
-                allowed="two numbers between 0 and 1, the smaller first", fix="--augment.erase-area 0.02 0.4")
+        require(
+            0 < low <= high < 1,
+            "--augment.erase-area is no range of shares.",
+            got=f"{low} {high}",
+            allowed="two numbers between 0 and 1, the smaller first",
+            fix="--augment.erase-area 0.02 0.4",
+        )
         low, high = self.erase_aspect
-        require(0 < low <= high, "--augment.erase-aspect is no range.", got=f"{low} {high}",
-                allowed="two positive numbers, the smaller first", fix="--augment.erase-aspect 0.3 3.33")
+        require(
+            0 < low <= high,
+            "--augment.erase-aspect is no range.",
+            got=f"{low} {high}",
+            allowed="two positive numbers, the smaller first",
+            fix="--augment.erase-aspect 0.3 3.33",
+        )
         require(0 <= self.jitter < 1, "--augment.jitter is out of range.", got=self.jitter, allowed="0 <= jitter < 1")
 
 
@@ -142,7 +172,8 @@ class StyleGANConfig:
         size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
         z_dim, w_dim: Widths of the latent spaces.
         mapping_layers: Layers of the mapping network.
-        channel_base, channel_max: Channels at height h are min(channel_base / h, channel_max), generator and discriminator.
+        channel_base, channel_max: Channels at height h are min(channel_base / h, channel_max), generator and
+        discriminator.
         kimg: Length of the training in thousands of real images shown to the discriminator.
         batch: Images a step.
         gamma: R1 weight; None takes 0.0002 * height * width / batch, the auto rule of StyleGAN2-ADA.
@@ -195,13 +226,25 @@ class StyleGANConfig:
     def __post_init__(self) -> None:
         height, width = self.size
         power = height >= 16 and height & (height - 1) == 0
-        require(power and width in (height, height // 2), "--size does not fit the generator.", got=f"{height}x{width}",
-                allowed="height a power of two >= 16, width equal to it or half of it", fix="--size 128 64")
+        require(
+            power and width in (height, height // 2),
+            "--size does not fit the generator.",
+            got=f"{height}x{width}",
+            allowed="height a power of two >= 16, width equal to it or half of it",
+            fix="--size 128 64",
+        )
         require(self.kimg > 0, "--kimg must be positive.", got=self.kimg, allowed="> 0")
         require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
-        require(self.precision != "fp16", "--precision fp16 is too narrow for gradients of gradients.", got=self.precision,
-                allowed="float32, bf16", fix="--precision bf16")
-        require(0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1")
+        require(
+            self.precision != "fp16",
+            "--precision fp16 is too narrow for gradients of gradients.",
+            got=self.precision,
+            allowed="float32, bf16",
+            fix="--precision bf16",
+        )
+        require(
+            0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1"
+        )
 
     @property
     def r1_gamma(self) -> float:
@@ -247,11 +290,13 @@ class FilterConfig:
 
     Attributes:
         filters: Names of the filters, in order.
-        ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops against
+        ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
+            against
             the first crop of the same person, which needs --reference.
         ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
             their threshold 0.75 has its meaning.
-        calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold rejects.
+        calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold
+            rejects.
     """
 
     filters: tuple[Literal["ssim"], ...] = ("ssim",)
@@ -262,7 +307,12 @@ class FilterConfig:
 
     def __post_init__(self) -> None:
         if self.ssim_threshold is not None:
-            require(-1 <= self.ssim_threshold <= 1, "--ssim-threshold is no SSIM.", got=self.ssim_threshold, allowed="-1 to 1")
+            require(
+                -1 <= self.ssim_threshold <= 1,
+                "--ssim-threshold is no SSIM.",
+                got=self.ssim_threshold,
+                allowed="-1 to 1",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +334,12 @@ class ExtendConfig:
     def __post_init__(self) -> None:
         for name in ("people", "crops_per_person"):
             value = getattr(self, name)
-            require(value is None or value >= 0, f"--{name.replace('_', '-')} must not be negative.", got=value, allowed=">= 0")
+            require(
+                value is None or value >= 0,
+                f"--{name.replace('_', '-')} must not be negative.",
+                got=value,
+                allowed=">= 0",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,14 +356,16 @@ class ReidConfig:
         epochs: Length in epochs of the table. Ignored when steps is given.
         steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
         batch: Crops a step.
-        lr: Step size of the head; the backbone learns at backbone_lr times it. 0.05 is for batch 32; with batch 16 it makes the
+        lr: Step size of the head; the backbone learns at backbone_lr times it. 0.05 is for batch 32; with batch 16 it
+            makes the
             loss rise at first, 0.025 does not.
         backbone_lr: Factor of the backbone's step size.
         decay_at: Share of the training after which the step size is divided by ten.
         warmup: Share of the training in which the step size grows from a tenth.
         dropout: Dropout before the classifier.
         label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
-        validation: "first" keeps the first crop of each person out of training for the validation curves, "none" trains on all.
+        validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
+            trains on all.
         checkpoint_sec: Seconds between two checkpoints for resuming.
     """
 
@@ -342,13 +399,24 @@ class ReidConfig:
         require(self.epochs >= 1, "--epochs must be positive.", got=self.epochs, allowed=">= 1")
         require(self.steps is None or self.steps >= 1, "--steps must be positive.", got=self.steps, allowed=">= 1")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
-        require(self.bottleneck >= 1, "--bottleneck must be positive.", got=self.bottleneck, allowed=">= 1", fix="--bottleneck 512")
+        require(
+            self.bottleneck >= 1,
+            "--bottleneck must be positive.",
+            got=self.bottleneck,
+            allowed=">= 1",
+            fix="--bottleneck 512",
+        )
         require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
         for name in ("warmup", "decay_at", "label_smoothing"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"--{name.replace('_', '-')} is a share.", got=value, allowed="0 to 1")
-        require(self.stride_in == "3x3" or self.backbone == "resnet50", f"The blocks of {self.backbone} have no 1x1 convolution "
-                "that could carry the stride.", got="--stride-in 1x1", allowed="--stride-in 3x3", fix="--backbone resnet50")
+        require(
+            self.stride_in == "3x3" or self.backbone == "resnet50",
+            f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
+            got="--stride-in 1x1",
+            allowed="--stride-in 3x3",
+            fix="--backbone resnet50",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,7 +426,8 @@ class EvaluateConfig:
     Attributes:
         metric: Distance between embeddings.
         flip: "sum" adds the embedding of the mirrored crop, "none" does not.
-        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and MSMT17);
+        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
+            MSMT17);
             "all" removes none.
         batch: Crops embedded at once.
         ranked: Queries whose ranked list is kept for the report.

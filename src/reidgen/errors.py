@@ -14,7 +14,9 @@ class ReidgenError(ValueError):
     def __init__(self, what: str, *, got: object = None, allowed: object = None, fix: str | None = None) -> None:
         self.what, self.got, self.allowed, self.fix = what, got, allowed, fix
         parts = [what]
-        parts += [f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None]
+        parts += [
+            f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None
+        ]
         super().__init__("\n".join(parts))
 
 

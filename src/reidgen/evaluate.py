@@ -108,7 +108,7 @@ class Result:
 def evaluate_reid(
     model: ReidModel,
     table: ReidTable,
-    config: EvaluateConfig = EvaluateConfig(),  # noqa: B008
+    config: EvaluateConfig = EvaluateConfig(),
     *,
     out: Path | str | None = None,
 ) -> Result:

@@ -66,7 +66,7 @@ def test_weights_carry_their_config(tmp_path):
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / "cut.safetensors"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="cut.safetensors is damaged or no safetensors file"):
+    with pytest.raises(WeightsError, match=r"cut\.safetensors is damaged or no safetensors file"):
         load_state(path)
 
 

@@ -26,7 +26,8 @@ def test_asking_for_a_missing_gpu_is_an_error():
     with pytest.raises(ConfigError) as error:
         setup("cuda")
     assert str(error.value) == (
-        "--device cuda was asked for, but no CUDA device is there.\n  got: cuda\n  allowed: auto, cpu\n  try: --device cpu"
+        "--device cuda was asked for, but no CUDA device is there.\n"
+        "  got: cuda\n  allowed: auto, cpu\n  try: --device cpu"
     )
 
 

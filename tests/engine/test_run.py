@@ -73,7 +73,10 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
     assert run.metrics.read() == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}]
     run.metrics.rewind(position)
     run.metrics.write(step=2, loss=0.25)
-    assert [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [0.5, 0.25]
+    assert [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [
+        0.5,
+        0.25,
+    ]
     run.close()
 
 

@@ -34,7 +34,11 @@ def load_state(path: Path) -> Any:
     """
     tensors, metadata = load_tensors(path)
     if "structure" not in metadata:
-        raise WeightsError(f"{path} is no checkpoint.", got="a safetensors file without structure", allowed="a checkpoint of a reidgen run")
+        raise WeightsError(
+            f"{path} is no checkpoint.",
+            got="a safetensors file without structure",
+            allowed="a checkpoint of a reidgen run",
+        )
     return _decode(json.loads(metadata["structure"]), tensors)
 
 
@@ -66,14 +70,19 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged or no safetensors file.", got=str(error), allowed="a whole .safetensors file",
-                           fix="download or write the file again") from error
+        raise WeightsError(
+            f"{path} is damaged or no safetensors file.",
+            got=str(error),
+            allowed="a whole .safetensors file",
+            fix="download or write the file again",
+        ) from error
 
 
 def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
     """A safetensors file whose bytes depend on its content alone.
 
-    The package writes several metadata entries in an order that changes from process to process, so the header (a length
+    The package writes several metadata entries in an order that changes from process to process, so the header (a
+    length
     of 8 bytes, then JSON, padded to a multiple of 8) is written here.
     """
     plain = save(tensors)
@@ -96,7 +105,7 @@ def _encode(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _decode(node: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
-    (kind, content), = node.items()
+    ((kind, content),) = node.items()
     if kind == "tensor":
         return tensors[content]
     if kind == "dict":

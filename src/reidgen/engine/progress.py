@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 LINE_EVERY_SEC = 15.0
 
@@ -23,14 +31,23 @@ class Bar(Protocol):
 def progress(label: str, total: float, *, start: float = 0) -> Iterator[Bar]:
     """A bar for `total` units of work, of which `start` are done already.
 
-    On a terminal it is a live bar; where the output goes to a file it prints a line at the start, each 15 s and at the end.
+    On a terminal it is a live bar; where the output goes to a file it prints a line at the start, each 15 s and at
+    the end.
     """
     console = Console(stderr=True)
     if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TimeRemainingColumn(), TextColumn("{task.fields[status]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+        )
         with Progress(*columns, console=console) as live:
-            yield _Live(live, live.add_task(label, total=total, completed=start, status=""))
+            task = live.add_task(label, total=total, status="")
+            live.advance(task, start)
+            yield _Live(live, task)
         return
     lines = _Lines(label, total, start)
     yield lines
@@ -38,7 +55,7 @@ def progress(label: str, total: float, *, start: float = 0) -> Iterator[Bar]:
 
 
 class _Live:
-    def __init__(self, live: Progress, task: int) -> None:
+    def __init__(self, live: Progress, task: TaskID) -> None:
         self._live, self._task = live, task
 
     def advance(self, amount: float = 1, **status: object) -> None:

@@ -61,8 +61,13 @@ class RunFolder:
         asked = json.loads(json.dumps(asked))
         record = _read_record(path)
         if record is None:
-            record = {"schema_version": SCHEMA_VERSION, "status": "running", **asked, "summary": {},
-                      "cost": {"wall_sec": 0.0, "peak_memory_gib": 0.0, "starts": 0}}
+            record = {
+                "schema_version": SCHEMA_VERSION,
+                "status": "running",
+                **asked,
+                "summary": {},
+                "cost": {"wall_sec": 0.0, "peak_memory_gib": 0.0, "starts": 0},
+            }
         else:
             _check_same(path, record, asked)
         if record["status"] != "done":
@@ -127,8 +132,12 @@ def read_run(path: Path | str) -> dict[str, Any]:
     if record is None:
         raise RunError(f"{path} is no run folder.", got="no run.json", allowed="the --out of an earlier command")
     if record["status"] != "done":
-        raise RunError(f"The run in {path} is not finished.", got=f"status {record['status']}", allowed="status done",
-                       fix=record.get("command", "the same command again"))
+        raise RunError(
+            f"The run in {path} is not finished.",
+            got=f"status {record['status']}",
+            allowed="status done",
+            fix=record.get("command", "the same command again"),
+        )
     return record
 
 
@@ -144,11 +153,18 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def _check_same(path: Path, record: dict[str, Any], asked: dict[str, Any]) -> None:
     before, now = _flat({k: record.get(k) for k in asked}), _flat(asked)
-    changed = [f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}"
-               for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
+    changed = [
+        f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}"
+        for key in dict.fromkeys((*before, *now))
+        if before.get(key) != now.get(key)
+    ]
     if changed:
-        raise RunError(f"{path} holds another run.", got="; ".join(changed[:6]), allowed="the same command as before, to resume it",
-                       fix="another --out, or the old options")
+        raise RunError(
+            f"{path} holds another run.",
+            got="; ".join(changed[:6]),
+            allowed="the same command as before, to resume it",
+            fix="another --out, or the old options",
+        )
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

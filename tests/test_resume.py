@@ -1,0 +1,145 @@
+"""Every stage, killed with SIGKILL and started again, ends with the bytes of a run that was never killed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.factories import write_crop
+
+KILL_AT_WRITE = """
+import os, signal, sys
+from reidgen import files
+
+left, whole = int(sys.argv.pop(1)), files.write_bytes
+
+def write_bytes(path, data):
+    global left
+    left -= 1
+    if left == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / f".{path.name}.killed.tmp").write_bytes(data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(path, data)
+
+files.write_bytes = write_bytes
+from reidgen.cli import main
+main()
+"""
+TINY_GAN = [
+    "--size",
+    "32",
+    "16",
+    "--z-dim",
+    "16",
+    "--w-dim",
+    "16",
+    "--channel-base",
+    "256",
+    "--channel-max",
+    "8",
+    "--batch",
+    "4",
+]
+TINY_REID = ["--backbone", "resnet18", "--weights", "random", "--size", "32", "16", "--bottleneck", "8", "--batch", "4"]
+
+
+def command(kill_at, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", KILL_AT_WRITE, str(kill_at), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def content(folder):
+    files = {p.relative_to(folder): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        name: path.read_bytes()
+        for name, path in files.items()
+        if name.name not in ("run.json", ".lock", "report.json", "index.html")
+    }
+
+
+def killed_and_whole(tmp_path, kill_at, *arguments):
+    """Run a verb whole, then again killed at the given atomic writes, and compare the two folders."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = command(0, *arguments, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    for number in kill_at:
+        killed = command(number, *arguments, "--out", broken)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = command(0, *arguments, "--out", broken)
+    assert again.returncode == 0, again.stderr
+    assert content(whole) == content(broken)
+    assert content(whole), "nothing was written"
+    return whole
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Folders of each stage on nine people of three cameras, filled in order by the tests below."""
+    root = tmp_path_factory.mktemp("chain")
+    for pid in range(1, 10):
+        for camid in range(1, 4):
+            split = "bounding_box_train" if pid < 7 else "query" if camid == 1 else "bounding_box_test"
+            for frame in range(2):
+                write_crop(
+                    root / "market" / split / f"{pid:04d}_c{camid}s1_{frame:06d}_00.jpg",
+                    seed=100 * pid + 10 * camid + frame,
+                )
+    return root
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_chain(chain):
+    people = killed_and_whole(
+        chain / "prepare", [1, 2, 4], "prepare", "--root", chain / "market", "--expect-counts", "any"
+    )
+    gan = killed_and_whole(
+        chain / "gan",
+        [2, 4, 7],
+        "train-generator",
+        "--data",
+        people,
+        *TINY_GAN,
+        "--kimg",
+        "0.08",
+        "--snapshot-kimg",
+        "0.04",
+        "--checkpoint-sec",
+        "0",
+    )
+    fakes = killed_and_whole(
+        chain / "fakes",
+        [2, 9],
+        "generate",
+        "people",
+        "--generator",
+        gan,
+        "--people",
+        "4",
+        "--variants",
+        "5",
+        "--cameras",
+        "3",
+        "--batch",
+        "3",
+    )
+    kept = killed_and_whole(chain / "kept", [1, 3, 5], "filter", "--data", fakes, "--reference", people, "--calibrate")
+    more = killed_and_whole(chain / "more", [2, 4], "extend", "--real", people, "--generated", kept, "--people", "3")
+    reid = killed_and_whole(
+        chain / "reid", [2, 4, 6], "train-reid", "--data", more, *TINY_REID, "--epochs", "3", "--checkpoint-sec", "0"
+    )
+    result = killed_and_whole(chain / "result", [1, 2], "evaluate", "--model", reid, "--data", people)
+    killed_and_whole(chain / "page", [1, 2], "report", "--baseline", result, "--runs", people, gan, fakes, kept, more)
+
+
+def test_the_harness_kills_at_the_given_write(tmp_path):
+    write_crop(tmp_path / "market" / "bounding_box_train" / "0001_c1s1_000001_00.jpg")
+    killed = command(1, "prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", tmp_path / "out")
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in Path(tmp_path / "out").iterdir() if path.suffix == ".tmp"] == [".run.json.killed.tmp"]
