@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from reidgen.engine.checkpoint import load_weights
+from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.errors import DataError, RunError, TrainingError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.generators import stylegan, training
@@ -48,6 +48,7 @@ def test_what_a_run_leaves(gan, tiny, crops):
     ):
         assert figure in records[-1]
     assert not list(folder.glob("*real*"))
+    assert not (folder / "checkpoint.safetensors").exists()
 
 
 def test_only_the_train_split_is_learned_from(tiny, crops, tmp_path):
@@ -127,10 +128,21 @@ def test_too_few_crops(tiny, crops, tmp_path):
     with pytest.raises(DataError) as error:
         train_generator(crops.gallery, tiny, out=tmp_path)
     assert error.value.got == "0 crops, batch 8"
+    assert not (tmp_path / "run.json").exists()
     few = make_table([1, 2, 3], root=tmp_path, size=(16, 8))
     with pytest.raises(DataError) as error:
         train_generator(few, tiny, out=tmp_path / "run")
     assert error.value.fix == "--batch 3"
+
+
+def test_a_bad_crop_is_named_and_the_folder_can_be_used_again(tiny, tmp_path):
+    table = make_table(list(range(1, 9)), root=tmp_path / "data", size=(16, 8))
+    whole = table.paths[3].read_bytes()
+    table.paths[3].write_bytes(whole[:200])
+    with pytest.raises(DataError, match=table.paths[3].name):
+        train_generator(table, tiny, out=tmp_path / "run")
+    table.paths[3].write_bytes(whole)
+    train_generator(table, dataclasses.replace(tiny, kimg=0.016), out=tmp_path / "run")
 
 
 def test_crops_of_other_sizes_are_resized(tiny, tmp_path):
@@ -173,8 +185,10 @@ def test_bfloat16_trains(tiny, crops, tmp_path):
 def test_opening_what_is_no_generator(tmp_path, gan):
     with pytest.raises(WeightsError, match=r"There is no .*generator\.safetensors"):
         load_generator(tmp_path)
-    with pytest.raises(WeightsError, match="no StyleGAN2 generator"):
-        load_generator(gan.path.parent / "checkpoint.safetensors")
+    save_weights(tmp_path / "reid.safetensors", {"weight": torch.zeros(1)}, config={"kind": "reid"})
+    with pytest.raises(WeightsError, match=r"reid\.safetensors holds no StyleGAN2 generator") as error:
+        load_generator(tmp_path / "reid.safetensors")
+    assert error.value.got == "kind reid"
     assert file_sha256(gan.path) == gan.hash
 
 

@@ -50,18 +50,19 @@ def generate_people(
     config = dataclasses.replace(config or GenerateConfig(), **options)
     layers = style_layers(config.mix, gan.size)
     inputs = {"generator": gan.hash, "layers": list(layers), "size": list(gan.size)}
-    run = RunFolder.begin(out, stage="generate people", config=config, inputs=inputs)
-    if run.done:
-        return ReidTable.read(run.path)
+    with RunFolder.begin(out, stage="generate people", config=config, inputs=inputs) as run:
+        if not run.done:
+            run.finish(_generate(gan, config, layers, run.path))
+    return ReidTable.read(run.path)
+
+
+def _generate(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...], folder: Path) -> dict[str, Any]:
+    """Write all crops and the table, and return the run's summary."""
     gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
-    _write_missing(gan, rows, config, run.path)
-    table = ReidTable.from_rows(rows, root=run.path, name="generated people")
-    table.write_metadata(run.path)
-    run.finish(
-        {"people": config.people, "crops": len(table), "generator": gan.hash, "generator_training": gan.training}
-    )
-    return table
+    _write_missing(gan, rows, config, folder)
+    ReidTable.from_rows(rows, root=folder, name="generated people").write_metadata(folder)
+    return {"people": config.people, "crops": len(rows), "generator": gan.hash, "generator_training": gan.training}
 
 
 def plan_people(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...]) -> pl.DataFrame:

@@ -124,25 +124,30 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
     crops = _crops(table, config)
     parent = read_generator(config.transfer) if config.transfer else None
     inputs = {"table": crops.hash(), "transfer": parent.hash if parent else None}
-    run = RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs)
-    if run.done:
-        return load_generator(run.path, device=config.device)
-    fabric = setup(config.device, config.precision)
-    training = StyleGANTraining(config, fabric, CropStore.open(crops, size=config.size), ramp=parent is None)
+    with RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs) as run:
+        if not run.done:
+            run.finish(_train(run, crops, config, parent))
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
+    return load_generator(run.path, device=config.device)
+
+
+def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: GeneratorFile | None) -> dict[str, Any]:
+    """Train to the end, write the weights, and return the run's summary."""
+    store = CropStore.open(crops, size=config.size)
+    training = StyleGANTraining(config, setup(config.device, config.precision), store, ramp=parent is None)
     facts = {
         "split": config.split,
         "images": len(crops),
-        "table": inputs["table"],
+        "table": run.record["inputs"]["table"],
         "origins": sorted(crops.rows["origin"].unique().to_list()),
         "kimg": total_steps(config) * config.batch / 1000,
-        "parent": inputs["transfer"],
+        "parent": parent.hash if parent else None,
         "ancestors": _ancestors(parent),
     }
     _start(run, training, parent)
     _loop(run, training, facts)
     _write(run.path / FILE, training, facts)
-    run.finish({**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)})
-    return load_generator(run.path, device=config.device)
+    return {**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)}
 
 
 def _ancestors(parent: GeneratorFile | None) -> list[dict[str, Any]]:
