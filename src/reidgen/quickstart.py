@@ -32,11 +32,11 @@ GENERATOR = Path(__file__).parent / "assets" / "generator" / "generator.safetens
 SIZE = (64, 32)
 STAGES = 8
 TOY = """\
-This is a toy run. It shows that every part works together on this machine, what each part writes, and how a comparison \
-is set up: the same number of optimisation steps with and without generated people, several seeds, a protocol on every \
-number. It cannot show whether generated people help your cameras: the people are rendered, the crops have 64x32 \
-pixels, the networks start from random weights and see a few thousand crops, and the test has a few dozen people, so \
-the difference above may point either way."""
+This is a toy run. It shows that every part works together on this machine, what each part writes, and how a \
+comparison is set up: the same number of optimisation steps with and without generated people, several seeds, a \
+protocol on every number. It cannot show whether generated people help your cameras: the people are rendered, the \
+crops have 64x32 pixels, the networks start from random weights and see a few thousand crops, and the test has a few \
+dozen people, so the difference above may point either way."""
 
 
 def quickstart(config: QuickstartConfig, *, out: Path) -> Path:
