@@ -1,7 +1,10 @@
 import hashlib
 import importlib.util
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,6 +14,7 @@ from PIL import Image
 import reidgen as rg
 from reidgen.data.table import ReidTable
 from reidgen.errors import RunError
+from reidgen.render import people
 from reidgen.render.people import plan_crops
 
 MISSING = [name for name in ("anny", "warp") if importlib.util.find_spec(name) is None]
@@ -42,6 +46,32 @@ def test_a_plan_repeats_and_longer_plans_keep_its_crops():
 def digest(folder):
     names = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("run.json", ".lock"))
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in names}
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_worker_that_fails_is_named(monkeypatch, tmp_path):
+    def start(tasks, config, out):
+        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(people, "_start", start)
+    with pytest.raises(RunError, match=r"(?s)worker \d failed.*exit status 3"):
+        list(people._in_processes([{"pid": 1}, {"pid": 2}], replace(SMALL, workers=2), tmp_path))
+
+
+def test_the_shipped_people_are_small_and_complete():
+    folder = Path(people.__file__).parents[1] / "assets" / "people"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 3_000_000
+    table = ReidTable.read(folder)
+    assert len(set(table.pids)) == 60 and set(table.camids) == {1, 2, 3, 4}
+    assert len(table.train) == 360 and len(table.query) == 120 and len(table.gallery) == 240
+    assert not set(table.train.pids) & set(table.query.pids) and set(table.query.pids) == set(table.gallery.pids)
+    assert all((folder / mask).is_file() for mask in table.rows["mask"]) and all(path.is_file() for path in table.paths)
+    assert set(table.rows["origin"]) == {"rendered"} and table.rows["keypoints"].list.len().unique().to_list() == [51]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +125,8 @@ def test_masks_parts_and_key_points_agree(rendered):
     assert len(ReidTable.read(folder)) == len(table) == 16
     near = total = 0
     for row in table.rows.iter_rows(named=True):
-        mask, parts, normals = (np.asarray(Image.open(folder / row[k])) for k in ("mask", "parts", "normals"))
-        assert Image.open(folder / row["file_name"]).size == (64, 128) and mask.shape == (128, 64)
+        crop, mask, parts, normals = (pixels(folder / row[k]) for k in ("file_name", "mask", "parts", "normals"))
+        assert crop.shape == (128, 64, 3) and mask.shape == (128, 64)
         assert 0.03 < (mask > 0).mean() < 0.8
         assert ((parts > 0) == (mask > 0)).mean() > 0.97
         lengths = np.linalg.norm(normals[mask > 0] / 127.5 - 1, axis=1)

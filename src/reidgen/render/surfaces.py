@@ -9,6 +9,7 @@ about the axis of the limb (a to the person's left, b to the front, v along it),
 
 import warp as wp
 
+wp.config.quiet = True  # before warp starts: a worker's stdout carries results alone
 vec3 = wp.vec3f
 
 
