@@ -33,7 +33,9 @@ def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
         out: The run's folder; the same config again resumes it or returns what is there.
 
     Returns:
-        The table; columns beside the usual ones: `mask`, `parts`, `normals` (paths relative to the run, where written),
+        The table; columns beside the usual ones: `mask`, `parts`, `normals` (paths relative to the run, where written:
+        255 on the person; 1 + index into `wardrobe.SLOTS`, 0 elsewhere; 127.5 + 127.5 * normal to the right, up and
+        towards the viewer),
         `keypoints` (17 times x, y in pixels and visibility: 2 seen, 1 hidden, 0 outside), `yaw` (degrees, 0 faces the
         camera, 90 looks to the right of the picture).
 
