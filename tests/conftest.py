@@ -1,10 +1,12 @@
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _cache_of_its_own(tmp_path_factory, monkeypatch):
-    """Decoded crops of tests never land in the cache of the person who runs them."""
-    monkeypatch.setenv("REIDGEN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory):
+    """Decoded crops of tests, and of fixtures of any scope, never land in the cache of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REIDGEN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 def pytest_collection_modifyitems(items):
