@@ -100,7 +100,7 @@ class SSIMFilter:
             return scores
         size = self.prepared(table).size
         assert size is not None
-        images = _images(table, size)
+        images = CropStore.open(table, size=size).images
         first = first_rows(table)
         rows = np.flatnonzero((first >= 0) & (first != np.arange(len(table))))
         with progress("SSIM", len(rows)) as bar:
@@ -120,17 +120,6 @@ def first_rows(table: ReidTable) -> np.ndarray:
     """int64 (N,): the row of the first crop of each row's person, -1 for distractors and junk."""
     first = table.rows.with_row_index().select(pl.col("index").first().over("pid")).to_series().to_numpy().astype(int)
     return np.where(table.pids > 0, first, -1)
-
-
-def _images(table: ReidTable, size: tuple[int, int]) -> np.ndarray:
-    """The decoded crops, with a bar where they are not in the cache yet."""
-    chunks = CropStore.fill(table, size=size)
-    begun = next(chunks, 0)
-    if begun:
-        with progress("decode crops", len(table), start=begun) as bar:
-            for done in chunks:
-                bar.advance(done)
-    return CropStore.open(table, size=size).images
 
 
 def _size(table: ReidTable) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reidgen.report.evidence import Evidence, ReidRun
+from reidgen.report.evidence import Evidence
+from reidgen.report.reid_runs import ReidRun
 from reidgen.report.spread import Difference, Spread, difference
 
 FIGURES = {

@@ -8,7 +8,8 @@ from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
 from reidgen.report.answer import compare, headline, small_print, spread, warnings
-from reidgen.report.evidence import Evidence, Run
+from reidgen.report.evidence import Evidence
+from reidgen.report.folders import Run
 from reidgen.report.markup import Markup, details, join, table, tag
 from reidgen.report.ranked import ranked_section
 from reidgen.report.sections import curves, discards, generator, sheets, variants
@@ -19,7 +20,7 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def write_report(
-    config: ReportConfig = ReportConfig(),  # noqa: B008
+    config: ReportConfig = ReportConfig(),
     *,
     baseline: Sequence[Path | str],
     extended: Sequence[Path | str] = (),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -11,10 +11,8 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, RunError
 from reidgen.evaluate import Result
 from reidgen.files import file_sha256
+from reidgen.report.folders import Run
 from reidgen.report.ranked import RankedList
-
-if TYPE_CHECKING:
-    from reidgen.report.evidence import Run
 
 FIGURES = ("mAP", "rank1", "rank5", "rank10", "mAP_trapezoid", "mINP")
 WEIGHTS = "reid.safetensors"
@@ -58,7 +56,7 @@ class ReidRun:
         )
 
 
-def weights_hash(training: "Run") -> str:
+def weights_hash(training: Run) -> str:
     """Hash of the weights that a training ended with, by which evaluations name it.
 
     Raises:
@@ -75,7 +73,7 @@ def weights_hash(training: "Run") -> str:
     return file_sha256(path)
 
 
-def read_reid_run(run: "Run", trainings: "Mapping[str, Run]") -> ReidRun:
+def read_reid_run(run: Run, trainings: Mapping[str, Run]) -> ReidRun:
     """Read an evaluation, and its training if that is one of the given runs.
 
     Args:

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from reidgen.data.table import ReidTable
-from reidgen.report.evidence import FILTERED, GENERATOR, Evidence, Run
+from reidgen.report.evidence import Evidence
 from reidgen.report.figures import Group, Line, chart, legend
+from reidgen.report.folders import FILTERED, GENERATOR, Run
 from reidgen.report.markup import Markup, table, tag
 from reidgen.report.sheets import Viewer, crop, crops, picture
 

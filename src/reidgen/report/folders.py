@@ -1,0 +1,60 @@
+"""Run folders as the page sees them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidgen.engine.metrics_log import MetricsLog
+from reidgen.engine.run import read_run
+from reidgen.errors import RunError
+
+PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
+KINDS = {
+    "prepare": PEOPLE,
+    "render": PEOPLE,
+    "train-generator": GENERATOR,
+    "generate": GENERATED,
+    "filter": FILTERED,
+    "extend": EXTENDED,
+    "train-reid": "train-reid",
+    "evaluate": "evaluate",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Attributes:
+        path: The folder.
+        record: Its run.json.
+        kind: What it is to the page.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    kind: str
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Run":
+        """Open a finished run.
+
+        Raises:
+            RunError: There is none, it has not finished, or it is of a stage that the page knows nothing of.
+        """
+        record = read_run(path)
+        verb = record["stage"]
+        stage = verb if verb in KINDS else verb.split()[0].split("-")[0]
+        if stage not in KINDS:
+            raise RunError(f"{path} is of a stage that a report cannot show.", got=verb, allowed=", ".join(KINDS))
+        return cls(Path(path), record, KINDS[stage])
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of its metrics.jsonl."""
+        return MetricsLog(self.path / "metrics.jsonl").read()
+
+    def json(self, name: str) -> dict[str, Any]:
+        """One of its JSON files."""
+        return json.loads((self.path / name).read_text())
