@@ -1,6 +1,7 @@
 """The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,9 @@ EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `reidgen VERB ...`; a user's error is printed and ends with status 2."""
+    # Threads that wait for work sleep instead of spinning: on a machine that does something else too, spinning made a
+    # training ten times slower (docs/log.md). It has to be said before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _dispatch(given)

@@ -25,6 +25,7 @@ from reidgen.extend import run_extend
 from reidgen.filters.apply import run_filters
 from reidgen.generators.people import generate_people
 from reidgen.generators.stylegan import train_generator
+from reidgen.generators.weights import with_shape_of
 from reidgen.reid.train import train_reid
 from reidgen.report.page import write_report
 
@@ -77,15 +78,16 @@ def quickstart(config: QuickstartConfig, *, out: Path) -> Path:
 
 
 def _generator_config(config: QuickstartConfig) -> StyleGANConfig:
-    return StyleGANConfig(
-        size=SIZE,
+    schedule = StyleGANConfig(
         transfer=str(GENERATOR),
         kimg=config.generator_kimg,
         snapshot_kimg=config.generator_kimg,
         batch=16,
+        gamma=0.05,
         device=config.device,
         seed=config.seed,
     )
+    return with_shape_of(GENERATOR, schedule)
 
 
 def _train_and_evaluate(
