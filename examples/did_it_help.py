@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
 import tyro
 
 import reidgen as rg
@@ -37,6 +38,8 @@ class Plan:
         steps: Optimisation steps of each re-ID training; None takes the scale's.
         weights: Re-ID weights to start from; None takes the scale's.
         stride_in: Layout of those weights.
+        backbone: Re-ID network of scale "cpu".
+        real_people: Only the first N people of the train split are used, also by the generator: few labelled crops.
     """
 
     data: Path
@@ -49,6 +52,8 @@ class Plan:
     steps: int | None = None
     weights: str | None = None
     stride_in: Literal["3x3", "1x1"] = "3x3"
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+    real_people: int | None = None
 
     def generator(self) -> rg.StyleGANConfig:
         """The generator's training."""
@@ -66,15 +71,24 @@ class Plan:
                 weights=self.weights or "imagenet", stride_in=self.stride_in, precision="bf16", seed=seed
             )
             return dataclasses.replace(large, steps=self.steps or 13_800)
-        return rg.ReidConfig(
-            backbone="resnet18", weights=self.weights or "random", size=(64, 32), bottleneck=128, last_stride=1,
-            backbone_lr=1.0, steps=self.steps or 600, augment=rg.AugmentConfig(pad=4), seed=seed,
-        )  # fmt: skip
+        small = rg.ReidConfig(backbone=self.backbone, size=(64, 32), augment=rg.AugmentConfig(pad=4), seed=seed)
+        small = dataclasses.replace(small, last_stride=1, bottleneck=128, steps=self.steps or 600)
+        if self.weights is None:
+            return dataclasses.replace(small, weights="random", backbone_lr=1.0)
+        return dataclasses.replace(small, weights=self.weights, stride_in=self.stride_in)
+
+    def real(self) -> rg.ReidTable:
+        """The real crops."""
+        table = rg.ReidTable.read(self.data)
+        if self.real_people is None:
+            return table
+        people = sorted(set(table.train.pids.tolist()))[: self.real_people]
+        return table.where(pl.col("pid").is_in(people) | (pl.col("split") != "train"))
 
 
 def main(plan: Plan) -> None:
     """Train the generator once, then every re-ID network, and write the pages."""
-    real = rg.ReidTable.read(plan.data)
+    real = plan.real()
     gan = rg.train_generator(real, plan.generator(), out=plan.out / "generator")
     fakes = rg.generate_people(gan, people=max(plan.people), variants=plan.variants, out=plan.out / "generated")
     kept = run_filters(fakes, FilterConfig(calibrate=True), reference=real.train, out=plan.out / "filtered")

@@ -4,9 +4,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from reidgen.config import (
+    AugmentConfig,
     EvaluateConfig,
     ExtendConfig,
     FilterConfig,
@@ -30,8 +32,16 @@ from reidgen.reid.train import train_reid
 from reidgen.report.page import write_report
 
 GENERATOR = Path(__file__).parent / "assets" / "generator" / "generator.safetensors"
-SIZE = (64, 32)
 STAGES = 8
+REID = ReidConfig(
+    backbone="resnet18",
+    weights="random",
+    size=(64, 32),
+    bottleneck=128,
+    last_stride=1,
+    backbone_lr=1.0,
+    augment=AugmentConfig(pad=4),
+)
 TOY = """\
 This is a toy run. It shows that every part works together on this machine, what each part writes, and how a \
 comparison is set up: the same number of optimisation steps with and without generated people, several seeds, a \
@@ -95,20 +105,8 @@ def _train_and_evaluate(
 ) -> tuple[Path, ...]:
     folders = []
     for seed in range(config.seed, config.seed + config.seeds):
-        reid = ReidConfig(
-            backbone="resnet18",
-            weights="random",
-            size=SIZE,
-            bottleneck=128,
-            last_stride=1,
-            batch=32,
-            lr=0.05,
-            backbone_lr=1.0,
-            steps=config.steps,
-            device=config.device,
-            seed=seed,
-        )
-        model = train_reid(table, reid, out=out / f"reid-{kind}-{seed}")
+        model_config = replace(REID, steps=config.steps, device=config.device, seed=seed)
+        model = train_reid(table, model_config, out=out / f"reid-{kind}-{seed}")
         folder = out / f"evaluate-{kind}-{seed}"
         evaluate_reid(model, test, EvaluateConfig(device=config.device, seed=seed), out=folder)
         folders.append(folder)

@@ -3,9 +3,10 @@ import torch
 
 from reidgen.config import AugmentConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
+from reidgen.data.store import CropStore
 from reidgen.engine.checkpoint import save_weights
 from reidgen.errors import WeightsError
-from reidgen.reid.embed import build_network, embed, load_reid, open_store, save_reid
+from reidgen.reid.embed import build_network, embed, load_reid, save_reid
 from tests.factories import make_table
 
 CONFIG = ReidConfig(
@@ -28,7 +29,7 @@ def table(tmp_path_factory):
 
 
 def test_an_embedding_is_that_of_the_crop_and_of_its_mirror_image(network, table):
-    store = open_store(table, CONFIG.size)
+    store = CropStore.open(table, size=CONFIG.size)
     images = normalise(store.batch(range(5)))
     with torch.no_grad():
         plain, mirrored = network(images).embedding, network(images.flip(3)).embedding
@@ -38,7 +39,7 @@ def test_an_embedding_is_that_of_the_crop_and_of_its_mirror_image(network, table
 
 
 def test_the_batch_does_not_matter(network, table):
-    store = open_store(table, CONFIG.size)
+    store = CropStore.open(table, size=CONFIG.size)
     torch.testing.assert_close(embed(network, store, batch=2), embed(network, store, batch=5), rtol=1e-4, atol=1e-5)
 
 
@@ -50,7 +51,7 @@ def test_a_written_network_is_read_with_all_that_is_known_of_it(network, table, 
         model = load_reid(path, device="cpu")
         assert (model.config, model.pids, model.facts) == (CONFIG, [3, 5, 8, 9], {"steps": 7})
         assert not model.network.training
-    store = open_store(table, CONFIG.size)
+    store = CropStore.open(table, size=CONFIG.size)
     torch.testing.assert_close(model.embed(table), embed(network, store), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.embed(store), model.embed(table))
 

@@ -54,7 +54,7 @@ class ReidModel:
         Raises:
             DataError: The table is empty, or a crop cannot be decoded.
         """
-        store = crops if isinstance(crops, CropStore) else open_store(crops, self.config.size)
+        store = crops if isinstance(crops, CropStore) else CropStore.open(crops, size=self.config.size)
         return embed(self.network, store.to(self.device), flip=flip, batch=batch)
 
 
@@ -77,17 +77,6 @@ def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int
             embeddings.append(embedding.float())
             bar.advance(len(images))
     return torch.cat(embeddings)
-
-
-def open_store(table: ReidTable, size: tuple[int, int]) -> CropStore:
-    """Decode a table's crops with a progress bar, or map them where that was done before."""
-    fill = CropStore.fill(table, size=size)
-    if (count := next(fill, None)) is not None:
-        with progress("decode", len(table)) as bar:
-            bar.advance(count)
-            for count in fill:
-                bar.advance(count)
-    return CropStore.open(table, size=size)
 
 
 def build_network(config: ReidConfig, people: int) -> Embedder:

@@ -24,7 +24,7 @@ from reidgen.engine.progress import progress
 from reidgen.errors import TrainingError
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedder, dropout_factors
-from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, open_store, save_reid
+from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, save_reid
 from reidgen.reid.people import People
 from reidgen.reid.recipe import learning_rate, make_optimizer, set_learning_rate
 from reidgen.reid.weights import load_backbone, weights_hash
@@ -34,7 +34,7 @@ LOOK_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wa
 VAL_BATCH = 128
 
 
-def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path | str) -> ReidModel:  # noqa: B008
+def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path | str) -> ReidModel:
     """Train a re-ID network on a table's train split.
 
     Distractors, junk and crops that a filter has rejected are not used. The same call again resumes a run that was
@@ -112,7 +112,10 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
     optimizer = make_optimizer(network, config)
     wrapped, stepper = fabric.setup(network, optimizer)
     start, sums = _resume(run, network, optimizer, fabric.strategy.precision, device)
-    store, labels = open_store(people.table, config.size).to(device), torch.from_numpy(people.labels).to(device)
+    store, labels = (
+        CropStore.open(people.table, size=config.size).to(device),
+        torch.from_numpy(people.labels).to(device),
+    )
     saved_sec = time.monotonic()
 
     with progress("train re-ID", steps, start=start) as bar, _memory_told(config.batch):
