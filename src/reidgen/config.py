@@ -477,7 +477,7 @@ class QuickstartConfig:
         seeds: Re-ID trainings with and without generated people.
     """
 
-    generator_kimg: float = 4
+    generator_kimg: float = 8
     people: int = 60
     variants: int = 8
     steps: int = 120
