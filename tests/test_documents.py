@@ -1,6 +1,7 @@
 """Every command that the documents show is understood by the command line."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -44,3 +45,8 @@ def test_readme_shows_picture_sentence_command_and_program_before_line_40():
     lines = (ROOT / "README.md").read_text().splitlines()[:40]
     for needed in ("![", "make quickstart", "import reidgen as rg", "**Grow a person"):
         assert any(needed in line for line in lines), needed
+
+
+def test_reference_is_what_the_docstrings_say():
+    written = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["render"]()
+    assert (ROOT / "docs" / "reference.md").read_text() == written

@@ -1,0 +1,71 @@
+"""Write docs/reference.md from the docstrings of the public names.
+
+`python docs/make_reference.py`; a test holds the page against what this writes.
+"""
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import reidgen
+import reidgen.metrics
+import reidgen.models.discriminator
+import reidgen.models.embedder
+import reidgen.models.resnet
+import reidgen.models.stylegan2
+
+PAGE = Path(__file__).with_name("reference.md")
+SECTIONS: dict[str, dict[str, Any]] = {
+    "`import reidgen as rg`": {f"rg.{name}": getattr(reidgen, name) for name in reidgen.__all__ if name[0] != "_"},
+    "Metrics, on arrays": {
+        f"reidgen.metrics.{name}": getattr(reidgen.metrics, name) for name in reidgen.metrics.__all__
+    },
+    "Networks": {
+        "reidgen.models.stylegan2.Generator": reidgen.models.stylegan2.Generator,
+        "reidgen.models.stylegan2.Discriminator": reidgen.models.stylegan2.Discriminator,
+        "reidgen.models.resnet.ResNet": reidgen.models.resnet.ResNet,
+        "reidgen.models.embedder.Embedder": reidgen.models.embedder.Embedder,
+    },
+}
+
+
+def render() -> str:
+    """The whole page as Markdown."""
+    parts = ["# Reference\n\nWritten from the docstrings by `python docs/make_reference.py`.\n"]
+    for title, members in SECTIONS.items():
+        parts.append(f"\n## {title}\n")
+        parts += [entry(name, member) for name, member in members.items()]
+    return "".join(parts)
+
+
+def entry(name: str, member: Any) -> str:
+    """One function or class: how it is called, and its docstring."""
+    call = f"{name}(...)" if callable(member) else name
+    lines = [
+        f"\n### {name}\n\n```text\n{call if dataclasses.is_dataclass(member) else name + signature(member)}\n```\n\n"
+    ]
+    lines.append(f"```text\n{inspect.getdoc(member)}\n```\n")
+    if dataclasses.is_dataclass(member) and name.endswith("Config"):
+        lines.append("\n| option | default |\n|---|---|\n")
+        lines += [f"| `{field.name}` | `{default(field)}` |\n" for field in dataclasses.fields(member)]
+    return "".join(lines)
+
+
+def signature(member: Any) -> str:
+    """Names and defaults of the parameters, without types."""
+    try:
+        given = inspect.signature(member).parameters.values()
+    except ValueError:
+        return "(...)"
+    shown = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in given]
+    return str(inspect.Signature(shown))
+
+
+def default(field: "dataclasses.Field[Any]") -> Any:
+    """A field's default."""
+    return field.default if field.default is not dataclasses.MISSING else "a default of its own"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render())
