@@ -41,10 +41,8 @@ def render() -> str:
 
 def entry(name: str, member: Any) -> str:
     """One function or class: how it is called, and its docstring."""
-    call = f"{name}(...)" if callable(member) else name
-    lines = [
-        f"\n### {name}\n\n```text\n{call if dataclasses.is_dataclass(member) else name + signature(member)}\n```\n\n"
-    ]
+    call = "(...)" if dataclasses.is_dataclass(member) else signature(member)
+    lines = [f"\n### {name}\n\n```text\n{name}{call}\n```\n\n"]
     lines.append(f"```text\n{inspect.getdoc(member)}\n```\n")
     if dataclasses.is_dataclass(member) and name.endswith("Config"):
         lines.append("\n| option | default |\n|---|---|\n")
@@ -54,10 +52,7 @@ def entry(name: str, member: Any) -> str:
 
 def signature(member: Any) -> str:
     """Names and defaults of the parameters, without types."""
-    try:
-        given = inspect.signature(member).parameters.values()
-    except ValueError:
-        return "(...)"
+    given = inspect.signature(member).parameters.values()
     shown = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in given]
     return str(inspect.Signature(shown))
 
