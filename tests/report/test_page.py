@@ -155,6 +155,25 @@ def test_the_same_command_again_returns_the_page(story, tmp_path, monkeypatch):
         write_report(ReportConfig(title="Another"), **story, out=tmp_path / "x")
 
 
+def test_the_same_folders_on_other_sides_are_another_page(tmp_path):
+    folders = two_sides(tmp_path)
+    write_report(**folders, out=tmp_path / "page")
+    swapped = {**folders, "baseline": folders["extended"], "extended": folders["baseline"]}
+    with pytest.raises(RunError, match="holds another run"):
+        write_report(**swapped, out=tmp_path / "page")
+
+
+def test_ranked_lists_are_of_runs_of_one_seed(tmp_path):
+    people = ReidTable.read(people_run(tmp_path / "people"))
+    before = [evaluation_run(tmp_path / f"before-{seed}", people, seed=seed) for seed in (0, 1)]
+    after = [evaluation_run(tmp_path / f"after-{seed}", people, seed=seed, generated=5) for seed in (1, 2)]
+    pages = [
+        write_report(baseline=before, extended=some, out=tmp_path / name).read_text()
+        for name, some in (("one", after), ("two", after[1:]))
+    ]
+    assert "runs of seed 1." in pages[0] and "runs of seed 0 and 2." in pages[1]
+
+
 def test_real_people_are_on_the_page_only_where_that_was_asked_for(tmp_path):
     story = whole_story(tmp_path / "story", origin="real", origins=("real",))
     content = write_report(**story, out=tmp_path / "page").read_text()

@@ -48,7 +48,11 @@ def write_report(
     """
     folders = [[Path(path) for path in group] for group in (baseline, extended, runs)]
     evidence = Evidence.read(*folders)
-    inputs = {f"{run.kind} {run.path.name}": file_sha256(run.path / "run.json") for run in evidence.runs}
+    inputs = {
+        f"{name} {i}, {path.name}": file_sha256(path / "run.json")
+        for name, group in zip(("baseline", "extended", "runs"), folders, strict=True)
+        for i, path in enumerate(group)
+    }
     with RunFolder.begin(out, stage="report", config=config, inputs=inputs) as run:
         if not run.done:
             answer, cautions = headline(evidence), list(warnings(evidence))
@@ -129,8 +133,12 @@ def _results(evidence: Evidence) -> Markup:
 
 
 def _ranked(evidence: Evidence, viewer: Viewer) -> Markup | None:
-    after = evidence.extended[0].ranked if evidence.extended else ()
-    return ranked_section(evidence.baseline[0].ranked, after, viewer, seed=evidence.baseline[0].seed)
+    before, after = next(
+        ((b, a) for b in evidence.baseline for a in evidence.extended if a.seed == b.seed),
+        (evidence.baseline[0], next(iter(evidence.extended), None)),
+    )
+    seeds = dict.fromkeys(str(run.seed) for run in (before, after) if run is not None)
+    return ranked_section(before.ranked, after.ranked if after else (), viewer, seed=" and ".join(seeds))
 
 
 def _limits(config: ReportConfig) -> Markup | None:

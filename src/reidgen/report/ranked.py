@@ -30,7 +30,7 @@ class RankedList:
 
 
 def ranked_section(
-    baseline: Sequence[RankedList], extended: Sequence[RankedList], viewer: Viewer, *, seed: int
+    baseline: Sequence[RankedList], extended: Sequence[RankedList], viewer: Viewer, *, seed: str
 ) -> Markup | None:
     """The section of ranked lists, of the queries that both networks have; None where no list was kept.
 
