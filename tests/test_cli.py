@@ -6,6 +6,8 @@ import time
 import pytest
 
 from reidgen.cli import GENERATE, VERBS, main
+from reidgen.config import GenerateConfig, QuickstartConfig, ReidConfig, RenderConfig, StyleGANConfig
+from reidgen.errors import ConfigError
 
 
 def run(*arguments):
@@ -74,3 +76,33 @@ def test_a_folder_without_a_table_says_what_to_type(tmp_path, capsys):
 def test_version(capsys):
     main(["--version"])
     assert capsys.readouterr().out.startswith("reidgen 0.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value"),
+    [
+        *(
+            (StyleGANConfig, name, 0)
+            for name in ("z_dim", "channel_base", "channel_max", "r1_interval", "lr_generator")
+        ),
+        *((StyleGANConfig, name, 0) for name in ("kimg", "snapshot_kimg", "ada_kimg", "path_interval")),
+        *((StyleGANConfig, name, -1) for name in ("gamma", "freeze_d", "ema_kimg", "seed")),
+        *((ReidConfig, name, -1) for name in ("weight_decay", "backbone_lr", "seed", "steps")),
+        (GenerateConfig, "batch", 0),
+        (GenerateConfig, "psi", float("nan")),
+        (QuickstartConfig, "generator_kimg", 0),
+        (RenderConfig, "seed", -1),
+    ],
+)
+def test_a_value_that_no_stage_can_use_is_named_before_the_stage_begins(kind, option, value):
+    with pytest.raises(ConfigError) as error:
+        kind(**{option: value})
+    assert error.value.what.startswith(f"--{option.replace('_', '-')} ")
+    assert error.value.got is value
+
+
+def test_help_says_what_each_knob_of_the_generator_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["train-generator", "--help"])
+    text = capsys.readouterr().out
+    assert all(words in text for words in ("R1 weight", "Width of the latent space z", "Probability that a training"))

@@ -1,6 +1,7 @@
 """Every knob of every stage as a frozen dataclass. Imports no torch: `reidgen --help` reads this file alone."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +26,26 @@ def require(condition: bool, what: str, *, got: object, allowed: object, fix: st
     """Raise `ConfigError` in four parts unless the condition holds."""
     if not condition:
         raise ConfigError(what, got=got, allowed=allowed, fix=fix)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_counts(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value >= 1, f"{_option(name)} must be positive.", got=value, allowed=">= 1")
+
+
+def _check_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        value, what = getattr(config, name), f"{_option(name)} must not be negative."
+        require(value is None or 0 <= value < math.inf, what, got=value, allowed=">= 0")
+
+
+def _check_seed(seed: int) -> None:
+    require(seed >= 0, "--seed must not be negative.", got=seed, allowed=">= 0")
 
 
 def _check_size(name: str, size: tuple[int, int]) -> None:
@@ -62,15 +83,8 @@ class RenderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.people >= 1, "--people must be positive.", got=self.people, allowed=">= 1")
-        require(self.cameras >= 1, "--cameras must be positive.", got=self.cameras, allowed=">= 1")
-        require(
-            self.images_per_camera >= 1,
-            "--images-per-camera must be positive.",
-            got=self.images_per_camera,
-            allowed=">= 1",
-        )
-        require(self.workers >= 1, "--workers must be positive.", got=self.workers, allowed=">= 1")
+        _check_counts(self, "people", "cameras", "images_per_camera", "workers")
+        _check_seed(self.seed)
         if self.train_people is not None:
             require(
                 0 <= self.train_people <= self.people,
@@ -138,12 +152,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         for name in ("flip", "erase"):
-            require(
-                0 <= getattr(self, name) <= 1,
-                f"--augment.{name} is a probability.",
-                got=getattr(self, name),
-                allowed="0 to 1",
-            )
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--augment.{name} is a probability.", got=value, allowed="0 to 1")
         require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
         low, high = self.erase_area
         require(
@@ -170,15 +180,19 @@ class StyleGANConfig:
 
     Attributes:
         size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
-        z_dim, w_dim: Widths of the latent spaces.
+        z_dim: Width of the latent space z.
+        w_dim: Width of the latent space w.
         mapping_layers: Layers of the mapping network.
-        channel_base, channel_max: Channels at height h are min(channel_base / h, channel_max), generator and
-        discriminator.
+        channel_base: Channels at height h are min(channel_base / h, channel_max), of generator and discriminator.
+        channel_max: See channel_base.
         kimg: Length of the training in thousands of real images shown to the discriminator.
         batch: Images a step.
         gamma: R1 weight; None takes 0.0002 * height * width / batch, the auto rule of StyleGAN2-ADA.
-        lr_generator, lr_discriminator: Adam's step sizes.
-        r1_interval, path_interval: Steps between two lazy regularisations; path_weight 0 switches path length off.
+        lr_generator: Adam's step size.
+        lr_discriminator: Adam's step size.
+        r1_interval: Steps between two penalties of the discriminator.
+        path_weight: Weight of the path length penalty; 0 switches it off.
+        path_interval: Steps between two path length penalties.
         style_mixing: Probability that a training sample mixes two w.
         ema_kimg: Half-life of the weight average; None takes batch * 10 / 32.
         augment: Adaptive augmentation: "person" has no rotation and no hue, "none" switches it off.
@@ -233,7 +247,19 @@ class StyleGANConfig:
             allowed="height a power of two >= 16, width equal to it or half of it",
             fix="--size 128 64",
         )
-        require(self.kimg > 0, "--kimg must be positive.", got=self.kimg, allowed="> 0")
+        for name in ("kimg", "snapshot_kimg", "ada_kimg", "lr_generator", "lr_discriminator"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{_option(name)} must be positive.", got=value, allowed="> 0")
+        _check_counts(self, "z_dim", "w_dim", "mapping_layers", "channel_max", "r1_interval", "path_interval")
+        _check_not_negative(self, "gamma", "ema_kimg", "path_weight", "freeze_d")
+        _check_seed(self.seed)
+        require(
+            self.channel_base >= height,
+            "--channel-base leaves no channel at the full height.",
+            got=self.channel_base,
+            allowed=f">= {height}, the height",
+            fix="--channel-base 16384",
+        )
         require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
         require(
             self.precision != "fp16",
@@ -278,10 +304,10 @@ class GenerateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.people >= 1, "--people must be positive.", got=self.people, allowed=">= 1")
-        require(self.variants >= 1, "--variants must be positive.", got=self.variants, allowed=">= 1")
+        _check_counts(self, "people", "variants", "cameras", "batch")
+        require(math.isfinite(self.psi), "--psi is no number.", got=self.psi, allowed="0 to 1, or a little above")
+        _check_seed(self.seed)
         require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
-        require(self.cameras >= 1, "--cameras must be positive.", got=self.cameras, allowed=">= 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,8 +317,7 @@ class FilterConfig:
     Attributes:
         filters: Names of the filters, in order.
         ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
-            against
-            the first crop of the same person, which needs --reference.
+            against the first crop of the same person, which needs --reference.
         ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
             their threshold 0.75 has its meaning.
         calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold
@@ -306,13 +331,8 @@ class FilterConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.ssim_threshold is not None:
-            require(
-                -1 <= self.ssim_threshold <= 1,
-                "--ssim-threshold is no SSIM.",
-                got=self.ssim_threshold,
-                allowed="-1 to 1",
-            )
+        lowest = self.ssim_threshold
+        require(lowest is None or -1 <= lowest <= 1, "--ssim-threshold is no SSIM.", got=lowest, allowed="-1 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,19 +352,12 @@ class ExtendConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("people", "crops_per_person"):
-            value = getattr(self, name)
-            require(
-                value is None or value >= 0,
-                f"--{name.replace('_', '-')} must not be negative.",
-                got=value,
-                allowed=">= 0",
-            )
+        _check_not_negative(self, "people", "crops_per_person")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReidConfig:
-    """A supervised re-ID training. The recipe sets what is left at None.
+    """A supervised re-ID training; the defaults are recipe "ide".
 
     Attributes:
         recipe: "ide" is the sources' baseline: ResNet-50, 256x128, 512-d bottleneck, cross entropy.
@@ -357,8 +370,7 @@ class ReidConfig:
         steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
         batch: Crops a step.
         lr: Step size of the head; the backbone learns at backbone_lr times it. 0.05 is for batch 32; with batch 16 it
-            makes the
-            loss rise at first, 0.025 does not.
+            makes the loss rise at first, 0.025 does not.
         backbone_lr: Factor of the backbone's step size.
         decay_at: Share of the training after which the step size is divided by ten.
         warmup: Share of the training in which the step size grows from a tenth.
@@ -396,20 +408,14 @@ class ReidConfig:
     def __post_init__(self) -> None:
         _check_size("--size", self.size)
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
-        require(self.epochs >= 1, "--epochs must be positive.", got=self.epochs, allowed=">= 1")
-        require(self.steps is None or self.steps >= 1, "--steps must be positive.", got=self.steps, allowed=">= 1")
+        _check_counts(self, "epochs", "steps", "bottleneck")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
-        require(
-            self.bottleneck >= 1,
-            "--bottleneck must be positive.",
-            got=self.bottleneck,
-            allowed=">= 1",
-            fix="--bottleneck 512",
-        )
+        _check_not_negative(self, "backbone_lr", "weight_decay")
+        _check_seed(self.seed)
         require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
         for name in ("warmup", "decay_at", "label_smoothing"):
             value = getattr(self, name)
-            require(0 <= value <= 1, f"--{name.replace('_', '-')} is a share.", got=value, allowed="0 to 1")
+            require(0 <= value <= 1, f"{_option(name)} is a share.", got=value, allowed="0 to 1")
         require(
             self.stride_in == "3x3" or self.backbone == "resnet50",
             f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
@@ -427,8 +433,7 @@ class EvaluateConfig:
         metric: Distance between embeddings.
         flip: "sum" adds the embedding of the mirrored crop, "none" does not.
         protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
-            MSMT17);
-            "all" removes none.
+            MSMT17); "all" removes none.
         batch: Crops embedded at once.
         ranked: Queries whose ranked list is kept for the report.
     """
@@ -442,8 +447,8 @@ class EvaluateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.batch >= 1, "--batch must be positive.", got=self.batch, allowed=">= 1")
-        require(self.ranked >= 0, "--ranked must not be negative.", got=self.ranked, allowed=">= 0")
+        _check_counts(self, "batch")
+        _check_not_negative(self, "ranked")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -486,5 +491,7 @@ class QuickstartConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("people", "variants", "steps", "seeds"):
-            require(getattr(self, name) >= 1, f"--{name} must be positive.", got=getattr(self, name), allowed=">= 1")
+        _check_counts(self, "people", "variants", "steps", "seeds")
+        kimg = self.generator_kimg
+        require(0 < kimg < math.inf, "--generator-kimg must be positive.", got=kimg, allowed="> 0")
+        _check_seed(self.seed)
