@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reidgen.engine.checkpoint import load_state, load_weights, save_state, save_weights
 from reidgen.errors import WeightsError
@@ -60,6 +60,12 @@ def test_weights_carry_their_config(tmp_path):
     save_weights(tmp_path / "w.safetensors", {"w": torch.ones(2, 2).t()}, config={"size": [128, 64]})
     tensors, config = load_weights(tmp_path / "w.safetensors")
     assert torch.equal(tensors["w"], torch.ones(2, 2)) and config == {"size": [128, 64]}
+
+
+def test_another_programs_config_is_none_of_ours(tmp_path):
+    for text in ("not json", "[1]"):
+        save_file({"w": torch.ones(2)}, tmp_path / "w.safetensors", metadata={"config": text})
+        assert load_weights(tmp_path / "w.safetensors")[1] == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x10\0\0\0\0\0\0\0{}"])

@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 
+from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.errors import DataError, RunError, TrainingError, WeightsError
 from reidgen.files import file_sha256
@@ -185,6 +186,13 @@ def test_bfloat16_trains(tiny, crops, tmp_path):
 def test_opening_what_is_no_generator(tmp_path, gan):
     with pytest.raises(WeightsError, match=r"There is no .*generator\.safetensors"):
         load_generator(tmp_path)
+    with RunFolder.begin(tmp_path / "other", stage="train-reid", config=gan.config) as run:
+        with pytest.raises(RunError, match="is not finished"):
+            load_generator(run.path)
+        run.finish({})
+    with pytest.raises(WeightsError, match=r"There is no .*generator\.safetensors") as error:
+        load_generator(tmp_path / "other")
+    assert error.value.got == "a run of train-reid"
     save_weights(tmp_path / "reid.safetensors", {"weight": torch.zeros(1)}, config={"kind": "reid"})
     with pytest.raises(WeightsError, match=r"reid\.safetensors holds no StyleGAN2 generator") as error:
         load_generator(tmp_path / "reid.safetensors")

@@ -4,6 +4,7 @@ import torch
 from reidgen.config import AugmentConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
+from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import save_weights
 from reidgen.errors import WeightsError
 from reidgen.reid.embed import build_network, embed, load_reid, save_reid
@@ -63,8 +64,13 @@ def test_a_folder_without_a_network_is_told(tmp_path):
         f"{tmp_path} holds no trained re-ID network.\n"
         "  got: no reid.safetensors\n"
         "  allowed: the --out of reidgen train-reid, finished\n"
-        f"  try: reidgen train-reid --data DIR --out {tmp_path}"
+        "  try: reidgen train-reid --data DIR --out DIR"
     )
+    with RunFolder.begin(tmp_path / "gan", stage="train-generator", config=CONFIG) as run:
+        run.finish({})
+    with pytest.raises(WeightsError) as caught:
+        load_reid(tmp_path / "gan")
+    assert caught.value.got == "a run of train-generator"
 
 
 def test_weights_of_another_kind_are_told(tmp_path):

@@ -55,7 +55,11 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         WeightsError: The file is missing, cut off, or not in the safetensors format.
     """
     tensors, metadata = load_tensors(path)
-    return tensors, json.loads(metadata.get("config", "{}"))
+    try:
+        config = json.loads(metadata.get("config", "{}"))
+    except json.JSONDecodeError:  # another program's idea of the same word
+        config = {}
+    return tensors, config if isinstance(config, dict) else {}
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reidgen.config import StyleGANConfig, as_dict
 from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.stylegan2 import Discriminator, Generator
@@ -77,17 +78,22 @@ def find_generator(path: Path | str) -> Path:
     """The weight file that a path means: the file itself, or the generator.safetensors of a run folder.
 
     Raises:
-        WeightsError: There is no such file or the folder's training is not finished.
+        WeightsError: There is no such file.
+        RunError: The folder's training is not finished.
     """
     path = Path(path)
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
-        unfinished = path.is_dir() and (path / "run.json").is_file()
+        if path.is_dir() and (path / "run.json").is_file():
+            stage = read_run(path)["stage"]
+            got, fix = f"a run of {stage}", "the folder of a train-generator"
+        else:
+            got, fix = "nothing there", "reidgen train-generator --data DIR --out DIR"
         raise WeightsError(
             f"There is no {file}.",
-            got="a run that is not finished" if unfinished else "nothing there",
+            got=got,
             allowed="the folder of a finished train-generator, or a generator's .safetensors file",
-            fix="the same train-generator command again" if unfinished else None,
+            fix=fix,
         )
     return file
 

@@ -14,6 +14,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.device import setup
 from reidgen.engine.progress import progress
+from reidgen.engine.run import read_run
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
@@ -99,14 +100,15 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
 
     Raises:
         WeightsError: There is no such file, it is damaged, or it holds another kind of network.
+        RunError: The folder's training is not finished.
     """
     path = Path(path)
     if path.is_dir() and not (path / WEIGHTS).is_file():
         raise WeightsError(
             f"{path} holds no trained re-ID network.",
-            got=f"no {WEIGHTS}",
+            got=f"a run of {read_run(path)['stage']}" if (path / "run.json").is_file() else f"no {WEIGHTS}",
             allowed="the --out of reidgen train-reid, finished",
-            fix=f"reidgen train-reid --data DIR --out {path}",
+            fix="reidgen train-reid --data DIR --out DIR",
         )
     file = path / WEIGHTS if path.is_dir() else path
     tensors, description = load_weights(file)
