@@ -61,6 +61,17 @@ def test_wrong_option_value_is_told_in_four_parts(tmp_path):
     )
 
 
+def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "crops/1.jpg")
+
+    monkeypatch.setattr("reidgen.cli._read", refuse)
+    with pytest.raises(SystemExit) as end:
+        main(["train-reid", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: crops/1.jpg cannot be read or written.\n  got: Permission denied\n"
+
+
 def test_a_folder_without_a_table_says_what_to_type(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["train-reid", "--data", str(tmp_path), "--out", str(tmp_path / "run")])

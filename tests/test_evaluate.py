@@ -146,3 +146,11 @@ def test_queries_without_any_match_are_told(table, model):
 def test_a_folder_without_a_result_is_told(tmp_path):
     with pytest.raises(RunError, match=r"holds no result\.\n  got: no result\.json and queries\.parquet"):
         Result.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["result.json", "queries.parquet"])
+def test_a_damaged_result_is_told(table, model, tmp_path, name):
+    evaluate_reid(model, table).write(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    with pytest.raises(RunError, match="holds a damaged result"):
+        Result.read(tmp_path)

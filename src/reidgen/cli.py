@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _dispatch(given)
     except ReidgenError as error:
         sys.exit(_complain(f"error: {error}", EXIT_USER_ERROR))
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: something of ours
+            raise
+        sys.exit(
+            _complain(f"error: {error.filename} cannot be read or written.\n  got: {error.strerror}", EXIT_USER_ERROR)
+        )
     except KeyboardInterrupt:
         sys.exit(_complain("stopped; the same command goes on from the last checkpoint.", EXIT_INTERRUPTED))
 

@@ -90,7 +90,7 @@ class Result:
         """Read what `write` wrote.
 
         Raises:
-            RunError: The folder holds no result.
+            RunError: The folder holds no result, or a damaged one.
         """
         folder = Path(folder)
         if not (folder / RESULT).is_file() or not (folder / QUERIES).is_file():
@@ -100,9 +100,18 @@ class Result:
                 allowed="the --out of reidgen evaluate, finished",
                 fix=f"reidgen evaluate --model DIR --data DIR --out {folder}",
             )
-        known = json.loads((folder / RESULT).read_text())
+        try:
+            known = json.loads((folder / RESULT).read_text())
+            per_query = pl.read_parquet(folder / QUERIES)
+        except (json.JSONDecodeError, pl.exceptions.PolarsError) as error:
+            raise RunError(
+                f"{folder} holds a damaged result.",
+                got=str(error).splitlines()[0],
+                allowed=f"{RESULT} and {QUERIES} as they were written",
+                fix=f"rm -r {folder}, then reidgen evaluate again",
+            ) from error
         known.pop("schema_version")
-        return cls(**known, per_query=pl.read_parquet(folder / QUERIES))
+        return cls(**known, per_query=per_query)
 
 
 def evaluate_reid(

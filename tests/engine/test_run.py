@@ -19,7 +19,7 @@ def begin(out, **knobs):
     return RunFolder.begin(out, stage="train-reid", config=Knobs(**knobs), inputs={"table": "abc"})
 
 
-def test_same_command_resumes_and_then_finds_it_done(tmp_path):
+def test_same_command_resumes_and_then_says_that_it_is_done(tmp_path, capsys):
     run = begin(tmp_path / "run")
     assert not run.done
     run.close()
@@ -28,6 +28,7 @@ def test_same_command_resumes_and_then_finds_it_done(tmp_path):
     run.finish({"steps": 10})
     run = begin(tmp_path / "run")
     assert run.done and run.summary == {"steps": 10}
+    assert capsys.readouterr().err == f"{tmp_path}/run is done already.\n"
     assert read_run(tmp_path / "run")["cost"]["starts"] == 2
 
 
@@ -52,6 +53,18 @@ def test_two_processes_cannot_write_one_folder(tmp_path):
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == f"Another process is writing {tmp_path}/run."
     run.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError) as error:
+        begin(tmp_path / "file" / "run")
+    assert str(error.value) == (
+        f"{tmp_path}/file/run cannot be written.\n"
+        "  got: not a directory\n"
+        "  allowed: a folder that can be made\n"
+        "  try: another --out"
+    )
 
 
 def test_unfinished_and_foreign_folders_are_told_apart(tmp_path):

@@ -154,3 +154,10 @@ def test_a_truncated_crop_is_named(generated):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=path.name):
         apply_filters(generated, [SSIMFilter(0.1)])
+
+
+def test_a_calibration_without_a_scored_reference_crop_is_told(generated, real, tmp_path):
+    alone = real.where([True, False, False, True, False, False])
+    for reference in (alone, real.where([False] * 6)):
+        with pytest.raises(DataError, match="nothing to calibrate the filter ssim on"):
+            apply_filters(generated, [SSIMFilter(0.3)], reference, tmp_path / "out", calibrate="draw")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import polars as pl
 import pytest
 import torch
 
@@ -176,6 +177,13 @@ def test_float16_halves_the_file(gan, tiny, crops, tmp_path):
     assert small.path.stat().st_size < 0.75 * gan.path.stat().st_size
     difference = small.sample([1, 2]).astype(int) - gan.sample([1, 2]).astype(int)
     assert abs(difference).max() <= 3
+
+
+def test_crops_that_a_filter_has_rejected_are_not_learned_from(tiny, crops, tmp_path):
+    verdicts = ["ssim" if i % 2 else None for i in range(len(crops))]
+    judged = dataclasses.replace(crops, rows=crops.rows.with_columns(rejected_by=pl.Series(verdicts)))
+    gan = train_generator(judged, dataclasses.replace(tiny, kimg=0.008), out=tmp_path)
+    assert gan.training["images"] == 20
 
 
 def test_bfloat16_trains(tiny, crops, tmp_path):

@@ -55,8 +55,14 @@ class RunFolder:
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file.", allowed="a folder that is new, empty, or of the same command")
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise RunError(
+                f"{path} cannot be written.", got=reason, allowed="a folder that can be made", fix="another --out"
+            ) from error
         asked = {"stage": stage, "config": as_dict(config), "inputs": inputs or {}}
         asked = json.loads(json.dumps(asked))
         record = _read_record(path)
@@ -75,6 +81,7 @@ class RunFolder:
             record["versions"], record["machine"] = _versions(), platform.machine()
         run.record, run._spent_sec = record, float(record["cost"]["wall_sec"])
         if run.done:
+            sys.stderr.write(f"{path} is done already.\n")
             run.close()
         else:
             remove_leftovers(path)

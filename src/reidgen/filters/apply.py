@@ -75,13 +75,13 @@ def apply_filters(
         if run.done:
             return ReidTable.read(out)
         outcomes = _outcomes(table, filters, reference)
+        drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
         written = _judged(table, outcomes).write(out)
         discards = discard_table(written, outcomes, reference)
         write_json(run.path / "discarded.json", discards)
         write_text(run.path / "discarded.md", markdown(discards))
-        if calibrate == "draw" and reference is not None:
-            for outcome in outcomes:
-                _calibration(outcome, reference).write(run.path)
+        for calibration in drawn:
+            calibration.write(run.path)
         run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
     return written
 
@@ -155,4 +155,11 @@ def _earlier(table: ReidTable) -> list[list[str]]:
 def _calibration(outcome: Outcome, reference: ReidTable) -> Calibration:
     assert outcome.reference_scores is not None, "checked at the start"
     known = [s[np.isfinite(s)] for s in (outcome.reference_scores, outcome.scores)]
+    if not known[0].size:
+        raise DataError(
+            f"There is nothing to calibrate the filter {outcome.filter.name} on: no reference crop has a score.",
+            got=describe(reference),
+            allowed="a train split in which a person has two crops",
+            fix="another --reference, or leave --calibrate out",
+        )
     return Calibration(outcome.filter, describe(reference), *known)

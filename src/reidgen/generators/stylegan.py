@@ -111,7 +111,8 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
     never stopped, or returns what is there.
 
     Args:
-        table: Crops; only its train split is learned from, unless `config.split` says otherwise.
+        table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
+            filter has rejected.
         config: Network, losses, schedule.
         out: The run folder.
 
@@ -159,7 +160,7 @@ def _ancestors(parent: GeneratorFile | None) -> list[dict[str, Any]]:
 
 
 def _crops(table: ReidTable, config: StyleGANConfig) -> ReidTable:
-    crops = table.train if config.split == "train" else table
+    crops = (table.train if config.split == "train" else table).kept
     if len(crops) < config.batch:
         raise DataError(
             f"{table.name or 'The table'} has too few crops for a generator in the {config.split} split."
