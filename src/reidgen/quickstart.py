@@ -81,7 +81,7 @@ def quickstart(config: QuickstartConfig, *, out: Path) -> Path:
     with stages("write the page"):
         runs = (
             *(out / name for name in ("people", "generator", "generated", "filtered", "extended")),
-            *out.glob("reid-*"),
+            *sorted(out.glob("reid-*")),
         )
         page = ReportConfig(title="Did generated people help? A toy run", limits=TOY)
         return write_report(page, baseline=baseline_results, extended=extended_results, runs=runs, out=out / "report")
