@@ -177,9 +177,14 @@ def test_new_people_have_no_real_person_word_for_word(real, generated):
 
 def test_test_people_are_no_parents(real, tmp_path):
     parent = real.query.rows["file_name"][0]
-    generated = make_table([1], root=tmp_path / "variants", parent=[parent])
+    generated = make_table([1], root=tmp_path / "variants", parent=[parent], origin=["generated"])
     with pytest.raises(ConfigError, match="do not lead to a crop of real's train split"):
         extend(real, generated, label="same")
+
+
+def test_tables_in_the_wrong_order_are_an_error(real, generated):
+    with pytest.raises(DataError, match="holds crops of real people, and extend adds generated ones"):
+        extend(generated, real)
 
 
 def test_nothing_to_add_is_an_error(real, generated):

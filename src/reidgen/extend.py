@@ -43,7 +43,8 @@ def extend(
 
     Raises:
         ConfigError: More people are asked for than there are, or label "same" for crops that come from no real person.
-        DataError: The real table has no train crops, or the generated one has no kept train crops.
+        DataError: The real table has no train crops, or the generated one has no kept train crops, or real
+            ones.
     """
     return run_extend(
         real, generated, ExtendConfig(people=people, crops_per_person=crops_per_person, label=label), out=out
@@ -83,6 +84,14 @@ def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
             got=f"{len(generated):,} crops, {len(generated.train):,} of them in the train split, none of those kept",
             allowed="at least one train crop that no filter has rejected",
             fix="a lower --ssim-threshold in reidgen filter",
+        )
+    recorded = (kept.rows["origin"] == "real").sum()
+    if recorded:
+        raise DataError(
+            f"The table {generated.name} holds crops of real people, and extend adds generated ones.",
+            got=f"{recorded:,} of {len(kept):,} crops with origin real",
+            allowed="crops with origin generated or rendered",
+            fix="--real with the real crops, --generated with the generated ones",
         )
     return kept
 
