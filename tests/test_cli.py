@@ -1,10 +1,13 @@
+import inspect
 import json
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 
+import reidgen
 from reidgen.cli import GENERATE, VERBS, main
 from reidgen.config import GenerateConfig, QuickstartConfig, ReidConfig, RenderConfig, StyleGANConfig
 from reidgen.errors import ConfigError
@@ -117,3 +120,14 @@ def test_help_says_what_each_knob_of_the_generator_is(capsys):
         main(["train-generator", "--help"])
     text = capsys.readouterr().out
     assert all(words in text for words in ("R1 weight", "Width of the latent space z", "Probability that a training"))
+
+
+def test_what_the_public_functions_take_is_public_too():
+    configs = (hint for name in reidgen.__all__ for hint in _hints(getattr(reidgen, name)))
+    missing = {hint for hint in configs if hint.endswith("Config")} - set(reidgen.__all__)
+    assert missing == set()
+
+
+def _hints(member):
+    parameters = inspect.signature(member).parameters.values() if inspect.isfunction(member) else ()
+    return [name for parameter in parameters for name in re.findall(r"\w+Config", str(parameter.annotation))]

@@ -12,6 +12,7 @@ _PUBLIC = {
     "ReidTable": "reidgen.data.table",
     "load_dataset": "reidgen.data.load",
     "audit": "reidgen.data.audit",
+    "PrepareConfig": "reidgen.config",
     "prepare": "reidgen.data.prepare",
     "RenderConfig": "reidgen.config",
     "render_people": "reidgen.render.people",
@@ -20,6 +21,7 @@ _PUBLIC = {
     "load_generator": "reidgen.generators.stylegan",
     "GenerateConfig": "reidgen.config",
     "generate_people": "reidgen.generators.people",
+    "regenerate": "reidgen.generators.people",
     "SSIMFilter": "reidgen.filters.ssim",
     "apply_filters": "reidgen.filters.apply",
     "extend": "reidgen.extend",
@@ -30,6 +32,7 @@ _PUBLIC = {
     "EvaluateConfig": "reidgen.config",
     "evaluate_reid": "reidgen.evaluate",
     "Result": "reidgen.evaluate",
+    "ReportConfig": "reidgen.config",
     "write_report": "reidgen.report.page",
     "ReidgenError": "reidgen.errors",
 }
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
     from reidgen.config import AugmentConfig as AugmentConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
     from reidgen.config import GenerateConfig as GenerateConfig
+    from reidgen.config import PrepareConfig as PrepareConfig
     from reidgen.config import ReidConfig as ReidConfig
     from reidgen.config import RenderConfig as RenderConfig
+    from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
     from reidgen.data.table import ReidTable as ReidTable
     from reidgen.errors import ReidgenError as ReidgenError
