@@ -21,8 +21,9 @@ import torch
 from PIL import Image
 
 from reidgen.config import ReidConfig
+from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.reid.embed import build_network, embed, open_store
+from reidgen.reid.embed import build_network, embed
 from reidgen.reid.recipe import make_optimizer
 from reidgen.reid.train import train_reid
 
@@ -92,7 +93,7 @@ def main():
             device="cpu",
             steps=arguments.steps,
         )
-        store = open_store(table, SIZE)
+        store = CropStore.open(table, size=SIZE)
         network = train_reid(table, config, out=Path(folder) / "warm").network
         ratios = {"loop to forward and backward": [], "loop to these and optimiser": [], "embedding to forward": []}
         once = []

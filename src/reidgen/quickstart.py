@@ -67,7 +67,13 @@ def quickstart(config: QuickstartConfig, *, out: Path) -> Path:
         generator = train_generator(people, _generator_config(config), out=out / "generator")
     with stages(f"generate {config.people} people, {config.variants} crops of each"):
         made = GenerateConfig(
-            people=config.people, variants=config.variants, cameras=4, device=config.device, seed=config.seed
+            people=config.people,
+            variants=config.variants,
+            mix="coarse",  # in this generator the middle layers change clothes, so the person
+            psi=0.7,
+            cameras=4,
+            device=config.device,
+            seed=config.seed,
         )
         generated = generate_people(generator, made, out=out / "generated")
     with stages("filter"):
@@ -94,6 +100,7 @@ def _generator_config(config: QuickstartConfig) -> StyleGANConfig:
         snapshot_kimg=config.generator_kimg,
         batch=16,
         gamma=0.05,
+        ema_kimg=1,  # the average must follow within a short run
         device=config.device,
         seed=config.seed,
     )

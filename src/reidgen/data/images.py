@@ -44,7 +44,7 @@ def unreadable(path: Path, error: Exception) -> DataError:
         f"{path} is no readable image.",
         got=reason(path, error),
         allowed="a whole JPEG or PNG",
-        fix="copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop",
+        fix="copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop --out NEW",
     )
 
 
@@ -67,5 +67,5 @@ def _check_mode(path: Path, mode: str) -> None:
             f"{path} has no 8-bit colours.",
             got=f"image mode {mode}",
             allowed=", ".join(MODES),
-            fix="save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop",
+            fix="save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop --out NEW",
         )

@@ -62,6 +62,24 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, config if isinstance(config, dict) else {}
 
 
+def fill_network(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put a file's tensors into a network, all of them and no others.
+
+    Raises:
+        WeightsError: A tensor is missing, has another shape, or belongs to no parameter.
+    """
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise WeightsError(
+            f"{path} does not fit the network that its own config describes.",
+            got=reasons,
+            allowed="all tensors of that network and no others",
+            fix="download or write the file again",
+        ) from error
+
+
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """All tensors and the metadata of a safetensors file.
 

@@ -16,7 +16,7 @@ from reidgen.config import Device, StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.checkpoint import fill_network, load_state, save_state
 from reidgen.engine.device import derive_seed, setup
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, TrainingError
@@ -97,7 +97,7 @@ def load_generator(path: Path | str, *, device: Device = "auto") -> StyleGAN:
     """
     file = read_generator(path)
     network = build_generator(file.config)
-    network.load_state_dict(file.parts["generator"])
+    fill_network(network, file.parts["generator"], file.path)
     where = setup(device).device
     network = network.to(where).eval().requires_grad_(False)
     return StyleGAN(network, file.config, file.hash, file.training, file.path, where)

@@ -11,11 +11,11 @@ from reidgen.config import AugmentConfig, Device, ReidConfig
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.checkpoint import fill_network, load_weights, save_weights
 from reidgen.engine.device import setup
 from reidgen.engine.progress import progress
 from reidgen.engine.run import read_run
-from reidgen.errors import WeightsError
+from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
 from reidgen.models.resnet import ResNet
@@ -114,17 +114,24 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
     tensors, description = load_weights(file)
     if "reid" not in description:
         raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {WEIGHTS}")
-    config = _config(description["reid"])
+    config = _config(file, description["reid"])
     network = build_network(config, len(description["pids"]))
-    network.load_state_dict(tensors)
+    fill_network(network, tensors, file)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     on = setup(device).device
     return ReidModel(network.to(on).eval(), config, description["pids"], description["facts"], file_sha256(file), on)
 
 
-def _config(known: dict[str, Any]) -> ReidConfig:
+def _config(file: Path, known: dict[str, Any]) -> ReidConfig:
     """The config of a JSON dict: its lists become the tuples that the dataclasses have."""
-    augment: Any = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in known["augment"].items()
-    }
-    return ReidConfig(**{**known, "size": tuple(known["size"]), "augment": AugmentConfig(**augment)})
+    try:
+        augment: Any = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in known["augment"].items()
+        }
+        return ReidConfig(**{**known, "size": tuple(known["size"]), "augment": AugmentConfig(**augment)})
+    except (TypeError, KeyError, ConfigError) as error:
+        raise WeightsError(
+            f"The config in {file} is not one that this version knows.",
+            got=str(error).splitlines()[0],
+            fix="a newer reidgen",
+        ) from error

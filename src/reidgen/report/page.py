@@ -166,7 +166,7 @@ def _cost(evidence: Evidence) -> Markup:
     total = sum(run.record["cost"]["wall_sec"] for run in evidence.runs)
     peak = max(run.record["cost"]["peak_memory_gib"] for run in evidence.runs)
     rows.append(["all", "", _duration(total), f"{peak:.2f}", ""])
-    head = ["run", "stage", "time", "peak memory, GiB", "starts"]
+    head = ["run", "stage", "time", "peak memory of the process until then, GiB", "starts"]
     machines = sorted({run.record["machine"] for run in evidence.runs})
     return tag(
         "section",
