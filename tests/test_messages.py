@@ -31,7 +31,7 @@ def test_a_truncated_jpeg(tmp_path):
         "DIR/bounding_box_train/0001_c1s1_000000_00.jpg is no readable image.\n"
         "  got: image file is truncated (N bytes not processed)\n"
         "  allowed: a whole JPEG or PNG\n"
-        "  try: copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop"
+        "  try: copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop --out NEW"
     )
 
 
@@ -42,7 +42,7 @@ def test_a_sixteen_bit_image(tmp_path):
         "DIR/bounding_box_train/0001_c1s1_000000_00.jpg has no 8-bit colours.\n"
         "  got: image mode I;16\n"
         "  allowed: RGB, RGBA, RGBX, L, LA, P, PA, 1, CMYK, YCbCr\n"
-        "  try: save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop"
+        "  try: save it as 8-bit RGB, or leave it out: reidgen prepare ... --bad-files drop --out NEW"
     )
 
 
