@@ -101,7 +101,7 @@ class Audit:
         return table
 
     def _findings_table(self) -> Table:
-        table = Table(title=f"{len(self.findings)} findings", title_justify="left", show_lines=True)
+        table = Table(title=f"Findings: {len(self.findings)}", title_justify="left", show_lines=True)
         for column in ("severity", "found", "why", "which"):
             table.add_column(column, overflow="fold")
         for found in self.findings:
