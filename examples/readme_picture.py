@@ -35,7 +35,7 @@ def main(quickstart: Path, out: Path, seed: int = 0) -> None:
         axis.set_title(title)
         axis.axis("off")
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=80, bbox_inches="tight")
+    figure.savefig(out, dpi=110, bbox_inches="tight")
 
 
 def sheet(table: rg.ReidTable, rows: int, columns: int, seed: int) -> np.ndarray:

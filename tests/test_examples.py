@@ -33,5 +33,5 @@ def test_readme_picture(tmp_path):
     picture = [sys.executable, EXAMPLES / "readme_picture.py", "--quickstart", tmp_path / "quickstart"]
     subprocess.run([*picture, "--out", tmp_path / "strip.png"], check=True, capture_output=True)
     with Image.open(tmp_path / "strip.png") as image:
-        assert image.width > image.height > 200
+        assert image.width > image.height > 300
         assert len(np.unique(np.asarray(image.convert("RGB").resize((40, 10))).reshape(-1, 3), axis=0)) > 50

@@ -65,18 +65,19 @@ def content(folder):
 
 
 def killed_and_whole(tmp_path, kill_at, *arguments):
-    """Run a verb whole, then again killed at the given atomic writes, and compare the two folders."""
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = command(0, *arguments, "--out", whole)
+    """Run a verb whole, then killed at the given atomic writes under the same path, and compare the two folders."""
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    done = command(0, *arguments, "--out", out)
     assert done.returncode == 0, done.stderr
+    out.rename(whole)
     for number in kill_at:
-        killed = command(number, *arguments, "--out", broken)
+        killed = command(number, *arguments, "--out", out)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = command(0, *arguments, "--out", broken)
+    again = command(0, *arguments, "--out", out)
     assert again.returncode == 0, again.stderr
-    assert content(whole) == content(broken)
-    assert content(whole), "nothing was written"
-    return whole
+    assert content(whole) == content(out)
+    assert content(out), "nothing was written"
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,19 @@ def test_every_stage_of_the_chain(chain):
     )
     result = killed_and_whole(chain / "result", [1, 2], "evaluate", "--model", reid, "--data", people)
     killed_and_whole(chain / "page", [1, 2], "report", "--baseline", result, "--runs", people, gan, fakes, kept, more)
+
+
+@pytest.mark.slow
+def test_rendering(tmp_path):
+    pytest.importorskip("anny", reason="the extra `render` is not installed")
+    sizes = ["--people", "2", "--cameras", "2", "--images-per-camera", "1", "--size", "64", "32", "--workers", "1"]
+    killed_and_whole(tmp_path, [3, 8], "render", *sizes)
+
+
+@pytest.mark.slow
+def test_the_quick_start(tmp_path):
+    sizes = ["--generator-kimg", "0.05", "--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
+    killed_and_whole(tmp_path, [20, 12], "quickstart", *sizes)
 
 
 def test_the_harness_kills_at_the_given_write(tmp_path):
