@@ -112,7 +112,7 @@ def main():
     )
     g = multiply_adds(training.average, torch.randn(1, config.z_dim))
     d = multiply_adds(training.discriminator, torch.randn(1, 3, height, width))
-    step = 3 * g + 7 * d + 6 / config.r1_interval * d
+    step = 3 * g + 7 * d + 6 / config.penalty_interval * d
     print(
         f"{height}x{width}, GMAC an image: generator {g / 1e9:.3f}, discriminator {d / 1e9:.3f}, step {step / 1e9:.3f}"
     )
@@ -130,7 +130,7 @@ def main():
 
         return seconds(work, repeats)
 
-    interval = config.r1_interval
+    interval = config.penalty_interval
     step_sec = (step_at(0) + (interval - 1) * step_at(1)) / interval / config.batch
     report(f"training step, {options.precision}, batch {config.batch}, augmentation on", step_sec, step / rate)
 

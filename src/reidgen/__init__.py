@@ -17,8 +17,10 @@ _PUBLIC = {
     "RenderConfig": "reidgen.config",
     "render_people": "reidgen.render.people",
     "StyleGANConfig": "reidgen.config",
-    "train_generator": "reidgen.generators.stylegan",
-    "load_generator": "reidgen.generators.stylegan",
+    "DCGANConfig": "reidgen.config",
+    "generator_preset": "reidgen.config",
+    "train_generator": "reidgen.generators.train",
+    "load_generator": "reidgen.generators.trained",
     "GenerateConfig": "reidgen.config",
     "generate_people": "reidgen.generators.people",
     "regenerate": "reidgen.generators.people",
@@ -40,6 +42,7 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from reidgen.config import AugmentConfig as AugmentConfig
+    from reidgen.config import DCGANConfig as DCGANConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
     from reidgen.config import GenerateConfig as GenerateConfig
     from reidgen.config import PrepareConfig as PrepareConfig
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from reidgen.config import RenderConfig as RenderConfig
     from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
+    from reidgen.config import generator_preset as generator_preset
     from reidgen.data.table import ReidTable as ReidTable
     from reidgen.errors import ReidgenError as ReidgenError
 

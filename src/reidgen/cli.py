@@ -1,5 +1,6 @@
 """The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
 
+import itertools
 import json
 import os
 import sys
@@ -11,16 +12,17 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, arg
 
 from reidgen.config import (
+    PRESETS,
     EvaluateConfig,
     ExtendConfig,
     FilterConfig,
     GenerateConfig,
     PrepareConfig,
+    Preset,
     QuickstartConfig,
     ReidConfig,
     RenderConfig,
     ReportConfig,
-    StyleGANConfig,
     as_dict,
 )
 from reidgen.errors import ReidgenError
@@ -74,7 +76,8 @@ def _dispatch(given: list[str]) -> None:
     elif given[:1] == ["generate"]:
         _cli(GENERATE, given[1:], "reidgen generate", "Make crops with a trained generator.")
     else:
-        _cli(VERBS, given, "reidgen", DESCRIPTION)
+        verbs = {**VERBS, "train-generator": _train_generator_of(_preset_asked(given))}
+        _cli(verbs, given, "reidgen", DESCRIPTION)
 
 
 def _cli(verbs: dict[str, Callable[..., None]], given: list[str], prog: str, description: str) -> None:
@@ -137,18 +140,32 @@ def prepare(
         _say(f"{len(table):,} crops in {out}")
 
 
-def train_generator(
-    data: Data,
-    out: Out,
-    config: Annotated[StyleGANConfig, arg(name="")] = StyleGANConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Train a StyleGAN2 generator on the train split."""
-    if not _planned(dry_run, "train-generator", config, data=data, out=out):
-        from reidgen.generators.stylegan import train_generator as run
+def _train_generator_of(name: Preset) -> Callable[..., None]:
+    """The verb train-generator with the options and defaults of a preset."""
 
-        run(_read(data), config, out=out)
-        _say(f"generator: {out / 'generator.safetensors'}")
+    def train_generator(
+        data: Data,
+        out: Out,
+        preset: Annotated[Preset, arg(help="Named training that gives the other options their defaults.")] = name,
+        config: Any = PRESETS[name],
+        dry_run: DryRun = False,
+    ) -> None:
+        """Train a generator on the train split; each --preset has options of its own (--preset NAME --help)."""
+        if not _planned(dry_run, "train-generator", config, preset=preset, data=data, out=out):
+            from reidgen.generators.train import train_generator as run
+
+            run(_read(data), config, out=out)
+            _say(f"generator: {out / 'generator.safetensors'}")
+
+    train_generator.__annotations__["config"] = Annotated[type(PRESETS[name]), arg(name="")]
+    return train_generator
+
+
+def _preset_asked(given: list[str]) -> Preset:
+    """The --preset of a command line, read before its other options can be; a wrong one is left to the parser."""
+    values = [after for option, after in itertools.pairwise(given) if option == "--preset"]
+    values += [text.removeprefix("--preset=") for text in given if text.startswith("--preset=")]
+    return next((name for name in PRESETS if name in values), "person-stylegan2")
 
 
 def generate_people(
@@ -160,7 +177,7 @@ def generate_people(
     """Generate new people and, by mixing styles in a group of layers, variants of each."""
     if not _planned(dry_run, "generate people", config, generator=generator, out=out):
         from reidgen.generators.people import generate_people as run
-        from reidgen.generators.stylegan import load_generator
+        from reidgen.generators.trained import load_generator
 
         table = run(load_generator(generator), config, out=out)
         _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
@@ -246,7 +263,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "quickstart": quickstart,
     "render": render,
     "prepare": prepare,
-    "train-generator": train_generator,
+    "train-generator": _train_generator_of("person-stylegan2"),
     "generate": generate_people,
     "filter": filter_crops,
     "extend": extend,

@@ -26,7 +26,7 @@ from reidgen.evaluate import evaluate_reid
 from reidgen.extend import run_extend
 from reidgen.filters.apply import run_filters
 from reidgen.generators.people import generate_people
-from reidgen.generators.stylegan import train_generator
+from reidgen.generators.train import train_generator
 from reidgen.generators.weights import with_shape_of
 from reidgen.reid.train import train_reid
 from reidgen.report.page import write_report

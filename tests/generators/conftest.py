@@ -1,7 +1,7 @@
 import pytest
 
 from reidgen.config import StyleGANConfig
-from reidgen.generators.stylegan import train_generator
+from reidgen.generators.train import train_generator
 from tests.factories import make_table
 
 TINY = {

@@ -3,6 +3,7 @@ import torch
 
 from reidgen.errors import ConfigError
 from reidgen.generators.mixing import mix_styles, style_layers
+from reidgen.models.stylegan2 import layer_heights
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ from reidgen.generators.mixing import mix_styles, style_layers
     ],
 )
 def test_groups_by_resolution(size, coarse, middle, fine):
-    assert [style_layers(mix, size) for mix in ("coarse", "middle", "fine")] == [
+    assert [style_layers(mix, layer_heights(size)) for mix in ("coarse", "middle", "fine")] == [
         tuple(coarse),
         tuple(middle),
         tuple(fine),
@@ -22,14 +23,14 @@ def test_groups_by_resolution(size, coarse, middle, fine):
 
 
 def test_layer_lists():
-    assert style_layers("3,4,5", (128, 64)) == (3, 4, 5)
-    assert style_layers("0, 3-5,11", (128, 64)) == (0, 3, 4, 5, 11)
+    assert style_layers("3,4,5", layer_heights((128, 64))) == (3, 4, 5)
+    assert style_layers("0, 3-5,11", layer_heights((128, 64))) == (0, 3, 4, 5, 11)
 
 
 @pytest.mark.parametrize("mix", ["medium", "", "3,3", "12", "-1", "5-3", "3;4"])
 def test_wrong_layers(mix):
     with pytest.raises(ConfigError) as error:
-        style_layers(mix, (128, 64))
+        style_layers(mix, layer_heights((128, 64)))
     assert error.value.got == mix
     assert "0 to 11" in str(error.value)
 

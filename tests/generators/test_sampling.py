@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from reidgen.generators.sampling import PASS, latents, noise_fields, to_pixels, to_tensor
-from reidgen.generators.stylegan import load_generator
+from reidgen.generators.trained import load_generator
 
 
 def test_the_pixels_of_a_seed_do_not_depend_on_the_batch(gan):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reidgen.config import StyleGANConfig
-from reidgen.generators.stylegan import load_generator
+from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import read_generator, with_shape_of
 
 PATH = resources.files("reidgen") / "assets" / "generator" / "generator.safetensors"

@@ -6,7 +6,7 @@ import torch
 
 from reidgen.config import StyleGANConfig
 from reidgen.errors import WeightsError
-from reidgen.generators.stylegan import train_generator
+from reidgen.generators.train import train_generator
 from reidgen.generators.transfer import transfer
 from reidgen.generators.weights import build_discriminator, build_generator, read_generator, with_shape_of
 
@@ -54,7 +54,7 @@ def test_nothing_fits(gan):
     other = StyleGANConfig(size=(16, 8), z_dim=4, w_dim=4, channel_base=32, channel_max=2)
     with pytest.raises(WeightsError, match=r"Nothing in .* fits this network") as error:
         transfer(read_generator(gan.path), other, networks(other))
-    assert error.value.fix == "--size 16 8 --z-dim 8 --w-dim 8 --mapping-layers 2 --channel-base 64 --channel-max 8"
+    assert error.value.fix == "--network stylegan2 --size 16 8 --z-dim 8 --w-dim 8 --mapping-layers 2 --channel-base 64 --channel-max 8"
 
 
 def test_a_file_with_a_hole_is_an_error(gan, tiny):

@@ -6,28 +6,27 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import ConfigError
-from reidgen.models.stylegan2 import layer_heights, num_ws
 
 # Heights of the layers of each group; at height 128 they are layers 0-2, 3-6 and 7-11. The last colours always count as
 # fine, so that small images have the group too.
 GROUPS = {"coarse": (0, 8), "middle": (9, 32), "fine": (33, 1024)}
 
 
-def style_layers(mix: str, size: tuple[int, int]) -> tuple[int, ...]:
+def style_layers(mix: str, rates: Sequence[int]) -> tuple[int, ...]:
     """The layers that a mix takes from the donor.
 
     Args:
         mix: "coarse" (blocks of height 4 and 8), "middle" (16 and 32), "fine" (64 and above, and the last colours), or
             layer indices such as "3,4,5" or "3-6,11".
-        size: (height, width) of the generator's images.
+        rates: The height or sampling rate of each layer, `GeneratorNetwork.layer_rates`.
 
     Raises:
         ConfigError: The name is unknown, an index is no number, is named twice, or the generator has no such layer.
     """
-    count = num_ws(size)
+    count = len(rates)
     if mix in GROUPS:
         low, high = GROUPS[mix]
-        heights = [*layer_heights(size)[:-1], GROUPS["fine"][1]]
+        heights = [*rates[:-1], GROUPS["fine"][1]]
         return tuple(i for i, height in enumerate(heights) if low <= height <= high)
     try:
         layers = [layer for part in mix.split(",") for layer in _span(part)]

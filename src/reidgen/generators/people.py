@@ -21,11 +21,11 @@ from reidgen.errors import WeightsError
 from reidgen.files import write_bytes
 from reidgen.generators.mixing import mix_styles, style_layers
 from reidgen.generators.operation import Operation
-from reidgen.generators.stylegan import StyleGAN
+from reidgen.generators.trained import TrainedGenerator
 
 
 def generate_people(
-    gan: StyleGAN, config: GenerateConfig | None = None, *, out: Path | str, **options: Any
+    gan: TrainedGenerator, config: GenerateConfig | None = None, *, out: Path | str, **options: Any
 ) -> ReidTable:
     """Generate people and variants of each, as a Market-1501 tree of JPEG files.
 
@@ -48,7 +48,7 @@ def generate_people(
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or GenerateConfig(), **options)
-    layers = style_layers(config.mix, gan.size)
+    layers = style_layers(config.mix, gan.network.layer_rates)
     inputs = {"generator": gan.hash, "layers": list(layers), "size": list(gan.size)}
     with RunFolder.begin(out, stage="generate people", config=config, inputs=inputs) as run:
         if not run.done:
@@ -56,7 +56,7 @@ def generate_people(
     return ReidTable.read(run.path)
 
 
-def _generate(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...], folder: Path) -> dict[str, Any]:
+def _generate(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int, ...], folder: Path) -> dict[str, Any]:
     """Write all crops and the table, and return the run's summary."""
     gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
@@ -65,7 +65,7 @@ def _generate(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...], fo
     return {"people": config.people, "crops": len(rows), "generator": gan.hash, "generator_training": gan.training}
 
 
-def plan_people(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...]) -> pl.DataFrame:
+def plan_people(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int, ...]) -> pl.DataFrame:
     """The rows of all crops that shall be made, in order: person after person, the person itself first."""
     rows = []
     for person in range(1, config.people + 1):
@@ -90,7 +90,7 @@ def plan_people(gan: StyleGAN, config: GenerateConfig, layers: tuple[int, ...]) 
     return frame.with_columns(parent=pl.when(pl.col("frame") > 0).then(first))
 
 
-def regenerate(gan: StyleGAN, table: ReidTable) -> np.ndarray:
+def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
     """The pixels of generated crops, before JPEG, from what their rows say of them: uint8 (N, H, W, 3).
 
     Raises:
@@ -120,7 +120,7 @@ def encode(pixels: np.ndarray, *, quality: int) -> bytes:
     return stream.getvalue()
 
 
-def _render(gan: StyleGAN, operations: Sequence[Operation], psi: float) -> np.ndarray:
+def _render(gan: TrainedGenerator, operations: Sequence[Operation], psi: float) -> np.ndarray:
     seeds = sorted({seed for o in operations for seed in (o.w, o.donor) if seed is not None})
     of_seed = dict(zip(seeds, gan.map(seeds, psi=psi), strict=True))
     own = gan.network.spread(torch.stack([of_seed[o.w] for o in operations]))
@@ -129,7 +129,7 @@ def _render(gan: StyleGAN, operations: Sequence[Operation], psi: float) -> np.nd
     return gan.synthesize(ws, [o.noise for o in operations])
 
 
-def _write_missing(gan: StyleGAN, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:
+def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:
     """Make the crops whose files are not there; a file that is there is whole, as files are written in one step."""
     todo = [(folder / name, text) for name, text in rows.select("file_name", "operation").iter_rows()]
     missing = [(path, Operation.parse(text)) for path, text in todo if not path.exists()]

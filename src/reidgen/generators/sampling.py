@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reidgen.engine.device import generator as random_generator
-from reidgen.models.stylegan2 import Generator
+from reidgen.models.generator import GeneratorNetwork
 
 # Every network pass has exactly this many images, the last one filled up: libraries choose other summation orders for
 # other batch sizes, and one bit of the float decides how a pixel is rounded. A power of two, so that the images'
@@ -28,7 +28,7 @@ def noise_fields(seeds: Sequence[int], shapes: Sequence[tuple[int, int]]) -> lis
 
 
 @torch.inference_mode()
-def map_seeds(network: Generator, seeds: Sequence[int], *, psi: float, device: torch.device) -> Tensor:
+def map_seeds(network: GeneratorNetwork, seeds: Sequence[int], *, psi: float, device: torch.device) -> Tensor:
     """Seeds -> w (N, w_dim) on the CPU, truncated by psi."""
     out = []
     for chunk in _passes(seeds):
@@ -38,7 +38,7 @@ def map_seeds(network: Generator, seeds: Sequence[int], *, psi: float, device: t
 
 
 @torch.inference_mode()
-def synthesize(network: Generator, ws: Tensor, seeds: Sequence[int], *, device: torch.device) -> np.ndarray:
+def synthesize(network: GeneratorNetwork, ws: Tensor, seeds: Sequence[int], *, device: torch.device) -> np.ndarray:
     """Images of ws (N, num_ws, w_dim), the noise from one seed each -> uint8 (N, H, W, 3)."""
     assert len(ws) == len(seeds), "one noise seed an image"
     out = []

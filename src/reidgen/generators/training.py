@@ -54,7 +54,9 @@ class StyleGANTraining:
             module.requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else None
         self.g_optimiser = lazy_adam(self.generator.parameters(), config.lr_generator, interval=path_interval)
-        self.d_optimiser = lazy_adam(_trained(self.discriminator), config.lr_discriminator, interval=config.r1_interval)
+        self.d_optimiser = lazy_adam(
+            _trained(self.discriminator), config.lr_discriminator, interval=config.penalty_interval
+        )
         self.step, self.ada_p = 0, 0.0
         self.path_mean = torch.zeros([], device=fabric.device)
         self.sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=fabric.device)
@@ -72,7 +74,7 @@ class StyleGANTraining:
         norm_d = _gradients(loss_d, _trained(self.discriminator))
         self.g_optimiser.step()
         self.d_optimiser.step()
-        if self.step % self.config.r1_interval == 0:
+        if self.step % self.config.penalty_interval == 0:
             self._regularise_discriminator(reals)
         if self.config.path_weight and self.step % self.config.path_interval == 0:
             self._regularise_generator()
@@ -183,7 +185,7 @@ class StyleGANTraining:
         """Lazy R1 on the augmented reals (Karras et al. 2020, CVPR, section 3.1)."""
         images = reals.detach().requires_grad_()
         penalty = r1_penalty(self._judge(images, "R1"), images)
-        _gradients(penalty * (self.config.r1_gamma / 2 * self.config.r1_interval), _trained(self.discriminator))
+        _gradients(penalty * (self.config.r1_gamma / 2 * self.config.penalty_interval), _trained(self.discriminator))
         self.d_optimiser.step()
         self.lazy["r1"] = penalty.item()
 

@@ -3,22 +3,25 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from reidgen.config import StyleGANConfig, as_dict
+from reidgen.config.generators import Network
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.models.stylegan2 import Discriminator, Generator
+from reidgen.models import stylegan2
+from reidgen.models.discriminator import Discriminator
+from reidgen.models.generator import GeneratorNetwork
 
 FILE = "generator.safetensors"
-KIND = "stylegan2"
 Part = Literal["generator", "discriminator"]
-SHAPE_FIELDS = ("size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+KINDS = get_args(Network)
+SHAPE_FIELDS = ("network", "size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,9 @@ class GeneratorFile:
     parts: dict[Part, dict[str, Tensor]]
 
 
-def build_generator(config: StyleGANConfig) -> Generator:
+def build_generator(config: StyleGANConfig) -> GeneratorNetwork:
     """The generator of a config, with random weights."""
-    return Generator(
+    return stylegan2.Generator(
         config.z_dim,
         config.w_dim,
         size=config.size,
@@ -71,7 +74,7 @@ def write_generator(
             allowed=f"weights up to {torch.finfo(dtype).max:g}",
             fix="--save-dtype float32",
         )
-    save_weights(path, tensors, config={"kind": KIND, "stylegan": as_dict(config), "training": training})
+    save_weights(path, tensors, config={"kind": config.network, "stylegan": as_dict(config), "training": training})
 
 
 def find_generator(path: Path | str) -> Path:
@@ -106,11 +109,11 @@ def read_generator(path: Path | str) -> GeneratorFile:
     """
     file = find_generator(path)
     tensors, metadata = load_weights(file)
-    if metadata.get("kind") != KIND:
+    if metadata.get("kind") not in KINDS:
         raise WeightsError(
-            f"{file} holds no StyleGAN2 generator of reidgen.",
+            f"{file} holds no generator of reidgen.",
             got=f"kind {metadata.get('kind', 'not given')}",
-            allowed=f"kind {KIND}",
+            allowed=f"kind {', '.join(KINDS)}",
             fix="a file that reidgen train-generator wrote",
         )
     parts: dict[Part, dict[str, Tensor]] = {"generator": {}, "discriminator": {}}

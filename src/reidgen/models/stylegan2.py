@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from reidgen.models.discriminator import Discriminator as Discriminator
+from reidgen.models.generator import GeneratorNetwork, Noise
 from reidgen.models.layers import GAIN, ModulatedConv, at_least_float32, leaky_relu, upsample
 from reidgen.models.mapping import Mapping
 
@@ -96,7 +96,7 @@ class Synthesis(nn.Module):
             }
         )
 
-    def forward(self, ws: Tensor, noise: Sequence[Tensor] | Literal["const"] = "const") -> Tensor:
+    def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
         """From ws (N, num_ws, w_dim) to images (N, 3, H, W), about -1 to 1; noise: one (N, H, W) a layer."""
         layers = len(self.noise_shapes)
         fields: list[Tensor | None] = [None] * layers if isinstance(noise, str) else list(noise)
@@ -119,7 +119,7 @@ class Synthesis(nn.Module):
         return [(layer.noise_const.shape[0], layer.noise_const.shape[1]) for layer in layers]
 
 
-class Generator(nn.Module):
+class Generator(GeneratorNetwork):
     """StyleGAN2's generator.
 
     Args:
@@ -141,23 +141,9 @@ class Generator(nn.Module):
         channel_max: int = 512,
         mapping_layers: int = 2,
     ) -> None:
-        super().__init__()
-        self.z_dim, self.w_dim, self.size = z_dim, w_dim, size
-        self.num_ws = num_ws(size)
+        super().__init__(z_dim, w_dim, size=size, layer_rates=layer_heights(size))
         self.mapping = Mapping(z_dim, w_dim, layers=mapping_layers)
         self.synthesis = Synthesis(w_dim, size=size, channel_base=channel_base, channel_max=channel_max)
-
-    def styles(self, z: Tensor, *, psi: float = 1.0) -> Tensor:
-        """From z (N, z_dim) to ws (N, num_ws, w_dim), truncated by psi."""
-        return self.spread(self.mapping.truncate(self.mapping(z), psi))
-
-    def spread(self, w: Tensor) -> Tensor:
-        """The same w (N, w_dim) for every layer: (N, num_ws, w_dim)."""
-        return w[:, None].expand(-1, self.num_ws, -1)
-
-    def forward(self, z: Tensor, *, psi: float = 1.0, noise: Sequence[Tensor] | Literal["const"] = "const") -> Tensor:
-        """From z (N, z_dim) to images (N, 3, H, W), about -1 to 1."""
-        return self.synthesis(self.styles(z, psi=psi), noise)
 
 
 def block_heights(size: tuple[int, int]) -> list[int]:
@@ -166,11 +152,6 @@ def block_heights(size: tuple[int, int]) -> list[int]:
     power_of_two = height >= 2 * START and height & (height - 1) == 0
     assert power_of_two and width in (height, height // 2), f"{size} has no StyleGAN2"
     return [START << i for i in range(int(math.log2(height // START)) + 1)]
-
-
-def num_ws(size: tuple[int, int]) -> int:
-    """How many w a generator of this size takes: one a convolution and one for the last colours, 2 log2(H) - 2."""
-    return 2 * len(block_heights(size))
 
 
 def layer_heights(size: tuple[int, int]) -> list[int]:

@@ -14,9 +14,10 @@ from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.errors import DataError, RunError, TrainingError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.generators import stylegan, training
+from reidgen.generators import train, training
 from reidgen.generators.diagnosis import diagnose
-from reidgen.generators.stylegan import load_generator, train_generator
+from reidgen.generators.train import train_generator
+from reidgen.generators.trained import load_generator
 from tests.factories import make_table
 
 SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.png", "snapshot-000000.safetensors")
@@ -68,7 +69,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(gan, tiny, crops, tmp_path, monk
     class Stop(Exception):
         pass
 
-    monkeypatch.setattr(stylegan.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
+    monkeypatch.setattr(train.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
     advance = training.StyleGANTraining.advance
     for stop_at in (2, 7, 11, 19):
 
@@ -90,7 +91,7 @@ TRAIN = """
 import sys
 from reidgen.config import StyleGANConfig
 from reidgen.data.table import ReidTable
-from reidgen.generators.stylegan import train_generator
+from reidgen.generators.train import train_generator
 config = StyleGANConfig(size=(16, 8), z_dim=8, w_dim=8, channel_base=64, channel_max=8, batch=8, kimg=0.8,
                         snapshot_kimg=0.4, checkpoint_sec=0.05, path_weight=2, ada_target=0, ada_kimg=1, device="cpu")
 train_generator(ReidTable.read(sys.argv[1]), config, out=sys.argv[2])
@@ -202,7 +203,7 @@ def test_opening_what_is_no_generator(tmp_path, gan):
         load_generator(tmp_path / "other")
     assert error.value.got == "a run of train-reid"
     save_weights(tmp_path / "reid.safetensors", {"weight": torch.zeros(1)}, config={"kind": "reid"})
-    with pytest.raises(WeightsError, match=r"reid\.safetensors holds no StyleGAN2 generator") as error:
+    with pytest.raises(WeightsError, match=r"reid\.safetensors holds no generator") as error:
         load_generator(tmp_path / "reid.safetensors")
     assert error.value.got == "kind reid"
     assert file_sha256(gan.path) == gan.hash

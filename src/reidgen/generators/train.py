@@ -1,22 +1,17 @@
-"""Training a StyleGAN2 generator on the crops of a table, and opening a trained one."""
+"""Training a generator on the crops of a table: start, loop, snapshots, checkpoints."""
 
-import copy
-import dataclasses
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from reidgen.config import Device, StyleGANConfig
+from reidgen.config import StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.checkpoint import fill_network, load_state, save_state
+from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import derive_seed, setup
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, TrainingError
@@ -24,86 +19,17 @@ from reidgen.files import file_sha256, write_json
 from reidgen.generators import sampling
 from reidgen.generators.diagnosis import ADVICE, diagnose
 from reidgen.generators.sheets import write_sheet
+from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.training import StyleGANTraining, steps_of, total_steps
 from reidgen.generators.transfer import as_json, transfer
-from reidgen.generators.weights import FILE, GeneratorFile, Part, build_generator, read_generator, write_generator
-from reidgen.models.stylegan2 import Generator
+from reidgen.generators.weights import FILE, GeneratorFile, Part, read_generator, write_generator
 
 CHECKPOINT = "checkpoint.safetensors"
 SHEET_IMAGES, SHEET_COLUMNS = 64, 16
 LOG_KIMG, LOG_RECORDS = 1.0, 50  # a log record each so many kimg, but at least so many in a run
 
 
-@dataclass(frozen=True)
-class StyleGAN:
-    """A trained generator, ready to be sampled.
-
-    Attributes:
-        network: The averaged generator, without gradients.
-        config: Of its training.
-        hash: SHA-256 of the weight file, for the table's column `generator`.
-        training: Facts of its training: split, images, table's hash, kimg, parent's hash.
-        path: The weight file.
-        device: Where the network is.
-    """
-
-    network: Generator
-    config: StyleGANConfig
-    hash: str
-    training: dict[str, Any]
-    path: Path
-    device: torch.device
-
-    def on(self, device: Device) -> "StyleGAN":
-        """The same generator on another device; "auto" leaves it where it is."""
-        if device == "auto":
-            return self
-        where = setup(device).device
-        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(where), device=where)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the images."""
-        return self.config.size
-
-    def map(self, seeds: Sequence[int], *, psi: float = 1.0) -> torch.Tensor:
-        """One w a seed, (N, w_dim) on the CPU, moved towards the mean by psi; the same whatever the other seeds are."""
-        return sampling.map_seeds(self.network, seeds, psi=psi, device=self.device)
-
-    def synthesize(self, w: torch.Tensor, seeds: Sequence[int]) -> np.ndarray:
-        """Images of w (N, w_dim) or of ws (N, num_ws, w_dim), uint8 (N, H, W, 3).
-
-        Args:
-            w: As `map` gives it, or one w a layer.
-            seeds: Seed of each image's noise.
-        """
-        ws = self.network.spread(w) if w.ndim == 2 else w
-        return sampling.synthesize(self.network, ws, seeds, device=self.device)
-
-    def sample(self, seeds: Sequence[int], *, psi: float = 1.0) -> np.ndarray:
-        """Images of random people, uint8 (N, H, W, 3); a seed's pixels do not depend on the other seeds."""
-        return self.synthesize(self.map(seeds, psi=psi), seeds)
-
-
-def load_generator(path: Path | str, *, device: Device = "auto") -> StyleGAN:
-    """Open a trained generator.
-
-    Args:
-        path: Run folder of train-generator, or a generator's .safetensors file.
-        device: Where it shall run.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or of another network.
-    """
-    file = read_generator(path)
-    network = build_generator(file.config)
-    fill_network(network, file.parts["generator"], file.path)
-    where = setup(device).device
-    network = network.to(where).eval().requires_grad_(False)
-    return StyleGAN(network, file.config, file.hash, file.training, file.path, where)
-
-
-def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str) -> StyleGAN:
+def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str) -> TrainedGenerator:
     """Train StyleGAN2 (Karras et al. 2020: CVPR; adaptive augmentation: NeurIPS) on a table's crops.
 
     Writes generator.safetensors, a snapshot and a sheet of its fakes each `snapshot_kimg`, metrics.jsonl and, with

@@ -1,0 +1,63 @@
+"""What all configs share: plain values for JSON, and checks that raise errors in four parts."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from reidgen.errors import ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bf16", "fp16"]
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON types: nested dataclasses become dicts, tuples become lists."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def require(condition: bool, what: str, *, got: object, allowed: object, fix: str | None = None) -> None:
+    """Raise `ConfigError` in four parts unless the condition holds."""
+    if not condition:
+        raise ConfigError(what, got=got, allowed=allowed, fix=fix)
+
+
+def option(name: str) -> str:
+    """The option of a field: batch_size -> --batch-size."""
+    return f"--{name.replace('_', '-')}"
+
+
+def check_counts(config: Any, *names: str) -> None:
+    """Raise `ConfigError` unless each named field is at least 1, or None."""
+    for name in names:
+        value = getattr(config, name)
+        require(value is None or value >= 1, f"{option(name)} must be positive.", got=value, allowed=">= 1")
+
+
+def check_not_negative(config: Any, *names: str) -> None:
+    """Raise `ConfigError` unless each named field is finite and at least 0, or None."""
+    for name in names:
+        value, what = getattr(config, name), f"{option(name)} must not be negative."
+        require(value is None or 0 <= value < math.inf, what, got=value, allowed=">= 0")
+
+
+def check_seed(seed: int) -> None:
+    """Raise `ConfigError` for a negative seed."""
+    require(seed >= 0, "--seed must not be negative.", got=seed, allowed=">= 0")
+
+
+def check_size(name: str, size: tuple[int, int]) -> None:
+    """Raise `ConfigError` unless (height, width) are between 4 and 1024; name is the option."""
+    height, width = size
+    require(
+        4 <= height <= 1024 and 4 <= width <= 1024,
+        f"{name} is no usable image size.",
+        got=f"{height}x{width}",
+        allowed="(height, width), each from 4 to 1024",
+        fix=f"{name} 128 64",
+    )

@@ -1,0 +1,121 @@
+"""The knobs of rendering, reading and augmenting crops."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import check_counts, check_seed, check_size, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """How many people are rendered, by how many cameras, and what is written beside each crop.
+
+    Attributes:
+        people: How many people.
+        cameras: How many cameras; each has its own place, light, colours and background.
+        images_per_camera: Crops of each person in each camera.
+        size: Crop size (height, width) in pixels.
+        train_people: How many of the people form the train split; the others are query and gallery. None: half of them.
+        maps: Which maps are written as PNG beside each crop.
+        workers: Processes that render; the result does not depend on it.
+    """
+
+    people: int = 60
+    cameras: int = 4
+    images_per_camera: int = 4
+    size: tuple[int, int] = (128, 64)
+    train_people: int | None = None
+    maps: Literal["none", "mask", "all"] = "all"
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "people", "cameras", "images_per_camera", "workers")
+        check_seed(self.seed)
+        if self.train_people is not None:
+            require(
+                0 <= self.train_people <= self.people,
+                "--train-people is not within the number of people.",
+                got=self.train_people,
+                allowed=f"0 to {self.people}",
+            )
+        check_size("--size", self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Which dataset is read and what is done with the files that the audit finds bad.
+
+    Attributes:
+        dataset: Name of the reader; "reidgen" reads a folder that reidgen wrote.
+        variant: CUHK03 only: which boxes.
+        pattern: Folder reader only: regular expression over the relative path with named groups pid, camid and
+            optionally seq, frame, split.
+        bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
+        size: None writes the files as they are; otherwise crops are resized to (height, width).
+        expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
+            the set.
+    """
+
+    dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
+    variant: Literal["detected", "labeled"] = "detected"
+    pattern: str | None = None
+    bad_files: Literal["keep", "drop"] = "keep"
+    size: tuple[int, int] | None = None
+    expect_counts: Literal["check", "any"] = "check"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            self.pattern is None or self.dataset == "folder",
+            "--pattern goes with --dataset folder only.",
+            got=f"--dataset {self.dataset}",
+            allowed="--dataset folder",
+            fix="leave --pattern out, or --dataset folder",
+        )
+        if self.size is not None:
+            check_size("--size", self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes to a training batch, drawn per sample.
+
+    Attributes:
+        flip: Probability of a horizontal flip.
+        pad: Pixels of zero padding on each side before a random crop back to size; 0 switches it off.
+        erase: Probability of random erasing (Zhong et al. 2020).
+        erase_area: Smallest and largest erased share of the area.
+        erase_aspect: Smallest and largest height / width of the erased box.
+        jitter: Strength of brightness, contrast and saturation jitter: factors in [1 - jitter, 1 + jitter]; 0 is off.
+    """
+
+    flip: float = 0.5
+    pad: int = 10
+    erase: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_aspect: tuple[float, float] = (0.3, 3.33)
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "erase"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--augment.{name} is a probability.", got=value, allowed="0 to 1")
+        require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
+        low, high = self.erase_area
+        require(
+            0 < low <= high < 1,
+            "--augment.erase-area is no range of shares.",
+            got=f"{low} {high}",
+            allowed="two numbers between 0 and 1, the smaller first",
+            fix="--augment.erase-area 0.02 0.4",
+        )
+        low, high = self.erase_aspect
+        require(
+            0 < low <= high,
+            "--augment.erase-aspect is no range.",
+            got=f"{low} {high}",
+            allowed="two positive numbers, the smaller first",
+            fix="--augment.erase-aspect 0.3 3.33",
+        )
+        require(0 <= self.jitter < 1, "--augment.jitter is out of range.", got=self.jitter, allowed="0 <= jitter < 1")

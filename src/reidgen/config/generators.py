@@ -1,0 +1,233 @@
+"""The knobs of training and sampling generators."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import Device, Precision, check_counts, check_not_negative, check_seed, option, require
+
+Network = Literal["stylegan2", "stylegan3-t", "stylegan3-r"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGANConfig:
+    """Network, losses and schedule of a style generator.
+
+    StyleGAN2 and 3: Karras et al. 2020 (CVPR) and 2021; adaptive augmentation: Karras et al. 2020 (NeurIPS).
+
+    Attributes:
+        network: Generator: "stylegan2", or StyleGAN3 in its configurations T (translation) and R (and rotation).
+        size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
+        z_dim: Width of the latent space z.
+        w_dim: Width of the latent space w.
+        mapping_layers: Layers of the mapping network.
+        channel_base: Channels at height h are min(channel_base / h, channel_max), of generator and discriminator;
+            the generator of configuration R has twice as many.
+        channel_max: See channel_base.
+        kimg: Length of the training in thousands of real images shown to the discriminator.
+        batch: Images a step.
+        accumulate: Parts that a batch is computed in, one after the other: the memory of a part, the gradient of the
+            batch.
+        loss: "logistic" is the non-saturating loss with R1; "relativistic" compares each fake with a real crop and
+            adds R2, the same penalty on the fakes (Huang et al. 2024, R3GAN).
+        gamma: R1 (and R2) weight; None takes 0.0002 * height * width / batch, the auto rule of StyleGAN2-ADA.
+        lr_generator: Adam's step size.
+        lr_discriminator: Adam's step size.
+        r1_interval: Steps between two penalties of the discriminator; None: 16 with the logistic loss, 1 with the
+            relativistic one, as published.
+        path_weight: Weight of the path length penalty; 0 switches it off. StyleGAN2 only.
+        path_interval: Steps between two path length penalties.
+        style_mixing: Probability that a training sample mixes two w.
+        ema_kimg: Half-life of the weight average; None takes batch * 10 / 32.
+        blur_kimg: Images (thousands) over which a blur of what the discriminator sees fades from 10 pixels to none;
+            None: batch * 200 / 32 for StyleGAN3-R from random weights, 0 otherwise.
+        augment: Adaptive augmentation: "person" has no rotation and no hue, "bgc" is the published pipe with both,
+            "none" switches it off.
+        ada_target: Target of the overfitting heuristic r_t.
+        ada_kimg: Images (thousands) in which p can go from 0 to 1.
+        mirror: Whether the crops are also shown mirrored.
+        transfer: Run folder or safetensors file to start from; None starts from random weights.
+        freeze_d: Highest-resolution blocks of the discriminator that are kept fixed.
+        snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
+        split: Whose crops are learned from; anything but "train" shows the generator test people.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+        save_dtype: Number format of generator.safetensors; "float16" halves the file.
+        precision: "fp16" and "bf16" compute the four highest resolutions in half precision, clamped to +-256.
+    """
+
+    network: Network = "stylegan2"
+    size: tuple[int, int] = (128, 64)
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 2
+    channel_base: int = 16384
+    channel_max: int = 512
+    kimg: float = 5000
+    batch: int = 32
+    accumulate: int = 1
+    loss: Literal["logistic", "relativistic"] = "logistic"
+    gamma: float | None = None
+    lr_generator: float = 0.0025
+    lr_discriminator: float = 0.002
+    r1_interval: int | None = None
+    path_weight: float = 0.0
+    path_interval: int = 4
+    style_mixing: float = 0.9
+    ema_kimg: float | None = None
+    blur_kimg: float | None = None
+    augment: Literal["person", "bgc", "none"] = "person"
+    ada_target: float = 0.6
+    ada_kimg: float = 500
+    mirror: bool = True
+    transfer: str | None = None
+    freeze_d: int = 0
+    snapshot_kimg: float = 80
+    split: Literal["train", "all"] = "train"
+    checkpoint_sec: float = 300
+    save_dtype: Literal["float32", "float16"] = "float32"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_gan_size(self.size)
+        for name in ("kimg", "snapshot_kimg", "ada_kimg", "lr_generator", "lr_discriminator"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
+        check_counts(self, "z_dim", "w_dim", "mapping_layers", "channel_max", "r1_interval", "path_interval")
+        check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d")
+        check_seed(self.seed)
+        require(
+            self.channel_base >= self.size[0],
+            "--channel-base leaves no channel at the full height.",
+            got=self.channel_base,
+            allowed=f">= {self.size[0]}, the height",
+            fix="--channel-base 16384",
+        )
+        require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
+        require(
+            self.accumulate >= 1 and self.batch % self.accumulate == 0 and self.batch // self.accumulate >= 2,
+            "--accumulate does not divide the batch into parts of two or more.",
+            got=f"--batch {self.batch} --accumulate {self.accumulate}",
+            allowed="a divisor of the batch that leaves two images a part",
+        )
+        require(
+            self.network == "stylegan2" or self.path_weight == 0,
+            f"--path-weight is no penalty of {self.network}.",
+            got=self.path_weight,
+            allowed="0",
+        )
+        require(
+            0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1"
+        )
+
+    @property
+    def r1_gamma(self) -> float:
+        """The R1 weight in force."""
+        return 0.0002 * self.size[0] * self.size[1] / self.batch if self.gamma is None else self.gamma
+
+    @property
+    def penalty_interval(self) -> int:
+        """Steps between two penalties of the discriminator, in force."""
+        default = 16 if self.loss == "logistic" else 1
+        return default if self.r1_interval is None else self.r1_interval
+
+    @property
+    def fade_kimg(self) -> float:
+        """Length of the blur's fade, in force."""
+        fades = self.network == "stylegan3-r" and self.transfer is None
+        default = self.batch * 200 / 32 if fades else 0.0
+        return default if self.blur_kimg is None else self.blur_kimg
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANConfig:
+    """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of the sources; the defaults are the paper's.
+
+    Attributes:
+        size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
+        z_dim: Width of the latent space z.
+        width: Channels at half the full resolution; they double with each halving, up to eight times.
+        kimg: Length of the training in thousands of real images shown to the discriminator.
+        batch: Images a step.
+        lr: Adam's step size, of both networks.
+        beta1: Adam's first decay.
+        mirror: Whether the crops are also shown mirrored.
+        snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
+        split: Whose crops are learned from; anything but "train" shows the generator test people.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+        save_dtype: Number format of generator.safetensors; "float16" halves the file.
+    """
+
+    size: tuple[int, int] = (128, 64)
+    z_dim: int = 100
+    width: int = 64
+    kimg: float = 400
+    batch: int = 128
+    lr: float = 0.0002
+    beta1: float = 0.5
+    mirror: bool = True
+    snapshot_kimg: float = 40
+    split: Literal["train", "all"] = "train"
+    checkpoint_sec: float = 300
+    save_dtype: Literal["float32", "float16"] = "float32"
+    device: Device = "auto"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_gan_size(self.size)
+        for name in ("kimg", "snapshot_kimg", "lr"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
+        check_counts(self, "z_dim", "width")
+        check_seed(self.seed)
+        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+
+
+GeneratorConfig = StyleGANConfig | DCGANConfig
+
+
+def check_gan_size(size: tuple[int, int]) -> None:
+    """Raise `ConfigError` unless the height is a power of two >= 16 and the width equal to it or half of it."""
+    height, width = size
+    require(
+        height >= 16 and height & (height - 1) == 0 and width in (height, height // 2),
+        "--size does not fit the generator.",
+        got=f"{height}x{width}",
+        allowed="height a power of two >= 16, width equal to it or half of it",
+        fix="--size 128 64",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """How many people are generated and how their variants come about.
+
+    Attributes:
+        people: New people; each is one random w.
+        variants: Crops a person: the person itself and variants - 1 mixes with other random w.
+        mix: Group of layers whose styles come from the donor: a name, or layer indices such as "3,4,5,6".
+        psi: Truncation of the person's and the donor's w towards the mean; 1 is none.
+        batch: Images computed at once; does not change the pixels.
+        quality: JPEG quality of the files.
+        cameras: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
+        device: "auto" computes where the generator was loaded.
+    """
+
+    people: int = 280
+    variants: int = 51
+    mix: str = "middle"
+    psi: float = 1.0
+    batch: int = 64
+    quality: int = 95
+    cameras: int = 6
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "people", "variants", "cameras", "batch")
+        require(math.isfinite(self.psi), "--psi is no number.", got=self.psi, allowed="0 to 1, or a little above")
+        check_seed(self.seed)
+        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")

@@ -1,0 +1,53 @@
+"""The knobs of the report and of the quick start."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import Device, check_counts, check_seed, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What the page is called.
+
+    Attributes:
+        title: Heading of the page.
+        note: Paragraphs under the heading, with an empty line between two.
+        limits: What the run can and cannot show, as paragraphs of a section of its own.
+        show_real: "never" leaves out crops of real people, and of generators that learned from them, as the page may be
+            published; "allow" puts them on it.
+    """
+
+    title: str = "Did generated people help?"
+    note: str = ""
+    limits: str = ""
+    show_real: Literal["never", "allow"] = "never"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickstartConfig:
+    """How long the whole chain on the shipped rendered people takes.
+
+    Attributes:
+        generator_kimg: Fine-tuning of the shipped generator in thousands of images.
+        people: Generated people.
+        variants: Crops of each.
+        steps: Optimisation steps of each re-ID training, the same with and without generated people.
+        seeds: Re-ID trainings with and without generated people.
+    """
+
+    generator_kimg: float = 8
+    people: int = 60
+    variants: int = 8
+    steps: int = 120
+    seeds: int = 3
+    device: Device = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "people", "variants", "steps", "seeds")
+        kimg = self.generator_kimg
+        require(0 < kimg < math.inf, "--generator-kimg must be positive.", got=kimg, allowed="> 0")
+        check_seed(self.seed)

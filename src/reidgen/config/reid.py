@@ -1,0 +1,157 @@
+"""The knobs of everything that comes after generation: filtering, extending, re-ID training, evaluation."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reidgen.config.base import (
+    Device,
+    Precision,
+    check_counts,
+    check_not_negative,
+    check_seed,
+    check_size,
+    option,
+    require,
+)
+from reidgen.config.data import AugmentConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterConfig:
+    """Which filters score the crops and from where on a crop is rejected.
+
+    Attributes:
+        filters: Names of the filters, in order.
+        ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
+            against the first crop of the same person, which needs --reference.
+        ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
+            their threshold 0.75 has its meaning.
+        calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold
+            rejects.
+    """
+
+    filters: tuple[Literal["ssim"], ...] = ("ssim",)
+    ssim_threshold: float | None = None
+    ssim_range: Literal["255", "4095"] = "255"
+    calibrate: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        lowest = self.ssim_threshold
+        require(lowest is None or -1 <= lowest <= 1, "--ssim-threshold is no SSIM.", got=lowest, allowed="-1 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendConfig:
+    """What is added to the real train split.
+
+    Attributes:
+        people: The first N generated people, all their kept crops. None: all people.
+        crops_per_person: At most M kept crops a person, in table order. None: all crops.
+        label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
+            are variants of, which needs generated crops of real people.
+    """
+
+    people: int | None = None
+    crops_per_person: int | None = None
+    label: Literal["new", "same"] = "new"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_not_negative(self, "people", "crops_per_person")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReidConfig:
+    """A supervised re-ID training; the defaults are recipe "ide".
+
+    Attributes:
+        recipe: "ide" is the sources' baseline: ResNet-50, 256x128, 512-d bottleneck, cross entropy.
+        backbone: Network.
+        weights: "imagenet" downloads torchvision's file, a path reads a safetensors file, "random" trains from scratch.
+        size: (height, width) the crops are resized to.
+        bottleneck: Width of the embedding.
+        last_stride: Stride of the last stage.
+        epochs: Length in epochs of the table. Ignored when steps is given.
+        steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
+        batch: Crops a step.
+        lr: Step size of the head; the backbone learns at backbone_lr times it. 0.05 is for batch 32; with batch 16 it
+            makes the loss rise at first, 0.025 does not.
+        backbone_lr: Factor of the backbone's step size.
+        decay_at: Share of the training after which the step size is divided by ten.
+        warmup: Share of the training in which the step size grows from a tenth.
+        dropout: Dropout before the classifier.
+        label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
+        validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
+            trains on all.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+    """
+
+    recipe: Literal["ide"] = "ide"
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    weights: str = "imagenet"
+    size: tuple[int, int] = (256, 128)
+    bottleneck: int = 512
+    last_stride: Literal[1, 2] = 2
+    stride_in: Literal["3x3", "1x1"] = "3x3"
+    epochs: int = 60
+    steps: int | None = None
+    batch: int = 32
+    lr: float = 0.05
+    backbone_lr: float = 0.1
+    weight_decay: float = 5e-4
+    decay_at: float = 2 / 3
+    warmup: float = 0.0
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    validation: Literal["first", "none"] = "first"
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    checkpoint_sec: float = 300
+    device: Device = "auto"
+    precision: Precision = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_size("--size", self.size)
+        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        check_counts(self, "epochs", "steps", "bottleneck")
+        require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
+        check_not_negative(self, "backbone_lr", "weight_decay")
+        check_seed(self.seed)
+        require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
+        for name in ("warmup", "decay_at", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        require(
+            self.stride_in == "3x3" or self.backbone == "resnet50",
+            f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
+            got="--stride-in 1x1",
+            allowed="--stride-in 3x3",
+            fix="--backbone resnet50",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """The protocol of an evaluation; the result carries it.
+
+    Attributes:
+        metric: Distance between embeddings.
+        flip: "sum" adds the embedding of the mirrored crop, "none" does not.
+        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
+            MSMT17); "all" removes none.
+        batch: Crops embedded at once.
+        ranked: Queries whose ranked list is kept for the report.
+    """
+
+    metric: Literal["cosine", "euclid"] = "cosine"
+    flip: Literal["sum", "none"] = "sum"
+    protocol: Literal["market", "all"] = "market"
+    batch: int = 64
+    ranked: int = 20
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "batch")
+        check_not_negative(self, "ranked")
