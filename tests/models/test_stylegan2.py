@@ -10,7 +10,8 @@ from torch.nn import functional
 from reidgen.models import layers, upstream_names
 from reidgen.models.discriminator import append_minibatch_std
 from reidgen.models.mapping import Mapping
-from reidgen.models.stylegan2 import Discriminator, Generator, layer_heights
+from reidgen.models.precision import use_half
+from reidgen.models.stylegan2 import Discriminator, Generator, StyleLayer, layer_heights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -216,15 +217,47 @@ def test_noise_of_a_sample_moves_only_that_sample():
     assert (before[1] - after[1]).abs().max() > 0.01
 
 
-def test_bfloat16_stays_near_float32():
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.03), (torch.float16, 0.004)])
+def test_half_precision_stays_near_float32(dtype, error):
     torch.manual_seed(0)
-    network = Generator(16, 16, size=(16, 8), channel_base=128, channel_max=16)
-    discriminator = Discriminator((16, 8), channel_base=128, channel_max=16)
+    network = Generator(16, 16, size=(64, 32), channel_base=512, channel_max=16)
+    discriminator = Discriminator((64, 32), channel_base=512, channel_max=16)
     z = torch.randn(4, 16)
-    with torch.no_grad():
-        exact = network(z)
-        with torch.autocast("cpu", torch.bfloat16):
-            rough = network(z)
-            logits = discriminator(rough)
+    exact = network(z)
+    exact_logits = discriminator(exact)
+    use_half(network, dtype)
+    use_half(discriminator, dtype)
+    rough = network(z)
+    logits = discriminator(exact.detach())
     assert rough.dtype == logits.dtype == torch.float32
-    assert (rough - exact).std() < 0.03 * exact.std()
+    assert (rough - exact).std() < error * exact.std()
+    assert (logits - exact_logits).abs().max() < 3 * error * exact_logits.abs().max()
+    assert torch.equal(rough, network(z))
+    use_half(network, None)
+    assert torch.equal(network(z), exact)
+
+
+def test_the_four_highest_resolutions_are_halved():
+    network, discriminator = Generator(4, 4, size=(64, 32), channel_max=4), Discriminator((64, 32), channel_max=4)
+    halved = {name for name, part in network.named_modules() if part in network.half_layers()}
+    assert {name.split(".")[2] for name in halved} == {"8", "16", "32", "64"}
+    assert len(halved) == 4 * 3
+    halved = {name for name, part in discriminator.named_modules() if part in discriminator.half_layers()}
+    assert halved == {"from_rgb", *(f"blocks.{h}.{n}" for h in (64, 32, 16, 8) for n in ("conv0", "conv1", "skip"))}
+
+
+def test_a_halved_layer_clamps_and_does_not_overflow():
+    """Inputs at the clamp and styles of 1e4 would overflow float16 without the bound on weights and styles."""
+    torch.manual_seed(0)
+    layer = StyleLayer(64, 8, 4, (8, 4))
+    x, w = torch.full((2, 64, 8, 4), 256.0), 1e4 * torch.randn(2, 4)
+    layer.conv.weight.data.abs_()
+    layer.half_dtype = torch.float16
+    y = layer(x, w, None)
+    assert y.dtype == torch.float16
+    assert y.isfinite().all()
+    assert y.max() == 256
+    calm = torch.randn(2, 64, 8, 4)
+    rough = layer(calm, w, None).float()
+    layer.half_dtype = None
+    torch.testing.assert_close(rough, layer(calm, w, None), rtol=0.02, atol=0.02)

@@ -61,7 +61,7 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
 def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: GeneratorFile | None) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
     store = CropStore.open(crops, size=config.size)
-    training = StyleGANTraining(config, setup(config.device, config.precision), store, ramp=parent is None)
+    training = _training(config, store, ramp=parent is None)
     facts = {
         "split": config.split,
         "images": len(crops),
@@ -75,6 +75,12 @@ def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: Gen
     _loop(run, training, facts)
     _write(run.path / FILE, training, facts)
     return {**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)}
+
+
+def _training(config: StyleGANConfig, store: CropStore, *, ramp: bool) -> StyleGANTraining:
+    """The training that belongs to a config."""
+    # its networks know which of their layers are halved, so no part of the device's setup
+    return StyleGANTraining(config, setup(config.device), store, ramp=ramp)
 
 
 def _ancestors(parent: GeneratorFile | None) -> list[dict[str, Any]]:

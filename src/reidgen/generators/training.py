@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from reidgen.config import StyleGANConfig
+from reidgen.config import Precision, StyleGANConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.data.store import CropStore
 from reidgen.engine.device import derive_seed
@@ -20,7 +20,9 @@ from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.losses.adversarial import discriminator_loss, generator_loss
 from reidgen.losses.gradient_penalty import r1_penalty
 from reidgen.losses.path_length import path_lengths, path_penalty
+from reidgen.models.precision import use_half
 
+HALF: dict[Precision, torch.dtype | None] = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 ADA_STEPS = 4  # steps between two updates of p
 BETAS, EPS = (0.0, 0.99), 1e-8
 RAMP = 0.05  # the average's half-life is at most this share of the images seen so far
@@ -50,6 +52,9 @@ class StyleGANTraining:
             self.generator = build_generator(config).to(fabric.device)
             self.discriminator = build_discriminator(config).to(fabric.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.half = HALF[config.precision]
+        use_half(self.generator, self.half)
+        use_half(self.discriminator, self.half)
         for module in self.discriminator.highest_blocks(config.freeze_d):
             module.requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else None
@@ -167,8 +172,7 @@ class StyleGANTraining:
     def _fakes(self, purpose: str, count: int) -> Tensor:
         generator = self._random(purpose)
         ws = self._styles(generator, count)
-        with self.fabric.autocast():
-            return self.generator.synthesis(ws, self._noise(generator, count))
+        return self.generator.synthesis(ws, self._noise(generator, count))
 
     def _noise(self, generator: torch.Generator, count: int) -> list[Tensor]:
         return [self._normal(generator, count, *shape) for shape in self.generator.synthesis.noise_shapes]
@@ -177,9 +181,7 @@ class StyleGANTraining:
         return ada.augment(images, self.ada_p, self._random(f"augment {purpose}"))
 
     def _judge(self, images: Tensor, purpose: str) -> Tensor:
-        augmented = self._augment(images, purpose)
-        with self.fabric.autocast():
-            return self.discriminator(augmented)
+        return self.discriminator(self._augment(images, purpose))
 
     def _regularise_discriminator(self, reals: Tensor) -> None:
         """Lazy R1 on the augmented reals (Karras et al. 2020, CVPR, section 3.1)."""
@@ -193,8 +195,7 @@ class StyleGANTraining:
         """Lazy path length on half a batch."""
         count, generator = max(self.config.batch // 2, 1), self._random("path")
         ws = self._styles(generator, count)
-        with self.fabric.autocast():
-            images = self.generator.synthesis(ws, self._noise(generator, count))
+        images = self.generator.synthesis(ws, self._noise(generator, count))
         lengths = path_lengths(images, ws, self._normal(generator, *images.shape))
         penalty, self.path_mean = path_penalty(lengths, self.path_mean)
         weight = self.config.path_weight * self.config.path_interval

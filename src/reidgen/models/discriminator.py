@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.layers import GAIN, EqualConv, EqualLinear, at_least_float32, leaky_relu
+from reidgen.models.layers import GAIN, EqualConv, EqualLinear, leaky_relu
+from reidgen.models.precision import HALF_RESOLUTIONS, HalfLayer, at_least_float32
 
 END = 4  # height of the last map
 
@@ -57,13 +58,17 @@ class Discriminator(nn.Module):
         x = self.from_rgb(images.contiguous(memory_format=torch.channels_last))
         for block in self.blocks.values():
             x = block(x)
-        with torch.autocast(x.device.type, enabled=False):  # the last few numbers decide; they are cheap
-            x = self.conv(append_minibatch_std(at_least_float32(x), group=self.mbstd_group))
-            return self.logit(leaky_relu(self.hidden(x.flatten(1)) * GAIN))
+        x = self.conv(append_minibatch_std(at_least_float32(x), group=self.mbstd_group))
+        return self.logit(leaky_relu(self.hidden(x.flatten(1)) * GAIN))
 
     def highest_blocks(self, count: int) -> list[nn.Module]:
         """The layers of the `count` highest resolutions, the ones that Freeze-D keeps fixed (Mo et al. 2020)."""
         return [self.from_rgb, *list(self.blocks.values())[:count]] if count else []
+
+    def half_layers(self) -> list[HalfLayer]:
+        """The layers of the four highest resolutions, see `models.precision`."""
+        highest = self.highest_blocks(HALF_RESOLUTIONS)
+        return [layer for part in highest for layer in part.modules() if isinstance(layer, HalfLayer)]
 
 
 def append_minibatch_std(x: Tensor, *, group: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from reidgen.models.mapping import Mapping
+from reidgen.models.precision import HalfLayer
 
 Noise = Sequence[Tensor] | Literal["const"]
 
@@ -45,6 +46,10 @@ class GeneratorNetwork(nn.Module):
     def num_ws(self) -> int:
         """How many w the synthesis takes."""
         return len(self.layer_rates)
+
+    def half_layers(self) -> list[HalfLayer]:
+        """The layers that can compute in half precision, see `models.precision`."""
+        return []
 
     def styles(self, z: Tensor, *, psi: float = 1.0) -> Tensor:
         """From z (N, z_dim) to ws (N, num_ws, w_dim), truncated by psi."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reidgen.models.precision import HalfLayer, at_least_float32
+
 SLOPE = 0.2
 GAIN = math.sqrt(2)
 DEMOD_EPS = 1e-8
@@ -37,7 +39,7 @@ class EqualLinear(nn.Module):
         return functional.linear(x, self.weight * scale, self.bias * self.lr_scale)
 
 
-class EqualConv(nn.Module):
+class EqualConv(HalfLayer):
     """Convolution with equalised learning rate, followed by leaky ReLU and a gain.
 
     Attributes:
@@ -57,15 +59,16 @@ class EqualConv(nn.Module):
         # leaky ReLU is positively homogeneous, so its gain moves into the weights and saves a pass over the map
         gain = gain * GAIN if activate else gain
         kernel = self.weight.shape[-1]
-        weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
-        bias = None if self.bias is None else self.bias * gain
+        x = self.enter(x)
+        weight = (self.weight * (gain / math.sqrt(self.weight[0].numel()))).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
         if self.stride == 1:
             y = functional.conv2d(x, weight, bias, padding=kernel // 2)
         elif kernel == 1:
             y = functional.conv2d(downsample(x), weight, bias)
         else:
             y = functional.conv2d(blur(x, padding=2), weight, bias, stride=2)
-        return leaky_relu(y) if activate else y
+        return self.leave(leaky_relu(y) if activate else y)
 
 
 class ModulatedConv(nn.Module):
@@ -89,14 +92,16 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, *, gain: float = 1.0) -> Tensor:
         """(N, in, H, W), (N, w_dim) -> (N, out, H, W), or (N, out, 2H, 2W) with `up`."""
-        style, scale = modulation(self.weight, self.affine(w), gain=gain)
-        y = self._convolve(x * _per_channel(style, x))
+        halved = x.dtype in (torch.float16, torch.bfloat16)
+        weight, style = bounded(self.weight, self.affine(w)) if halved else (self.weight, self.affine(w))
+        style, scale = modulation(weight, style, gain=gain)
+        y = self._convolve(x * _per_channel(style, x), weight.to(x.dtype))
         return y * _per_channel(scale, y)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         if not self.up:
-            return functional.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
-        y = functional.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            return functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        y = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         return blur(y, padding=1, gain=4.0)
 
 
@@ -116,14 +121,19 @@ def modulation(weight: Tensor, style: Tensor, *, gain: float = 1.0) -> tuple[Ten
     return style, functional.linear(style.square(), energy).add(DEMOD_EPS).rsqrt() * gain
 
 
+def bounded(weight: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (out, in, k, k) of norm 1 per output and styles (N, in) of at most 1, which demodulation undoes.
+
+    A convolution of inputs up to 256 then stays below 256 * sqrt(in * k^2), 17,400 for 512 channels and k = 3, by the
+    inequality of Cauchy and Schwarz: far from the 65,504 at which float16 overflows.
+    """
+    norm = torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True)
+    return weight / norm, style / style.abs().amax(dim=1, keepdim=True).clamp(min=DEMOD_EPS)
+
+
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 without gain; overwrites its input, which no other operation needs afterwards."""
     return functional.leaky_relu(x, SLOPE, inplace=True)
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """The tensor in float32 where it was coarser; float64 stays."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def blur(x: Tensor, *, padding: int, gain: float = 1.0) -> Tensor:
@@ -133,10 +143,9 @@ def blur(x: Tensor, *, padding: int, gain: float = 1.0) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, H / 2, W / 2), low-pass filtered with [1,3,3,1]."""
-    # in float32, because the backward pass of this convolution in bfloat16 is a slow loop on CPUs (ten times)
-    with torch.autocast(x.device.type, enabled=False):
-        y = at_least_float32(x)
-        return functional.conv2d(y, _fir(y, 1.0), padding=1, stride=2, groups=x.shape[1]).to(x.dtype)
+    # on CPUs in float32: there the backward pass of this convolution in bfloat16 is a slow loop (ten times)
+    y = at_least_float32(x) if x.device.type == "cpu" else x
+    return functional.conv2d(y, _fir(y, 1.0), padding=1, stride=2, groups=x.shape[1]).to(x.dtype)
 
 
 def upsample(x: Tensor) -> Tensor:

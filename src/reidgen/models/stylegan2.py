@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from reidgen.models.discriminator import Discriminator as Discriminator
 from reidgen.models.generator import GeneratorNetwork, Noise
-from reidgen.models.layers import GAIN, ModulatedConv, at_least_float32, leaky_relu, upsample
+from reidgen.models.layers import GAIN, ModulatedConv, leaky_relu, upsample
 from reidgen.models.mapping import Mapping
+from reidgen.models.precision import HALF_RESOLUTIONS, HalfLayer, at_least_float32
 
 START = 4  # height of the learned constant
 
 
-class StyleLayer(nn.Module):
+class StyleLayer(HalfLayer):
     """Modulated convolution, noise, bias, leaky ReLU.
 
     Attributes:
@@ -34,13 +35,13 @@ class StyleLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """(N, in, H, W), (N, w_dim), noise (N, H, W) or None for the constant one -> (N, out, H', W')."""
         # the gain of the leaky ReLU is moved in front of it, where it costs nothing
-        y = self.conv(x, w, gain=GAIN)
+        y = self.conv(self.enter(x), w, gain=GAIN)
         field = (self.noise_const[None] if noise is None else noise) * (self.noise_strength * GAIN)
         y = y + field[:, None].to(y.dtype)
-        return leaky_relu(y + (self.bias * GAIN).to(y.dtype)[:, None, None])
+        return self.leave(leaky_relu(y + (self.bias * GAIN).to(y.dtype)[:, None, None]))
 
 
-class ToRGB(nn.Module):
+class ToRGB(HalfLayer):
     """Modulated 1x1 convolution to three colours, without demodulation."""
 
     def __init__(self, fan_in: int, w_dim: int) -> None:
@@ -50,13 +51,14 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """(N, in, H, W), (N, w_dim) -> (N, 3, H, W) in float32."""
+        x = self.enter(x)
         count, fan_in, height, width = x.shape
         style = self.conv.affine(w) / math.sqrt(fan_in)
         weight = style[:, :, None] * self.conv.weight[:, :, 0, 0].t()
         # three outputs a pixel: a product with one small matrix a sample beats scaling the map
         pixels = x.permute(0, 2, 3, 1).reshape(count, height * width, fan_in)
         colours = at_least_float32(torch.bmm(pixels, weight.to(x.dtype))) + self.bias
-        return colours.view(count, height, width, 3).permute(0, 3, 1, 2)
+        return self.leave(colours).view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
 class SynthesisBlock(nn.Module):
@@ -131,6 +133,8 @@ class Generator(GeneratorNetwork):
         mapping_layers: Layers of the mapping network.
     """
 
+    synthesis: Synthesis
+
     def __init__(
         self,
         z_dim: int = 512,
@@ -144,6 +148,11 @@ class Generator(GeneratorNetwork):
         super().__init__(z_dim, w_dim, size=size, layer_rates=layer_heights(size))
         self.mapping = Mapping(z_dim, w_dim, layers=mapping_layers)
         self.synthesis = Synthesis(w_dim, size=size, channel_base=channel_base, channel_max=channel_max)
+
+    def half_layers(self) -> list[HalfLayer]:
+        """The layers of the four highest resolutions, see `models.precision`."""
+        highest = list(self.synthesis.blocks.values())[-HALF_RESOLUTIONS:]
+        return [layer for block in highest for layer in block.modules() if isinstance(layer, HalfLayer)]
 
 
 def block_heights(size: tuple[int, int]) -> list[int]:
