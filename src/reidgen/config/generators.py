@@ -1,4 +1,4 @@
-"""The knobs of training and sampling generators."""
+"""The knobs of training generators."""
 
 import math
 from dataclasses import dataclass
@@ -52,7 +52,8 @@ class StyleGANConfig:
         split: Whose crops are learned from; anything but "train" shows the generator test people.
         checkpoint_sec: Seconds between two checkpoints for resuming.
         save_dtype: Number format of generator.safetensors; "float16" halves the file.
-        precision: "fp16" and "bf16" compute the four highest resolutions in half precision, clamped to +-256.
+        precision: "bf16" and "fp16" compute the four highest resolutions in half precision, "fp16" clamped to +-256;
+            penalties are computed in float32.
     """
 
     network: Network = "stylegan2"
@@ -199,35 +200,3 @@ def check_gan_size(size: tuple[int, int]) -> None:
         allowed="height a power of two >= 16, width equal to it or half of it",
         fix="--size 128 64",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """How many people are generated and how their variants come about.
-
-    Attributes:
-        people: New people; each is one random w.
-        variants: Crops a person: the person itself and variants - 1 mixes with other random w.
-        mix: Group of layers whose styles come from the donor: a name, or layer indices such as "3,4,5,6".
-        psi: Truncation of the person's and the donor's w towards the mean; 1 is none.
-        batch: Images computed at once; does not change the pixels.
-        quality: JPEG quality of the files.
-        cameras: Cameras that the crops are spread over by turns, so that camera rules have something to act on.
-        device: "auto" computes where the generator was loaded.
-    """
-
-    people: int = 280
-    variants: int = 51
-    mix: str = "middle"
-    psi: float = 1.0
-    batch: int = 64
-    quality: int = 95
-    cameras: int = 6
-    device: Device = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_counts(self, "people", "variants", "cameras", "batch")
-        require(math.isfinite(self.psi), "--psi is no number.", got=self.psi, allowed="0 to 1, or a little above")
-        check_seed(self.seed)
-        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")

@@ -88,12 +88,13 @@ class ModulatedConv(nn.Module):
         super().__init__()
         self.up = up
         self.affine = EqualLinear(w_dim, fan_in, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(fan_out, fan_in, kernel, kernel))
+        self.weight: Tensor = nn.Parameter(torch.randn(fan_out, fan_in, kernel, kernel))
 
     def forward(self, x: Tensor, w: Tensor, *, gain: float = 1.0) -> Tensor:
         """(N, in, H, W), (N, w_dim) -> (N, out, H, W), or (N, out, 2H, 2W) with `up`."""
-        halved = x.dtype in (torch.float16, torch.bfloat16)
-        weight, style = bounded(self.weight, self.affine(w)) if halved else (self.weight, self.affine(w))
+        weight, style = self.weight, self.affine(w)
+        if x.dtype == torch.float16:
+            weight, style = bounded(weight, style)
         style, scale = modulation(weight, style, gain=gain)
         y = self._convolve(x * _per_channel(style, x), weight.to(x.dtype))
         return y * _per_channel(scale, y)
