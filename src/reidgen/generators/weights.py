@@ -14,7 +14,7 @@ from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.models import stylegan2
+from reidgen.models import stylegan2, stylegan3
 from reidgen.models.discriminator import Discriminator
 from reidgen.models.generator import GeneratorNetwork
 
@@ -44,7 +44,18 @@ class GeneratorFile:
 
 
 def build_generator(config: StyleGANConfig) -> GeneratorNetwork:
-    """The generator of a config, with random weights."""
+    """The generator of a config, with random weights; StyleGAN3-R has twice the channels that the config says."""
+    if config.network != "stylegan2":
+        double = 2 if config.network == "stylegan3-r" else 1
+        return stylegan3.Generator(
+            config.z_dim,
+            config.w_dim,
+            size=config.size,
+            config="r" if config.network == "stylegan3-r" else "t",
+            channel_base=double * config.channel_base,
+            channel_max=double * config.channel_max,
+            mapping_layers=config.mapping_layers,
+        )
     return stylegan2.Generator(
         config.z_dim,
         config.w_dim,

@@ -1,4 +1,4 @@
-"""Parameter names of the reference StyleGAN2 weights -> the names used here; reads no file and runs no foreign code."""
+"""Parameter names of the reference StyleGAN weights -> the names used here; reads no file and runs no foreign code."""
 
 import re
 
@@ -22,7 +22,19 @@ _DISCRIMINATOR = (
     (r"b4\.out\.(weight|bias)", r"logit.\1"),
     (r"b(\d+)\.(conv0|conv1|skip)\.(weight|bias)", r"blocks.\1.\2.\3"),
 )
-_CONSTANT = re.compile(r"(.*\.)?resample_filter")  # [1,3,3,1], no weight
+# a layer's name is L, its index, its size and its channels; here the index says which layer it is
+_STYLEGAN3 = (
+    (r"mapping\.fc(\d+)\.(weight|bias)", r"mapping.layers.\1.\2"),
+    (r"mapping\.w_avg", r"mapping.w_avg"),
+    (r"synthesis\.input\.freqs", r"synthesis.input.frequencies"),
+    (r"synthesis\.input\.(phases|transform|weight|affine\.weight|affine\.bias)", r"synthesis.input.\1"),
+    (
+        r"synthesis\.L(\d+)_\d+_\d+\.(weight|bias|affine\.weight|affine\.bias|magnitude_ema)",
+        r"synthesis.layers.\1.\2",
+    ),
+)
+# filters that the network computes, no weights
+_CONSTANT = re.compile(r"(.*\.)?(resample_filter|up_filter|down_filter)")
 
 
 def stylegan2_generator(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -37,6 +49,16 @@ def stylegan2_generator(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], 
 def stylegan2_discriminator(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Rename the reference discriminator's tensors, as `stylegan2_generator` does."""
     return _rename(weights, _DISCRIMINATOR)
+
+
+def stylegan3_generator(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Rename the tensors of the reference's StyleGAN3 generator, of either configuration.
+
+    Returns:
+        The tensors under the names of `reidgen.models.stylegan3.Generator`, in which a layer is named by its index
+        alone, so that a layer keeps its name at every resolution; and the names that belong to no part of it.
+    """
+    return _rename(weights, _STYLEGAN3)
 
 
 def _rename(weights: dict[str, Tensor], rules: tuple[tuple[str, str], ...]) -> tuple[dict[str, Tensor], list[str]]:
