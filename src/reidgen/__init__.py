@@ -24,6 +24,10 @@ _PUBLIC = {
     "GenerateConfig": "reidgen.config",
     "generate_people": "reidgen.generators.people",
     "regenerate": "reidgen.generators.people",
+    "WalkConfig": "reidgen.config",
+    "generate_video": "reidgen.generators.video",
+    "GridConfig": "reidgen.config",
+    "generate_grid": "reidgen.generators.grids",
     "SSIMFilter": "reidgen.filters.ssim",
     "apply_filters": "reidgen.filters.apply",
     "extend": "reidgen.extend",
@@ -45,11 +49,13 @@ if TYPE_CHECKING:
     from reidgen.config import DCGANConfig as DCGANConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
     from reidgen.config import GenerateConfig as GenerateConfig
+    from reidgen.config import GridConfig as GridConfig
     from reidgen.config import PrepareConfig as PrepareConfig
     from reidgen.config import ReidConfig as ReidConfig
     from reidgen.config import RenderConfig as RenderConfig
     from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
+    from reidgen.config import WalkConfig as WalkConfig
     from reidgen.config import generator_preset as generator_preset
     from reidgen.data.table import ReidTable as ReidTable
     from reidgen.errors import ReidgenError as ReidgenError

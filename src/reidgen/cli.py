@@ -17,12 +17,14 @@ from reidgen.config import (
     ExtendConfig,
     FilterConfig,
     GenerateConfig,
+    GridConfig,
     PrepareConfig,
     Preset,
     QuickstartConfig,
     ReidConfig,
     RenderConfig,
     ReportConfig,
+    WalkConfig,
     as_dict,
 )
 from reidgen.errors import ReidgenError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
+Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
@@ -169,7 +172,7 @@ def _preset_asked(given: list[str]) -> Preset:
 
 
 def generate_people(
-    generator: Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")],
+    generator: Generator,
     out: Out,
     config: Annotated[GenerateConfig, arg(name="")] = GenerateConfig(),
     dry_run: DryRun = False,
@@ -181,6 +184,34 @@ def generate_people(
 
         table = run(load_generator(generator), config, out=out)
         _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
+
+
+def generate_video(
+    generator: Generator,
+    out: Out,
+    config: Annotated[WalkConfig, arg(name="")] = WalkConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Generate a looping video (animated WebP) of walks from person to person, or from a person to its variants."""
+    if not _planned(dry_run, "generate video", config, generator=generator, out=out):
+        from reidgen.generators.trained import load_generator
+        from reidgen.generators.video import generate_video as run
+
+        _say(f"video: {run(load_generator(generator), config, out=out)}")
+
+
+def generate_grid(
+    generator: Generator,
+    out: Out,
+    config: Annotated[GridConfig, arg(name="")] = GridConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Generate a labelled picture: people and their variants, style mixing tables, or truncation."""
+    if not _planned(dry_run, "generate grid", config, generator=generator, out=out):
+        from reidgen.generators.grids import generate_grid as run
+        from reidgen.generators.trained import load_generator
+
+        _say(f"picture: {run(load_generator(generator), config, out=out)}")
 
 
 def filter_crops(
@@ -271,4 +302,4 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "report": report,
 }
-GENERATE: dict[str, Callable[..., None]] = {"people": generate_people}
+GENERATE: dict[str, Callable[..., None]] = {"people": generate_people, "video": generate_video, "grid": generate_grid}

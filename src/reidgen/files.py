@@ -18,11 +18,16 @@ def write_bytes(path: Path, data: bytes) -> None:
         path: Where the file shall be; its folder is made.
         data: The whole content.
     """
+    write_chunks(path, [data])
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file atomically, like `write_bytes`, of parts that are never in memory all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            stream.writelines(chunks)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)

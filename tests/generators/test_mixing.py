@@ -37,7 +37,7 @@ def test_wrong_layers(mix):
 
 def test_mixing_replaces_the_given_layers_of_each_sample():
     own, donors = torch.zeros(2, 4, 3), torch.ones(2, 4, 3)
-    mixed = mix_styles(own, donors, [(), (1, 3)])
+    mixed = mix_styles(own, donors, layers=[(), (1, 3)], weights=[1.0, 1.0])
     assert mixed[0].sum() == 0
     assert mixed[1, :, 0].tolist() == [0, 1, 0, 1]
     assert own.sum() == 0

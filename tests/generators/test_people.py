@@ -94,7 +94,7 @@ def test_a_stopped_run_is_finished_to_the_same_bytes(table, gan, tmp_path, monke
 
 
 def test_the_same_call_again_makes_nothing(table, gan, monkeypatch):
-    monkeypatch.setattr(module, "_render", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(module, "render", lambda *_, **__: pytest.fail("made again"))
     again = generate_people(gan, **OPTIONS, out=table.paths[0].parent.parent)
     assert again.rows.equals(table.rows)
 
@@ -117,7 +117,7 @@ def test_other_operations(table, gan):
         regenerate(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
 
 
-@pytest.mark.parametrize("operation", [Operation(1, 2, 0.1 + 0.2, 95), Operation(1, 2, 1.0, 90, (3, 4, 11), 5)])
+@pytest.mark.parametrize("operation", [Operation("stylegan2", 1, 2, 0.1 + 0.2, 95), Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5, 0.3)])
 def test_operations_round_trip(operation):
     assert Operation.parse(str(operation)) == operation
 

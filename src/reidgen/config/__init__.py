@@ -8,7 +8,6 @@ from reidgen.config.data import AugmentConfig as AugmentConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
 from reidgen.config.data import RenderConfig as RenderConfig
 from reidgen.config.generators import DCGANConfig as DCGANConfig
-from reidgen.config.generators import GenerateConfig as GenerateConfig
 from reidgen.config.generators import GeneratorConfig as GeneratorConfig
 from reidgen.config.generators import StyleGANConfig as StyleGANConfig
 from reidgen.config.pages import QuickstartConfig as QuickstartConfig
@@ -20,3 +19,6 @@ from reidgen.config.reid import EvaluateConfig as EvaluateConfig
 from reidgen.config.reid import ExtendConfig as ExtendConfig
 from reidgen.config.reid import FilterConfig as FilterConfig
 from reidgen.config.reid import ReidConfig as ReidConfig
+from reidgen.config.sampling import GenerateConfig as GenerateConfig
+from reidgen.config.sampling import GridConfig as GridConfig
+from reidgen.config.sampling import WalkConfig as WalkConfig

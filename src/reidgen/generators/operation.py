@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from reidgen.errors import DataError
 
 _TEXT = re.compile(
-    r"stylegan2 psi=(?P<psi>\S+) w=(?P<w>\d+)(?: layers=(?P<layers>[\d,]+) from=(?P<donor>\d+))? noise=(?P<noise>\d+)"
-    r" jpeg=(?P<quality>\d+)"
+    r"(?P<network>[a-z][a-z0-9-]*) psi=(?P<psi>\S+) w=(?P<w>\d+)"
+    r"(?: layers=(?P<layers>[\d,]+) from=(?P<donor>\d+)(?: weight=(?P<weight>\S+))?)?"
+    r" noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
 )
 
 
@@ -16,24 +17,29 @@ class Operation:
     """How one crop is made.
 
     Attributes:
+        network: Kind of the generator: stylegan2, stylegan3-t, stylegan3-r or dcgan.
         w: Seed of the person's w.
-        noise: Seed of the noise.
+        noise: Seed of the noise; a network without noise has no use for it.
         psi: Truncation.
         quality: JPEG quality of the file.
-        layers: Layers whose w comes from the donor; empty for the person itself.
+        layers: Layers whose w moves towards the donor's; empty for the person itself.
         donor: Seed of the donor's w, or None.
+        weight: How far the layers move: 1 is all the way.
     """
 
+    network: str
     w: int
     noise: int
     psi: float
     quality: int
     layers: tuple[int, ...] = ()
     donor: int | None = None
+    weight: float = 1.0
 
     def __str__(self) -> str:
-        mix = f" layers={','.join(map(str, self.layers))} from={self.donor}" if self.donor is not None else ""
-        return f"stylegan2 psi={self.psi!r} w={self.w}{mix} noise={self.noise} jpeg={self.quality}"
+        mix = "" if self.donor is None else f" layers={','.join(map(str, self.layers))} from={self.donor}"
+        part = "" if self.weight == 1 else f" weight={self.weight!r}"
+        return f"{self.network} psi={self.psi!r} w={self.w}{mix}{part} noise={self.noise} jpeg={self.quality}"
 
     @classmethod
     def parse(cls, text: str | None) -> "Operation":
@@ -43,12 +49,17 @@ class Operation:
             DataError: It is not the text of a generated person.
         """
         found = _TEXT.fullmatch(text or "")
-        if found is None:
+        try:
+            if found is None:
+                raise ValueError(text)
+            psi, weight = float(found["psi"]), float(found["weight"] or 1)
+        except ValueError as error:
             raise DataError(
                 "The crop was not made by generate people.",
                 got=f"operation {text!r}",
-                allowed="stylegan2 psi=... w=... noise=...",
-            )
+                allowed="NETWORK psi=... w=... noise=... jpeg=...",
+            ) from error
         layers = tuple(int(layer) for layer in (found["layers"] or "").split(",") if layer)
         donor = int(found["donor"]) if found["donor"] else None
-        return cls(int(found["w"]), int(found["noise"]), float(found["psi"]), int(found["quality"]), layers, donor)
+        numbers = int(found["w"]), int(found["noise"]), psi, int(found["quality"])
+        return cls(found["network"], *numbers, layers, donor, weight)

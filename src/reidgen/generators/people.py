@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 from PIL import Image
+from torch import Tensor
 
 from reidgen.config import GenerateConfig
 from reidgen.data.table import ReidTable
@@ -19,7 +20,7 @@ from reidgen.engine.device import derive_seed
 from reidgen.engine.progress import progress
 from reidgen.errors import WeightsError
 from reidgen.files import write_bytes
-from reidgen.generators.mixing import mix_styles, style_layers
+from reidgen.generators.mixing import mix_styles, variant_layers
 from reidgen.generators.operation import Operation
 from reidgen.generators.trained import TrainedGenerator
 
@@ -44,19 +45,21 @@ def generate_people(
         and `operation` are what `regenerate` needs.
 
     Raises:
-        ConfigError: An option is out of range or `mix` names no layers of this generator.
+        ConfigError: An option is out of range, or `mix` names no layers of this generator or all of them.
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or GenerateConfig(), **options)
-    layers = style_layers(config.mix, gan.network.layer_rates)
-    inputs = {"generator": gan.hash, "layers": list(layers), "size": list(gan.size)}
+    layers = planned_layers(gan, config)
+    inputs = {"generator": gan.hash, "layers": [list(chosen) for chosen in layers], "size": list(gan.size)}
     with RunFolder.begin(out, stage="generate people", config=config, inputs=inputs) as run:
         if not run.done:
             run.finish(_generate(gan, config, layers, run.path))
     return ReidTable.read(run.path)
 
 
-def _generate(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int, ...], folder: Path) -> dict[str, Any]:
+def _generate(
+    gan: TrainedGenerator, config: GenerateConfig, layers: Sequence[tuple[int, ...]], folder: Path
+) -> dict[str, Any]:
     """Write all crops and the table, and return the run's summary."""
     gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
@@ -65,18 +68,23 @@ def _generate(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int, 
     return {"people": config.people, "crops": len(rows), "generator": gan.hash, "generator_training": gan.training}
 
 
-def plan_people(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int, ...]) -> pl.DataFrame:
+def planned_layers(gan: TrainedGenerator, config: GenerateConfig) -> list[tuple[int, ...]]:
+    """The layers of the variants, by turns; none where each person is alone.
+
+    Raises:
+        ConfigError: `mix` names no layers of this generator, or leaves nothing of the person.
+    """
+    rates = gan.network.layer_rates
+    return variant_layers(config.mixes, rates, weight=config.weight) if config.variants > 1 else []
+
+
+def plan_people(gan: TrainedGenerator, config: GenerateConfig, layers: Sequence[tuple[int, ...]]) -> pl.DataFrame:
     """The rows of all crops that shall be made, in order: person after person, the person itself first."""
     rows = []
     for person in range(1, config.people + 1):
-        w = derive_seed("person", config.seed, person)
         for variant in range(config.variants):
-            seed = derive_seed("variant", config.seed, person, variant)
-            operation = Operation(w, seed, float(config.psi), config.quality)
-            if variant:
-                donor = derive_seed("donor", config.seed, person, variant)
-                operation = dataclasses.replace(operation, layers=layers, donor=donor)
-            rows.append((person, variant % config.cameras + 1, variant, seed, str(operation)))
+            operation = plan_crop(gan, config, layers, person=person, variant=variant)
+            rows.append((person, variant % config.cameras + 1, variant, operation.noise, str(operation)))
     frame = pl.DataFrame(rows, schema=["pid", "camid", "frame", "seed", "operation"], orient="row")
     frame = frame.with_columns(
         file_name=pl.lit("new.jpg"),
@@ -88,6 +96,19 @@ def plan_people(gan: TrainedGenerator, config: GenerateConfig, layers: tuple[int
     frame = frame.with_columns(file_name=pl.Series(market_names(frame)))
     first = pl.col("file_name").first().over("pid")
     return frame.with_columns(parent=pl.when(pl.col("frame") > 0).then(first))
+
+
+def plan_crop(
+    gan: TrainedGenerator, config: GenerateConfig, layers: Sequence[tuple[int, ...]], *, person: int, variant: int
+) -> Operation:
+    """How one crop is made: of the person itself, variant 0, or of a variant with a donor of its own."""
+    w, noise = derive_seed("person", config.seed, person), derive_seed("variant", config.seed, person, variant)
+    operation = Operation(gan.kind, w, noise, float(config.psi), config.quality)
+    if variant == 0:
+        return operation
+    donor = derive_seed("donor", config.seed, person, variant)
+    chosen = layers[(variant - 1) % len(layers)]
+    return dataclasses.replace(operation, layers=chosen, donor=donor, weight=float(config.weight))
 
 
 def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
@@ -109,7 +130,7 @@ def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
     out = np.empty((len(operations), *gan.size, 3), np.uint8)
     for psi in {operation.psi for operation in operations}:
         which = [i for i, operation in enumerate(operations) if operation.psi == psi]
-        out[which] = _render(gan, [operations[i] for i in which], psi)
+        out[which] = render(gan, [operations[i] for i in which], psi=psi)
     return out
 
 
@@ -120,13 +141,19 @@ def encode(pixels: np.ndarray, *, quality: int) -> bytes:
     return stream.getvalue()
 
 
-def _render(gan: TrainedGenerator, operations: Sequence[Operation], psi: float) -> np.ndarray:
+def styles(gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float) -> Tensor:
+    """The w of each layer of each crop, (N, num_ws, w_dim) on the CPU."""
     seeds = sorted({seed for o in operations for seed in (o.w, o.donor) if seed is not None})
     of_seed = dict(zip(seeds, gan.map(seeds, psi=psi), strict=True))
     own = gan.network.spread(torch.stack([of_seed[o.w] for o in operations]))
     donors = gan.network.spread(torch.stack([of_seed[o.w if o.donor is None else o.donor] for o in operations]))
-    ws = mix_styles(own, donors, [o.layers for o in operations])
-    return gan.synthesize(ws, [o.noise for o in operations])
+    layers, weights = [o.layers for o in operations], [o.weight for o in operations]
+    return mix_styles(own, donors, layers=layers, weights=weights)
+
+
+def render(gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float) -> np.ndarray:
+    """The pixels of crops of one psi, uint8 (N, H, W, 3)."""
+    return gan.synthesize(styles(gan, operations, psi=psi), [o.noise for o in operations])
 
 
 def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:
@@ -136,7 +163,7 @@ def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateCo
     with progress("generate people (crops)", len(todo), start=len(todo) - len(missing)) as bar:
         for start in range(0, len(missing), config.batch):
             chunk = missing[start : start + config.batch]
-            crops = _render(gan, [operation for _, operation in chunk], float(config.psi))
+            crops = render(gan, [operation for _, operation in chunk], psi=float(config.psi))
             for (path, _), pixels in zip(chunk, crops, strict=True):
                 write_bytes(path, encode(pixels, quality=config.quality))
             bar.advance(len(chunk))

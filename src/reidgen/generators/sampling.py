@@ -22,19 +22,27 @@ def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
 
 def noise_fields(seeds: Sequence[int], shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
     """The noise of each layer, (N, H, W) standard normal on the CPU, each image's from its own seed."""
+    if not shapes:
+        return []
     sizes = [height * width for height, width in shapes]
     flat = torch.stack([torch.randn(sum(sizes), generator=random_generator("noise", seed)) for seed in seeds])
     return [part.view(-1, *shape) for part, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)]
 
 
-@torch.inference_mode()
 def map_seeds(network: GeneratorNetwork, seeds: Sequence[int], *, psi: float, device: torch.device) -> Tensor:
     """Seeds -> w (N, w_dim) on the CPU, truncated by psi."""
+    return map_latents(network, latents(seeds, network.z_dim), psi=psi, device=device)
+
+
+@torch.inference_mode()
+def map_latents(network: GeneratorNetwork, z: Tensor, *, psi: float, device: torch.device) -> Tensor:
+    """From z (N, z_dim) to w (N, w_dim) on the CPU, truncated by psi."""
     out = []
-    for chunk in _passes(seeds):
-        w = network.mapping.truncate(network.mapping(latents(chunk, network.z_dim).to(device)), psi)
+    for rows in z.split(PASS):
+        filled = torch.cat([rows, rows[-1:].expand(PASS - len(rows), -1)])
+        w = network.mapping.truncate(network.mapping(filled.to(device)), psi)
         out.append(w.float().cpu())
-    return torch.cat(out)[: len(seeds)]
+    return torch.cat(out)[: len(z)]
 
 
 @torch.inference_mode()
@@ -62,8 +70,3 @@ def to_pixels(images: Tensor) -> np.ndarray:
 def to_tensor(pixels: Tensor) -> Tensor:
     """The way back: uint8 of any shape -> float32, -1 to 1."""
     return pixels.float().div(127.5).sub(1)
-
-
-def _passes(seeds: Sequence[int]) -> list[list[int]]:
-    chunks = [list(seeds[start : start + PASS]) for start in range(0, len(seeds), PASS)]
-    return [chunk + [chunk[-1]] * (PASS - len(chunk)) for chunk in chunks]

@@ -19,8 +19,18 @@ def contact_sheet(images: np.ndarray, *, columns: int) -> np.ndarray:
     return np.ascontiguousarray(grid.reshape(rows * height, columns * width, 3))
 
 
+def enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
+    """A picture (H, W, 3), each pixel as a square of scale x scale."""
+    return pixels if scale == 1 else pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8 as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    write_bytes(path, stream.getvalue())
+
+
 def write_sheet(path: Path, images: np.ndarray, *, columns: int) -> None:
     """Write `contact_sheet(images)` as PNG."""
-    stream = io.BytesIO()
-    Image.fromarray(contact_sheet(images, columns=columns)).save(stream, "PNG")
-    write_bytes(path, stream.getvalue())
+    write_png(path, contact_sheet(images, columns=columns))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidgen.config import Device, GeneratorConfig
+from reidgen.config import Device, GeneratorConfig, StyleGANConfig
 from reidgen.engine.checkpoint import fill_network
 from reidgen.engine.device import setup
 from reidgen.generators import sampling
@@ -44,6 +44,11 @@ class TrainedGenerator:
             return self
         where = setup(device).device
         return dataclasses.replace(self, network=copy.deepcopy(self.network).to(where), device=where)
+
+    @property
+    def kind(self) -> str:
+        """Which network it is: stylegan2, stylegan3-t, stylegan3-r or dcgan."""
+        return self.config.network if isinstance(self.config, StyleGANConfig) else "dcgan"
 
     @property
     def size(self) -> tuple[int, int]:
