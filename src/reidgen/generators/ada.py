@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation (Karras et al. 2020, NeurIPS) with changes that are safe for people.
+"""Adaptive discriminator augmentation (Karras et al. 2020, NeurIPS), and its pipe "person", which is safe for people.
 
 Mirror, translation, scale, and mild brightness, contrast and saturation. No rotation and no tilt (people stand), no hue
 (clothes' colours are the identity). Without rotation a geometric change is one resampling of the rows and one of the
@@ -7,10 +7,14 @@ columns, so it is two products with small matrices: anti-aliased, batched, and d
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from reidgen.generators import bgc
+
+Pipe = Literal["person", "bgc", "none"]
 TRANSLATE = 0.125  # of the size: whole pixels, uniform; and deviation of the fractional translation
 SCALE_STD = 0.2  # of log2, both the isotropic and the anisotropic one
 BRIGHTNESS_STD, CONTRAST_STD, SATURATION_STD = 0.1, 0.25, 0.5  # the last two of log2
@@ -67,22 +71,35 @@ def draw(count: int, size: tuple[int, int], p: float, generator: torch.Generator
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Do to images (B, 3, H, W), -1 to 1, what was drawn; float32, differentiable, what lies outside is mirrored in."""
+    """Do to images (B, 3, H, W), -1 to 1, what was drawn; differentiable, what lies outside is mirrored in."""
     height, width = images.shape[2:]
     still = torch.zeros_like(draws.mirror)
-    rows = resampling_matrix(height, draws.scale[:, 0], draws.shift[:, 0], still).to(images.device)
-    columns = resampling_matrix(width, draws.scale[:, 1], draws.shift[:, 1], draws.mirror).to(images.device)
-    moved = rows[:, None] @ images.float() @ columns[:, None].transpose(2, 3)
-    matrix = colour_matrix(draws.contrast, draws.saturation).to(images.device)
+    rows = resampling_matrix(height, draws.scale[:, 0], draws.shift[:, 0], still).to(images)
+    columns = resampling_matrix(width, draws.scale[:, 1], draws.shift[:, 1], draws.mirror).to(images)
+    moved = rows[:, None] @ images @ columns[:, None].transpose(2, 3)
+    matrix = colour_matrix(draws.contrast, draws.saturation).to(images)
     coloured = (matrix @ moved.flatten(2)).view(moved.shape)
-    return coloured + draws.brightness.float().to(images.device)[:, None, None, None]
+    return coloured + draws.brightness.to(images)[:, None, None, None]
 
 
-def augment(images: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    """`draw` and `apply`; with p = 0 the images themselves."""
-    if p == 0:
+def augment(images: Tensor, p: float, generator: torch.Generator, *, pipe: Pipe = "person") -> Tensor:
+    """Change each image in each way of a pipe with probability p; differentiable as often as needed.
+
+    Args:
+        images: (B, 3, H, W), -1 to 1; float32 or float64.
+        p: Probability of each single change, 0 to 1; with 0, and with the pipe "none", the result is the images.
+        generator: CPU generator, the only source of randomness.
+        pipe: "person" is this module's, "bgc" the published one, with rotations and hue (`reidgen.generators.bgc`).
+
+    Returns:
+        Images of the same shape, type and device.
+    """
+    if p == 0 or pipe == "none":
         return images
-    return apply(images, draw(len(images), (images.shape[2], images.shape[3]), p, generator))
+    size = (images.shape[2], images.shape[3])
+    if pipe == "bgc":
+        return bgc.apply(images, bgc.draw(len(images), size, p, generator))
+    return apply(images, draw(len(images), size, p, generator))
 
 
 def resampling_matrix(size: int, scale: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:

@@ -178,7 +178,7 @@ class StyleGANTraining:
         return [self._normal(generator, count, *shape) for shape in self.generator.synthesis.noise_shapes]
 
     def _augment(self, images: Tensor, purpose: str) -> Tensor:
-        return ada.augment(images, self.ada_p, self._random(f"augment {purpose}"))
+        return ada.augment(images, self.ada_p, self._random(f"augment {purpose}"), pipe=self.config.augment)
 
     def _judge(self, images: Tensor, purpose: str) -> Tensor:
         return self.discriminator(self._augment(images, purpose))
