@@ -398,22 +398,8 @@ def test_random_bytes(tmp_path_factory, data):
 
 OPCODES = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
 NAMES = ["c{}\n{}\n".format(*name.rsplit(".", 1)).encode() for name in foreign._vocabulary(None).makers]
-    f"c{name.rpartition('.')[0]}\n{name.rpartition('.')[2]}\n".encode() for name in foreign._vocabulary(None).makers
-]
 TEXTS = [b"I3\n", b"S'f4'\n", b"K\x02", b"U\x02ab", b"C\x04abcd", b"h\x00", b"q\x00", b"\x85R", b"\x86R"]
 PIECES = [*OPCODES, *NAMES, *TEXTS]
-    *OPCODES,
-    *NAMES,
-    b"I3\n",
-    b"S'f4'\n",
-    b"K\x02",
-    b"U\x02ab",
-    b"C\x04abcd",
-    b"h\x00",
-    b"q\x00",
-    b"\x85R",
-    b"\x86R",
-]
 
 
 @settings(max_examples=500, deadline=None)
