@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reidgen.config import StyleGANConfig
 from reidgen.errors import WeightsError
-from reidgen.generators.weights import SHAPE_FIELDS, GeneratorFile, Part
+from reidgen.generators.weights import SHAPE_FIELDS, GeneratorFile, Part, style_config
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ def transfer(
         networks: The networks to fill.
 
     Raises:
-        WeightsError: The architectures are equal and yet a tensor has no counterpart, or no layer could be copied.
+        WeightsError: The architectures are equal and yet a tensor has no counterpart, or no layer could be copied, or
+            the file is a DCGAN's.
     """
+    own = style_config(source)
     reports = {part: _copy(source.parts[part], network) for part, network in networks.items()}
-    same = all(getattr(source.config, name) == getattr(config, name) for name in SHAPE_FIELDS)
+    same = all(getattr(own, name) == getattr(config, name) for name in SHAPE_FIELDS)
     for part, report in reports.items():
         if same and (report.skipped or report.new):
             name = next(iter([*report.skipped, *report.new]))
@@ -65,9 +67,9 @@ def transfer(
     if not any(name.endswith("weight") for report in reports.values() for name in report.copied):
         raise WeightsError(
             f"Nothing in {source.path} fits this network.",
-            got=_shape_text(source.config),
+            got=_shape_text(own),
             allowed=_shape_text(config),
-            fix=_options(source.config),
+            fix=_options(own),
         )
     return reports
 

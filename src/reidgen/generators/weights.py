@@ -3,24 +3,25 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor
 
-from reidgen.config import StyleGANConfig, as_dict
+from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
 from reidgen.config.generators import Network
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.models import stylegan2, stylegan3
+from reidgen.models import dcgan, stylegan2, stylegan3
 from reidgen.models.discriminator import Discriminator
 from reidgen.models.generator import GeneratorNetwork
 
 FILE = "generator.safetensors"
 Part = Literal["generator", "discriminator"]
-KINDS = get_args(Network)
+DCGAN = "dcgan"
+KINDS = (*get_args(Network), DCGAN)
 SHAPE_FIELDS = ("network", "size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
 
 
@@ -38,13 +39,15 @@ class GeneratorFile:
 
     path: Path
     hash: str
-    config: StyleGANConfig
+    config: GeneratorConfig
     training: dict[str, Any]
     parts: dict[Part, dict[str, Tensor]]
 
 
-def build_generator(config: StyleGANConfig) -> GeneratorNetwork:
+def build_generator(config: GeneratorConfig) -> GeneratorNetwork:
     """The generator of a config, with random weights; StyleGAN3-R has twice the channels that the config says."""
+    if isinstance(config, DCGANConfig):
+        return dcgan.Generator(config.z_dim, size=config.size, width=config.width)
     if config.network != "stylegan2":
         double = 2 if config.network == "stylegan3-r" else 1
         return stylegan3.Generator(
@@ -66,18 +69,25 @@ def build_generator(config: StyleGANConfig) -> GeneratorNetwork:
     )
 
 
-def build_discriminator(config: StyleGANConfig) -> Discriminator:
+@overload
+def build_discriminator(config: StyleGANConfig) -> Discriminator: ...
+@overload
+def build_discriminator(config: DCGANConfig) -> dcgan.Discriminator: ...
+def build_discriminator(config: GeneratorConfig) -> Discriminator | dcgan.Discriminator:
     """The discriminator of a config, with random weights."""
+    if isinstance(config, DCGANConfig):
+        return dcgan.Discriminator(config.size, width=config.width)
     return Discriminator(config.size, channel_base=config.channel_base, channel_max=config.channel_max)
 
 
 def write_generator(
-    path: Path, parts: dict[Part, dict[str, Tensor]], *, config: StyleGANConfig, training: dict[str, Any]
+    path: Path, parts: dict[Part, dict[str, Tensor]], *, config: GeneratorConfig, training: dict[str, Any]
 ) -> None:
     """Write the parts' tensors in `config.save_dtype`, with the config and the facts of the training as metadata."""
     dtype = {"float32": torch.float32, "float16": torch.float16}[config.save_dtype]
-    tensors = {f"{part}.{name}": value.to(dtype) for part, weights in parts.items() for name, value in weights.items()}
-    largest = max(value.abs().max().item() for weights in parts.values() for value in weights.values())
+    tensors = {f"{part}.{name}": value for part, weights in parts.items() for name, value in weights.items()}
+    numbers = {name: value.to(dtype) for name, value in tensors.items() if value.is_floating_point()}
+    largest = max(tensors[name].abs().max().item() for name in numbers)
     if largest > torch.finfo(dtype).max:
         raise ConfigError(
             "The weights do not fit the number format of the file.",
@@ -85,7 +95,8 @@ def write_generator(
             allowed=f"weights up to {torch.finfo(dtype).max:g}",
             fix="--save-dtype float32",
         )
-    save_weights(path, tensors, config={"kind": config.network, "stylegan": as_dict(config), "training": training})
+    kind, key = (DCGAN, DCGAN) if isinstance(config, DCGANConfig) else (config.network, "stylegan")
+    save_weights(path, {**tensors, **numbers}, config={"kind": kind, key: as_dict(config), "training": training})
 
 
 def find_generator(path: Path | str) -> Path:
@@ -131,19 +142,39 @@ def read_generator(path: Path | str) -> GeneratorFile:
     for name, value in tensors.items():
         for part, weights in parts.items():
             if name.startswith(f"{part}."):
-                weights[name.removeprefix(f"{part}.")] = value.float()
-    config = _config(file, metadata["stylegan"])
+                weights[name.removeprefix(f"{part}.")] = value.float() if value.is_floating_point() else value
+    config = _config(file, metadata)
     return GeneratorFile(file, file_sha256(file), config, metadata["training"], parts)
 
 
 def with_shape_of(path: Path | str, config: StyleGANConfig) -> StyleGANConfig:
     """A config with the network of a weight file (size, widths, channels) and everything else as given."""
-    shape = read_generator(path).config
+    shape = style_config(read_generator(path))
     return dataclasses.replace(config, **{name: getattr(shape, name) for name in SHAPE_FIELDS})
 
 
-def _config(file: Path, values: dict[str, Any]) -> StyleGANConfig:
+def style_config(file: GeneratorFile) -> StyleGANConfig:
+    """The config of a style generator's file.
+
+    Raises:
+        WeightsError: It is a DCGAN's.
+    """
+    if isinstance(file.config, StyleGANConfig):
+        return file.config
+    raise WeightsError(
+        f"A style generator cannot start from {file.path}.",
+        got=f"kind {DCGAN}, whose layers have no counterpart",
+        allowed=f"kind {', '.join(get_args(Network))}",
+        fix="--transfer with the run folder of a style generator",
+    )
+
+
+def _config(file: Path, metadata: dict[str, Any]) -> GeneratorConfig:
     try:
+        if metadata["kind"] == DCGAN:
+            values = metadata[DCGAN]
+            return DCGANConfig(**{**values, "size": tuple(values["size"])})
+        values = metadata["stylegan"]
         return StyleGANConfig(**{**values, "size": tuple(values["size"])})
     except (TypeError, KeyError, ConfigError) as error:
         raise WeightsError(

@@ -5,10 +5,26 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-from reidgen.models.mapping import Mapping
 from reidgen.models.precision import HalfLayer
 
 Noise = Sequence[Tensor] | Literal["const"]
+
+
+class Mapper(Protocol):
+    """From the latent z to w."""
+
+    @property
+    def w_avg(self) -> Tensor:
+        """(w_dim,), mean of w."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """From z (N, z_dim) to w (N, w_dim)."""
+
+    def truncate(self, w: Tensor, psi: float) -> Tensor:
+        """Move w (..., w_dim) towards the mean: w_avg + psi * (w - w_avg)."""
+
+    def track(self, w: Tensor) -> None:
+        """Let the mean follow a batch (N, w_dim) of w."""
 
 
 class Synthesizer(Protocol):
@@ -34,7 +50,7 @@ class GeneratorNetwork(nn.Module):
         synthesis: ws (N, num_ws, w_dim) -> images.
     """
 
-    mapping: Mapping
+    mapping: Mapper
     synthesis: Synthesizer
 
     def __init__(self, z_dim: int, w_dim: int, *, size: tuple[int, int], layer_rates: Sequence[int]) -> None:
