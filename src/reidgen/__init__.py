@@ -28,6 +28,8 @@ _PUBLIC = {
     "generate_video": "reidgen.generators.video",
     "GridConfig": "reidgen.config",
     "generate_grid": "reidgen.generators.grids",
+    "ConvertConfig": "reidgen.config",
+    "convert_weights": "reidgen.generators.convert",
     "SSIMFilter": "reidgen.filters.ssim",
     "apply_filters": "reidgen.filters.apply",
     "extend": "reidgen.extend",
@@ -38,6 +40,9 @@ _PUBLIC = {
     "EvaluateConfig": "reidgen.config",
     "evaluate_reid": "reidgen.evaluate",
     "Result": "reidgen.evaluate",
+    "FidelityConfig": "reidgen.config",
+    "measure_fidelity": "reidgen.fidelity.measure",
+    "Fidelity": "reidgen.fidelity.result",
     "ReportConfig": "reidgen.config",
     "write_report": "reidgen.report.page",
     "ReidgenError": "reidgen.errors",
@@ -46,8 +51,10 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from reidgen.config import AugmentConfig as AugmentConfig
+    from reidgen.config import ConvertConfig as ConvertConfig
     from reidgen.config import DCGANConfig as DCGANConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
+    from reidgen.config import FidelityConfig as FidelityConfig
     from reidgen.config import GenerateConfig as GenerateConfig
     from reidgen.config import GridConfig as GridConfig
     from reidgen.config import PrepareConfig as PrepareConfig

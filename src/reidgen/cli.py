@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from reidgen.config import (
     PRESETS,
+    ConvertConfig,
     EvaluateConfig,
     ExtendConfig,
+    FidelityConfig,
     FilterConfig,
     GenerateConfig,
     GridConfig,
@@ -214,6 +216,19 @@ def generate_grid(
         _say(f"picture: {run(load_generator(generator), config, out=out)}")
 
 
+def convert(
+    weights: Annotated[Positional[Path], arg(help="A .pkl of StyleGAN2-ADA or 3, or a .pt or .pth with its names.")],
+    out: Out,
+    config: Annotated[ConvertConfig, arg(name="")] = ConvertConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Turn weights that were trained elsewhere into a generator of reidgen; nothing in the file is run."""
+    if not _planned(dry_run, "convert", config, weights=weights, out=out):
+        from reidgen.generators.convert import convert_weights as run
+
+        _say(f"generator: {run(weights, config, out=out).path}")
+
+
 def filter_crops(
     data: Data,
     out: Out,
@@ -273,6 +288,21 @@ def evaluate(
         _say(str(run(load_reid(model, device=config.device), _read(data), config, out=out)))
 
 
+def fidelity(
+    real: Annotated[Path, arg(help="Table of real (or rendered) crops.")],
+    out: Out,
+    fake: Annotated[Path | None, arg(help="Table of generated crops.")] = None,
+    generator: Annotated[Path | None, arg(help="Run folder of train-generator, or weights, to sample from.")] = None,
+    config: Annotated[FidelityConfig, arg(name="")] = FidelityConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Measure generated crops against real ones: FID, KID, precision, recall, and the floor between real ones."""
+    if not _planned(dry_run, "fidelity", config, real=real, fake=fake, generator=generator, out=out):
+        from reidgen.fidelity.measure import measure_fidelity as run
+
+        _say(str(run(_read(real), config, fake=fake, generator=generator, out=out)))
+
+
 def report(
     out: Out,
     baseline: Annotated[tuple[Path, ...], arg(help="Evaluation folders without generated people, one a seed.")],
@@ -296,10 +326,12 @@ VERBS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "train-generator": _train_generator_of("person-stylegan2"),
     "generate": generate_people,
+    "convert": convert,
     "filter": filter_crops,
     "extend": extend,
     "train-reid": train_reid,
     "evaluate": evaluate,
+    "fidelity": fidelity,
     "report": report,
 }
 GENERATE: dict[str, Callable[..., None]] = {"people": generate_people, "video": generate_video, "grid": generate_grid}

@@ -4,9 +4,11 @@ from reidgen.config.base import Device as Device
 from reidgen.config.base import Precision as Precision
 from reidgen.config.base import as_dict as as_dict
 from reidgen.config.base import require as require
+from reidgen.config.conversion import ConvertConfig as ConvertConfig
 from reidgen.config.data import AugmentConfig as AugmentConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
 from reidgen.config.data import RenderConfig as RenderConfig
+from reidgen.config.fidelity import FidelityConfig as FidelityConfig
 from reidgen.config.generators import DCGANConfig as DCGANConfig
 from reidgen.config.generators import GeneratorConfig as GeneratorConfig
 from reidgen.config.generators import StyleGANConfig as StyleGANConfig

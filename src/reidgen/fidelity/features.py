@@ -1,0 +1,67 @@
+"""Features of many crops in one file that grows chunk by chunk: bounded memory, and a stop costs one chunk."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from reidgen.engine.progress import progress
+from reidgen.errors import DataError
+from reidgen.fidelity.crops import Crops
+from reidgen.fidelity.extractors import Extractor
+
+CHUNK = 256  # crops between two writes
+
+
+def extract(crops: Crops, extractor: Extractor, path: Path, *, batch: int, label: str) -> np.ndarray:
+    """Features of all crops, float32 (N, D), memory-mapped from `path`, which is filled first where it is not there.
+
+    A process that was killed left whole chunks behind; the next one goes on after them, to the same bytes, as batches
+    do not reach over chunks. Two processes with one path wait for each other.
+
+    Raises:
+        DataError: A crop cannot be decoded, a feature is not a number, or the file is of another size.
+    """
+    part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while not path.exists():
+        with part.open("a+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if _is_at(stream, part):
+                _fill(stream, crops, extractor, batch, label)
+                part.replace(path)
+    size = len(crops) * extractor.width * 4
+    if path.stat().st_size != size:
+        raise DataError(f"{path} is damaged.", got=f"{path.stat().st_size:,} bytes", allowed=size, fix=f"rm {path}")
+    return np.memmap(path, np.float32, "c", shape=(len(crops), extractor.width))
+
+
+def _is_at(stream: IO[bytes], path: Path) -> bool:
+    """Whether the open file is still the one of that name: another process may have finished and renamed it."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+    return False
+
+
+def _fill(stream: IO[bytes], crops: Crops, extractor: Extractor, batch: int, label: str) -> None:
+    chunk_bytes = CHUNK * extractor.width * 4
+    done = min(os.fstat(stream.fileno()).st_size // chunk_bytes * CHUNK, len(crops))
+    stream.truncate(done * extractor.width * 4)
+    with progress(f"{label} (crops)", len(crops), start=done) as bar:
+        for first in range(done, len(crops), CHUNK):
+            rows = range(first, min(first + CHUNK, len(crops)))
+            features = _chunk(crops.read(rows), extractor, batch)
+            if not np.isfinite(features).all():
+                raise DataError(f"A feature of {label} is not a number.", got=f"crops {rows[0]} to {rows[-1]}")
+            stream.write(features.tobytes())
+            stream.flush()
+            os.fsync(stream.fileno())
+            bar.advance(len(rows))
+
+
+def _chunk(pixels: np.ndarray, extractor: Extractor, batch: int) -> np.ndarray:
+    parts = [extractor.compute(pixels[at : at + batch]) for at in range(0, len(pixels), batch)]
+    return np.ascontiguousarray(np.concatenate(parts), dtype="<f4")
