@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from reidgen.models import banded, filtered_lrelu, polyphase
-from reidgen.models.filter_design import lowpass, radial_lowpass
+from reidgen.models import filtered_lrelu
 from tests.models import reference_stylegan3 as reference
 
 PADS = [(0, 0, 0, 0), (11, 10, 9, 12), (-3, 8, 5, -2), (7, 7, 30, 1), (-3, -2, -4, -1)]
