@@ -1,10 +1,14 @@
+import dataclasses
+
 import pytest
 import torch
 
 from reidgen.config import StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.engine.device import setup
-from reidgen.generators.training import StyleGANTraining, average_decay, lazy_adam, update_average
+from reidgen.generators.latents import draw_latents, mixed_styles
+from reidgen.generators.training import StyleGANTraining
+from reidgen.generators.updates import average_decay, lazy_adam, update_average
 
 
 @pytest.fixture
@@ -17,8 +21,6 @@ def make(config, store):
 
 
 def changed(tiny, **options):
-    import dataclasses
-
     return dataclasses.replace(tiny, **options)
 
 
@@ -53,14 +55,18 @@ def test_average_follows_weights_and_copies_buffers():
 
 def test_style_mixing_crosses_over_once(tiny, store):
     training = make(changed(tiny, style_mixing=1.0), store)
-    ws = training._styles(torch.Generator().manual_seed(0), 50).detach()
+    latents = draw_latents(
+        training.generator, 50, torch.Generator().manual_seed(0), mixing=1.0, device=torch.device("cpu")
+    )
+    ws = mixed_styles(training.generator, latents)[0].detach()
     for sample in ws:
         first = [torch.equal(layer, sample[0]) for layer in sample]
         cross = first.index(False)
         assert cross >= 1
         assert not any(first[cross:])
         assert all(torch.equal(layer, sample[-1]) for layer in sample[cross:])
-    plain = make(changed(tiny, style_mixing=0.0), store)._styles(torch.Generator().manual_seed(0), 50).detach()
+    unmixed = dataclasses.replace(latents, second=torch.zeros_like(latents.second))
+    plain = mixed_styles(training.generator, unmixed)[0].detach()
     assert torch.equal(plain, plain[:, :1].expand_as(plain))
 
 
@@ -68,7 +74,8 @@ def test_one_pass_gives_the_gradients_of_two_separate_losses(tiny, store):
     """The shared forward pass of D over the fakes must not mix the networks' gradients."""
     training = make(changed(tiny, r1_interval=10**6, augment="none"), store)
     training.step = 1
-    reals, fakes = training._reals(), training._fakes("main", 8)
+    reals, latents = training._reals(), training._latents("main", 8)
+    fakes = training.generator.synthesis(mixed_styles(training.generator, latents)[0], latents.noise)
     softplus = torch.nn.functional.softplus
     judge = training.discriminator
     expected_g = torch.autograd.grad(

@@ -27,10 +27,13 @@ class StyleGANConfig:
         kimg: Length of the training in thousands of real images shown to the discriminator.
         batch: Images a step.
         accumulate: Parts that a batch is computed in, one after the other: the memory of a part, the gradient of the
-            batch.
+            batch (but for the discriminator's statistic over groups of four, which is taken within a part). It may be
+            changed when a run is taken up again.
         loss: "logistic" is the non-saturating loss with R1; "relativistic" compares each fake with a real crop and
             adds R2, the same penalty on the fakes (Huang et al. 2024, R3GAN).
-        gamma: R1 (and R2) weight; None takes 0.0002 * height * width / batch, the auto rule of StyleGAN2-ADA.
+        gamma: R1 (and R2) weight. None: with the logistic loss 0.0002 * height * width / batch, the auto rule of
+            StyleGAN2-ADA; with the relativistic one 0.6 * (height * width / 64^2)^1.5, which lies within the ranges
+            that R3GAN goes through at 64x64 (2 to 0.2) and at 256x256 (150 to 15).
         lr_generator: Adam's step size.
         lr_discriminator: Adam's step size.
         r1_interval: Steps between two penalties of the discriminator; None: 16 with the logistic loss, 1 with the
@@ -43,7 +46,8 @@ class StyleGANConfig:
             None: batch * 200 / 32 for StyleGAN3-R from random weights, 0 otherwise.
         augment: Adaptive augmentation: "person" has no rotation and no hue, "bgc" is the published pipe with both,
             "none" switches it off.
-        ada_target: Target of the overfitting heuristic r_t.
+        ada_target: Target of the overfitting heuristic r_t, the mean sign of D(real); of D(real) - D(fake) with the
+            relativistic loss, where one logit alone means nothing.
         ada_kimg: Images (thousands) in which p can go from 0 to 1.
         mirror: Whether the crops are also shown mirrored.
         transfer: Run folder or safetensors file to start from; None starts from random weights.
@@ -52,8 +56,7 @@ class StyleGANConfig:
         split: Whose crops are learned from; anything but "train" shows the generator test people.
         checkpoint_sec: Seconds between two checkpoints for resuming.
         save_dtype: Number format of generator.safetensors; "float16" halves the file.
-        precision: "bf16" and "fp16" compute the four highest resolutions in half precision, "fp16" clamped to +-256;
-            penalties are computed in float32.
+        precision: "bf16" and "fp16" compute the four highest resolutions in half precision, "fp16" clamped to +-256.
     """
 
     network: Network = "stylegan2"
@@ -124,8 +127,16 @@ class StyleGANConfig:
 
     @property
     def r1_gamma(self) -> float:
-        """The R1 weight in force."""
-        return 0.0002 * self.size[0] * self.size[1] / self.batch if self.gamma is None else self.gamma
+        """The weight of R1 (and R2) in force."""
+        if self.gamma is not None:
+            return self.gamma
+        pixels = self.size[0] * self.size[1]
+        return 0.0002 * pixels / self.batch if self.loss == "logistic" else 0.6 * (pixels / 64**2) ** 1.5
+
+    @property
+    def gamma_rule(self) -> str:
+        """Where the weight comes from if none is asked for."""
+        return "0.0002 * height * width / batch" if self.loss == "logistic" else "0.6 * (height * width / 64^2)^1.5"
 
     @property
     def penalty_interval(self) -> int:

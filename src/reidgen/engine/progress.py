@@ -67,7 +67,7 @@ class _Live:
 
 class _Lines:
     def __init__(self, label: str, total: float, start: float) -> None:
-        self._label, self._total, self._at, self._status = label, total, start, ""
+        self._label, self._total, self._start, self._at, self._status = label, total, start, start, ""
         self._began = self._shown = time.monotonic()
         self.show("start")
 
@@ -80,7 +80,10 @@ class _Lines:
 
     def show(self, word: str) -> None:
         self._shown = time.monotonic()
-        text = f"{self._label}: {self._at:g}/{self._total:g}  {self._shown - self._began:.0f} s  {self._status}  {word}"
+        spent = self._shown - self._began
+        done, left = self._at - self._start, self._total - self._at
+        times = f"{spent:.0f} s" + (f", {left * spent / done:.0f} s left" if done and left > 0 else "")
+        text = f"{self._label}: {self._at:g}/{self._total:g}  {times}  {self._status}  {word}"
         sys.stderr.write(text.rstrip() + "\n")
         sys.stderr.flush()
 

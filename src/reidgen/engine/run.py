@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 import weakref
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,15 @@ class RunFolder:
         self._began_sec, self._spent_sec = time.monotonic(), 0.0
 
     @classmethod
-    def begin(cls, out: Path | str, *, stage: str, config: Any, inputs: dict[str, Any] | None = None) -> "RunFolder":
+    def begin(
+        cls,
+        out: Path | str,
+        *,
+        stage: str,
+        config: Any,
+        inputs: dict[str, Any] | None = None,
+        adjustable: Collection[str] = (),
+    ) -> "RunFolder":
         """Make or reopen a run folder.
 
         Args:
@@ -48,6 +57,7 @@ class RunFolder:
             stage: The verb, such as "train-reid".
             config: The frozen dataclass with every knob.
             inputs: What the run reads, as name -> hash or text; a change of it makes another run.
+            adjustable: Fields of the config that a run that is not done may change when it is taken up again.
 
         Raises:
             RunError: The folder belongs to a run with another stage, config or input, or another process is writing it.
@@ -75,6 +85,9 @@ class RunFolder:
                 "cost": {"wall_sec": 0.0, "peak_memory_gib": 0.0, "starts": 0},
             }
         else:
+            if record["status"] != "done":
+                kept = record["config"] if isinstance(record.get("config"), dict) else {}
+                kept.update({name: asked["config"][name] for name in adjustable if name in kept})
             _check_same(path, record, asked)
         if record["status"] != "done":
             record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -99,12 +112,13 @@ class RunFolder:
         """What the finished run said of itself."""
         return self.record["summary"]
 
-    def note_cost(self) -> None:
-        """Write the time and memory used so far to run.json; called with each checkpoint."""
+    def note_cost(self, **more: float) -> None:
+        """Write the time and memory used so far, and what else is named, to run.json; called with each checkpoint."""
         peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         cost = self.record["cost"]
         cost["wall_sec"] = round(self._spent_sec + time.monotonic() - self._began_sec, 3)
         cost["peak_memory_gib"] = round(max(cost["peak_memory_gib"], peak_kib / 2**20), 3)
+        cost.update(more)
         write_json(self.path / "run.json", self.record)
 
     def finish(self, summary: dict[str, Any]) -> None:

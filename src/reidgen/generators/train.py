@@ -14,10 +14,11 @@ from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import derive_seed, setup
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError, TrainingError
+from reidgen.errors import DataError
 from reidgen.files import file_sha256, write_json
-from reidgen.generators import sampling
+from reidgen.generators import failures, sampling
 from reidgen.generators.diagnosis import ADVICE, diagnose
+from reidgen.generators.estimate import estimate, gamma_line
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.training import StyleGANTraining, steps_of, total_steps
@@ -26,15 +27,17 @@ from reidgen.generators.weights import FILE, GeneratorFile, Part, read_generator
 
 CHECKPOINT = "checkpoint.safetensors"
 SHEET_IMAGES, SHEET_COLUMNS = 64, 16
+SHOWN = ("kimg", "d_real", "d_fake", "r_t", "ada_p", "r1")  # beside the bar
 LOG_KIMG, LOG_RECORDS = 1.0, 50  # a log record each so many kimg, but at least so many in a run
 
 
 def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str) -> TrainedGenerator:
-    """Train StyleGAN2 (Karras et al. 2020: CVPR; adaptive augmentation: NeurIPS) on a table's crops.
+    """Train StyleGAN2 or 3 (Karras et al. 2020: CVPR; adaptive augmentation: NeurIPS; 2021) on a table's crops.
 
     Writes generator.safetensors, a snapshot and a sheet of its fakes each `snapshot_kimg`, metrics.jsonl and, with
     `transfer`, transfer.json. The same call again resumes at the last checkpoint, to the same bytes as a run that was
-    never stopped, or returns what is there.
+    never stopped, or returns what is there. A run that is not done may be taken up with another `accumulate`. First it
+    says what a step costs and which R1 weight is in force.
 
     Args:
         table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
@@ -46,12 +49,12 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
         DataError: There are no crops to learn from, fewer than a batch, or one cannot be read.
         WeightsError: The file to start from is missing or of another network.
         RunError: The folder belongs to another run.
-        TrainingError: A loss stopped being a number.
+        TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint and the snapshots stay.
     """
     crops = _crops(table, config)
     parent = read_generator(config.transfer) if config.transfer else None
     inputs = {"table": crops.hash(), "transfer": parent.hash if parent else None}
-    with RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs) as run:
+    with RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs, adjustable=("accumulate",)) as run:
         if not run.done:
             run.finish(_train(run, crops, config, parent))
         (run.path / CHECKPOINT).unlink(missing_ok=True)
@@ -72,7 +75,17 @@ def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: Gen
         "ancestors": _ancestors(parent),
     }
     _start(run, training, parent)
-    _loop(run, training, facts)
+    cost = None
+    try:
+        cost = estimate(training)
+        _say(cost.line(config))
+        if isinstance(config, StyleGANConfig):
+            _say(gamma_line(config))
+        _loop(run, training, facts)
+    except (RuntimeError, MemoryError) as error:
+        if not failures.is_out_of_memory(error):
+            raise
+        raise failures.out_of_memory(run.path, config, cost, training.fabric.device) from error
     _write(run.path / FILE, training, facts)
     return {**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)}
 
@@ -130,21 +143,25 @@ def _loop(run: RunFolder, training: StyleGANTraining, facts: dict[str, Any]) -> 
     config, steps = training.config, total_steps(training.config)
     log_steps = max(min(steps_of(LOG_KIMG, config), steps // LOG_RECORDS), 1)
     snapshot_steps = steps_of(config.snapshot_kimg, config)
-    saved_sec, told = time.monotonic(), {""}
+    began_sec, began_step, told = time.monotonic(), training.step, {""}
+    saved_sec = began_sec
     with progress("train generator (images)", steps * config.batch, start=training.step * config.batch) as bar:
         while training.step < steps:
             training.advance()
             bar.advance(config.batch)
             last = training.step == steps
             logs, snapshots = training.step % log_steps == 0, training.step % snapshot_steps == 0
-            saves = last or time.monotonic() - saved_sec > config.checkpoint_sec
+            now_sec = time.monotonic()
+            saves = last or now_sec - saved_sec > config.checkpoint_sec
             if (logs or snapshots or saves) and not training.finite():
-                raise _not_a_number(run, training)
+                raise failures.not_a_number(run.path, config, kimg=training.step * config.batch / 1000)
+            speed = (now_sec - began_sec) / (training.step - began_step) / config.batch * 1000
             if logs:
                 figures = training.figures()
                 warning = diagnose(figures, config)
                 run.metrics.write(**figures, warning=warning)
-                bar.advance(0, kimg=figures["kimg"], r_t=figures["r_t"], p=figures["ada_p"], r1=figures["r1"])
+                shown = {name: figures[name] for name in SHOWN if name in figures}
+                bar.advance(0, **shown, **{"s/kimg": speed})
                 if warning not in told:
                     told.add(warning)
                     _say(f"warning at {figures['kimg']:g} kimg: {warning}: {ADVICE[warning]}")
@@ -152,22 +169,15 @@ def _loop(run: RunFolder, training: StyleGANTraining, facts: dict[str, Any]) -> 
                 _snapshot(run.path, training, facts)
             if saves:
                 save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
-                run.note_cost()
+                run.note_cost(sec_per_kimg=round(speed, 3), **_gpu_peak(training.fabric.device))
                 saved_sec = time.monotonic()
 
 
-def _not_a_number(run: RunFolder, training: StyleGANTraining) -> TrainingError:
-    config = training.config
-    snapshots = sorted(run.path.glob("snapshot-*.safetensors"))
-    return TrainingError(
-        f"The training in {run.path} diverged: a loss or a weight is not a number after "
-        f"{training.step * config.batch / 1000:g} kimg.",
-        got=f"--gamma {config.r1_gamma:g}, --lr-generator {config.lr_generator:g}, "
-        f"--lr-discriminator {config.lr_discriminator:g}, --precision {config.precision}",
-        allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
-        fix=f"another --out with --gamma {2 * config.r1_gamma:g} or --lr-generator {config.lr_generator / 2:g} "
-        f"--lr-discriminator {config.lr_discriminator / 2:g}",
-    )
+def _gpu_peak(device: torch.device) -> dict[str, float]:
+    """The most GPU memory that tensors took at once, for run.json; nothing on a CPU."""
+    if device.type != "cuda":
+        return {}
+    return {"peak_gpu_memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3)}
 
 
 def _snapshot(folder: Path, training: StyleGANTraining, facts: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
-"""R1: the squared gradient of the discriminator at real images."""
+"""R1 and R2: the squared gradient of the discriminator at real images, and at fakes."""
 
 import torch
 from torch import Tensor
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Mean over the batch of the squared gradient norm (Mescheder et al. 2018, equation 9, without gamma / 2).
+    """Mean over the batch of the squared gradient norm, without the factor gamma / 2.
+
+    At real images it is R1, at fakes R2 (Mescheder et al. 2018, equations 9 and 10).
 
     Args:
         logits: (N, 1), computed from `images`.

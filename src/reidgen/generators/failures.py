@@ -1,0 +1,99 @@
+"""What a training says when it cannot go on: a loss that is not a number, or memory that ran out."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from reidgen.config import GeneratorConfig, StyleGANConfig
+from reidgen.errors import TrainingError
+from reidgen.generators.estimate import Estimate
+
+SPARE = 0.9  # of the memory that is there: what a proposed batch may take
+_NO_MEMORY = ("can't allocate memory", "out of memory")  # in the RuntimeErrors of torch's allocators
+
+
+def not_a_number(folder: Path, config: GeneratorConfig, *, kimg: float) -> TrainingError:
+    """The error of a training whose losses or weights are not numbers any more."""
+    lower = _lower(config)
+    snapshots = sorted(folder.glob("snapshot-*.safetensors"))
+    return TrainingError(
+        f"The training in {folder} diverged: a loss or a weight is not a number after {kimg:g} kimg.",
+        got=", ".join(f"{name} {value:g}" for name, (value, _) in lower.items()) + f", --precision {config.precision}",
+        allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
+        fix="another --out with " + " ".join(f"{name} {changed:g}" for name, (_, changed) in lower.items()),
+    )
+
+
+def _lower(config: GeneratorConfig) -> dict[str, tuple[float, float]]:
+    """Options that calm a training: their values, and better ones."""
+    if not isinstance(config, StyleGANConfig):
+        return {"--lr": (config.lr, config.lr / 2)}
+    return {
+        "--gamma": (config.r1_gamma, 2 * config.r1_gamma),
+        "--lr-generator": (config.lr_generator, config.lr_generator / 2),
+        "--lr-discriminator": (config.lr_discriminator, config.lr_discriminator / 2),
+    }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the GPU or on the CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+
+
+def out_of_memory(folder: Path, config: GeneratorConfig, cost: Estimate | None, device: torch.device) -> TrainingError:
+    """The error of a training that ran out of memory, with the parts, or the batch, that should fit.
+
+    Args:
+        folder: Of the run.
+        config: Of the training.
+        cost: What was measured at its start; None if that had no room either.
+        device: Where it ran.
+    """
+    parts = config.accumulate if isinstance(config, StyleGANConfig) else 1
+    tried, there = config.batch // parts, _memory(device)
+    fitting = None if cost is None else images_that_fit(config.batch, tried, cost, there)
+    needs = "" if cost is None else f", which needs more than {cost.bytes_of(tried) / 2**30:.2g} GiB"
+    checkpoint = (folder / "checkpoint.safetensors").is_file()
+    return TrainingError(
+        f"The training in {folder} ran out of memory" + (" on the GPU." if device.type == "cuda" else "."),
+        got=f"--batch {config.batch}{f' --accumulate {parts}' if parts > 1 else ''}{needs}; "
+        f"{there / 2**30:.3g} GiB are there",
+        allowed=f"the checkpoint in {folder} is kept" if checkpoint else "there is no checkpoint yet",
+        fix=_smaller(config, fitting),
+    )
+
+
+def _smaller(config: GeneratorConfig, images: int | None) -> str:
+    if images is None:
+        narrower = "--width" if not isinstance(config, StyleGANConfig) else "--channel-base or --channel-max"
+        return f"another --out with a smaller {narrower}: not even two images fit"
+    if isinstance(config, StyleGANConfig):
+        return (
+            f"the same command with --accumulate {config.batch // images}, which computes {images} images at a time, "
+            f"or another --out with --batch {images}"
+        )
+    return f"another --out with --batch {images}"
+
+
+def images_that_fit(batch: int, tried: int, cost: Estimate, there: float) -> int | None:
+    """The largest part of a batch that should fit where `tried` images did not; None if not even two do.
+
+    Args:
+        batch: Images a step; the part divides it.
+        tried: Images that were computed at once.
+        cost: What images cost, short-lived buffers left out; so what `tried` images cost was too much in any case.
+        there: Bytes of the device.
+    """
+    bound = SPARE * min(there, cost.bytes_of(tried))
+    smaller = [images for images in range(tried - 1, 1, -1) if batch % images == 0]
+    return next((images for images in smaller if cost.bytes_of(images) <= bound), None)
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes that this process may use: of a GPU what is free and what it holds, of the machine all."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
