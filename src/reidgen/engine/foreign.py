@@ -6,6 +6,7 @@ plain pickles with tensors in them, NVIDIA's among them, whose objects carry the
 formats of torch.save.
 """
 
+import struct
 import sys
 import zipfile
 import zlib
@@ -23,6 +24,10 @@ from reidgen.errors import WeightsError
 MAX_TENSORS = 100_000
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how a legacy stream of torch.save begins
 _MAX_STREAMS = 2  # a pickle, and the stream of torch.save inside it
+_ZIP_ERRORS = (  # what the standard library's reader was seen to raise on damaged archives, and what it says it raises
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, OverflowError, KeyError, NotImplementedError, RuntimeError),
+)
 _ALLOWED = "tensors, arrays, plain values and containers, in a pickle of StyleGAN2-ADA or 3 or in a file of torch.save"
 
 
@@ -145,7 +150,7 @@ def _entries(data: bytes) -> dict[str, bytes]:
             if sum(info.file_size for info in infos) > len(data) or len({i.filename for i in infos}) < len(infos):
                 raise Refused("a zip archive whose table of contents is wrong")
             return {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise Refused("a damaged zip archive") from error
 
 
