@@ -10,8 +10,9 @@ from reidgen.config import GenerateConfig
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, WeightsError
 from reidgen.generators import people as module
+from reidgen.generators.crops import encode
 from reidgen.generators.operation import Operation
-from reidgen.generators.people import encode, generate_people, regenerate
+from reidgen.generators.people import generate_people, regenerate
 
 OPTIONS = {"people": 3, "variants": 4, "cameras": 2, "device": "cpu"}
 
@@ -72,14 +73,14 @@ def test_a_stopped_run_is_finished_to_the_same_bytes(table, gan, tmp_path, monke
     written = []
 
     def stop(path, data):
-        if len(written) == 5:
+        if len(written) >= 5:
             raise KeyboardInterrupt
         written.append(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_bytes", stop)
+        patch.setattr("reidgen.generators.crops.write_bytes", stop)
         with pytest.raises(KeyboardInterrupt):
             generate_people(gan, **OPTIONS, out=tmp_path)
     leftover = tmp_path / "bounding_box_train" / ".0001_c1s1_000000_00.jpg.abc.tmp"
@@ -117,7 +118,10 @@ def test_other_operations(table, gan):
         regenerate(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
 
 
-@pytest.mark.parametrize("operation", [Operation("stylegan2", 1, 2, 0.1 + 0.2, 95), Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5, 0.3)])
+@pytest.mark.parametrize(
+    "operation",
+    [Operation("stylegan2", 1, 2, 0.1 + 0.2, 95), Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5, 0.3)],
+)
 def test_operations_round_trip(operation):
     assert Operation.parse(str(operation)) == operation
 

@@ -12,7 +12,7 @@ from PIL import Image
 from reidgen.data.images import DECODE_ERRORS, read_rgb, unreadable
 from reidgen.data.threads import in_order
 from reidgen.engine.device import derive_seed
-from reidgen.generators.people import encode
+from reidgen.generators.crops import encode
 from reidgen.generators.trained import TrainedGenerator
 
 JPEG = (".jpg", ".jpeg")

@@ -1,7 +1,6 @@
 """New people: random w, and variants of each by mixing in other people's styles."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from PIL import Image
 from torch import Tensor
 
 from reidgen.config import GenerateConfig
 from reidgen.data.table import ReidTable
+from reidgen.data.threads import chunks
 from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.device import derive_seed
 from reidgen.engine.progress import progress
 from reidgen.errors import WeightsError
-from reidgen.files import write_bytes
+from reidgen.generators.crops import CropWriter
 from reidgen.generators.mixing import mix_styles, variant_layers
 from reidgen.generators.operation import Operation
 from reidgen.generators.trained import TrainedGenerator
@@ -134,13 +133,6 @@ def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
     return out
 
 
-def encode(pixels: np.ndarray, *, quality: int) -> bytes:
-    """The JPEG file of one crop (H, W, 3), without chroma subsampling: small crops have few enough pixels of colour."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=0)
-    return stream.getvalue()
-
-
 def styles(gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float) -> Tensor:
     """The w of each layer of each crop, (N, num_ws, w_dim) on the CPU."""
     seeds = sorted({seed for o in operations for seed in (o.w, o.donor) if seed is not None})
@@ -160,10 +152,8 @@ def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateCo
     """Make the crops whose files are not there; a file that is there is whole, as files are written in one step."""
     todo = [(folder / name, text) for name, text in rows.select("file_name", "operation").iter_rows()]
     missing = [(path, Operation.parse(text)) for path, text in todo if not path.exists()]
-    with progress("generate people (crops)", len(todo), start=len(todo) - len(missing)) as bar:
-        for start in range(0, len(missing), config.batch):
-            chunk = missing[start : start + config.batch]
+    with progress("generate people (crops)", len(todo), start=len(todo) - len(missing)) as bar, CropWriter() as writer:
+        for chunk in chunks(missing, config.batch):
             crops = render(gan, [operation for _, operation in chunk], psi=float(config.psi))
-            for (path, _), pixels in zip(chunk, crops, strict=True):
-                write_bytes(path, encode(pixels, quality=config.quality))
-            bar.advance(len(chunk))
+            bar.advance(writer.write([path for path, _ in chunk], crops, quality=config.quality))
+        bar.advance(writer.wait())

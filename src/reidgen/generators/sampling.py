@@ -9,10 +9,17 @@ from torch import Tensor
 from reidgen.engine.device import generator as random_generator
 from reidgen.models.generator import GeneratorNetwork
 
-# Every network pass has exactly this many images, the last one filled up: libraries choose other summation orders for
+# Every pass of a network has exactly so many images, the last one filled up: libraries choose other orders of sums for
 # other batch sizes, and one bit of the float decides how a pixel is rounded. A power of two, so that the images'
-# places in the batch are alike for all kernels.
+# places in the batch are alike for all kernels; PASS, or less where the maps are large.
 PASS = 16
+PASS_NUMBERS = 2**26  # in the largest map of a pass; StyleGAN3 takes some 13 times its bytes, so about 3 GiB
+
+
+def pass_size(network: GeneratorNetwork) -> int:
+    """How many images the network makes at once; for one network always the same."""
+    fitting = max(1, PASS_NUMBERS // network.largest_map)
+    return min(PASS, 2 ** (fitting.bit_length() - 1))
 
 
 def latents(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -49,11 +56,11 @@ def map_latents(network: GeneratorNetwork, z: Tensor, *, psi: float, device: tor
 def synthesize(network: GeneratorNetwork, ws: Tensor, seeds: Sequence[int], *, device: torch.device) -> np.ndarray:
     """Images of ws (N, num_ws, w_dim), the noise from one seed each -> uint8 (N, H, W, 3)."""
     assert len(ws) == len(seeds), "one noise seed an image"
-    out = []
-    for start in range(0, len(seeds), PASS):
-        chunk = list(seeds[start : start + PASS])
-        rows = ws[start : start + PASS]
-        missing = PASS - len(chunk)
+    out, at_once = [], pass_size(network)
+    for start in range(0, len(seeds), at_once):
+        chunk = list(seeds[start : start + at_once])
+        rows = ws[start : start + at_once]
+        missing = at_once - len(chunk)
         rows = torch.cat([rows, rows[-1:].expand(missing, -1, -1)])
         noise = noise_fields([*chunk, *[chunk[-1]] * missing], network.synthesis.noise_shapes)
         images = network.synthesis(rows.to(device), [field.to(device) for field in noise])

@@ -14,7 +14,7 @@ from reidgen.config import Device, GeneratorConfig, StyleGANConfig
 from reidgen.engine.checkpoint import fill_network
 from reidgen.engine.device import setup
 from reidgen.generators import sampling
-from reidgen.generators.weights import build_generator, read_generator
+from reidgen.generators.weights import DCGAN, build_generator, read_generator
 from reidgen.models.generator import GeneratorNetwork
 
 
@@ -48,7 +48,7 @@ class TrainedGenerator:
     @property
     def kind(self) -> str:
         """Which network it is: stylegan2, stylegan3-t, stylegan3-r or dcgan."""
-        return self.config.network if isinstance(self.config, StyleGANConfig) else "dcgan"
+        return self.config.network if isinstance(self.config, StyleGANConfig) else DCGAN
 
     @property
     def size(self) -> tuple[int, int]:

@@ -63,6 +63,11 @@ class GeneratorNetwork(nn.Module):
         """How many w the synthesis takes."""
         return len(self.layer_rates)
 
+    @property
+    def largest_map(self) -> int:
+        """How many numbers the largest map of one image has, about: what decides how many images fit in memory."""
+        return 64 * self.size[0] * self.size[1]
+
     def half_layers(self) -> list[HalfLayer]:
         """The layers that can compute in half precision, see `models.precision`."""
         return []

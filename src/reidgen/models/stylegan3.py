@@ -156,10 +156,16 @@ class Generator(GeneratorNetwork):
     ) -> None:
         plans = schedule(size, config=config, channel_base=channel_base, channel_max=channel_max)
         super().__init__(z_dim, w_dim, size=size, layer_rates=[plans[0].before.rate, *[p.after.rate for p in plans]])
+        self._largest_map = max(plan.after.channels * math.prod(plan.after.size) for plan in plans)
         self.mapping = Mapping(z_dim, w_dim, layers=mapping_layers)
         self.synthesis: Synthesis = Synthesis(
             w_dim, size=size, config=config, channel_base=channel_base, channel_max=channel_max
         )
+
+    @property
+    def largest_map(self) -> int:
+        """How many numbers the largest map of one image has, margins included."""
+        return self._largest_map
 
     def half_layers(self) -> list[HalfLayer]:
         """The layers of the four highest sampling rates, which may compute in half precision."""

@@ -1,0 +1,57 @@
+"""Files of generated crops: encoded, and written while the next crops are made."""
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reidgen.files import write_bytes
+
+THREADS = 8
+
+
+def encode(pixels: np.ndarray, *, quality: int) -> bytes:
+    """The JPEG file of one crop (H, W, 3), without chroma subsampling: small crops have few enough pixels of colour."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
+class CropWriter:
+    """Encodes and writes one batch of crops while the next is computed.
+
+    A safe file has to wait until the disk has it, which takes longer than making the crop; files that wait together
+    take hardly longer than one.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS)
+        self._under_way: list[Future[None]] = []
+
+    def write(self, paths: Sequence[Path], crops: np.ndarray, *, quality: int) -> int:
+        """Begin with a batch; how many crops of the batch before are now written."""
+        done = self.wait()
+        self._under_way = [
+            self._threads.submit(_write_crop, path, pixels, quality) for path, pixels in zip(paths, crops, strict=True)
+        ]
+        return done
+
+    def wait(self) -> int:
+        """Wait for the batch that is under way; how many crops it had. An error in writing one is raised here."""
+        under_way, self._under_way = self._under_way, []
+        for crop in under_way:
+            crop.result()
+        return len(under_way)
+
+    def __enter__(self) -> "CropWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _write_crop(path: Path, pixels: np.ndarray, quality: int) -> None:
+    write_bytes(path, encode(pixels, quality=quality))
