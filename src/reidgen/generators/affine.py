@@ -7,6 +7,7 @@ upsampling one and the wavelet is orthogonal, so images that stay, or move by wh
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ TAPS = len(SYM6)
 # filter is not symmetric and its centre of mass is 0.1 places further, but edges of real crops are at the largest tap:
 # turned by 90 degrees they come back 5 dB better than with the centre of mass, and by other angles equally well.
 BEFORE = TAPS // 2 - 1
+Adjoint = Callable[[Tensor], Tensor]
 
 
 def affine(images: Tensor, transforms: Tensor) -> Tensor:
@@ -103,9 +105,8 @@ def _grid(inverse: Tensor, height: int, width: int) -> Tensor:
 def _normalise(source: Tensor, size: int, *, out: Tensor) -> None:
     """Places of an upsampled row -> -1 ... 1 over the computed ones; those outside are reflected into the image."""
     last, reach = 2 * size - 2, margin(size)
-    reflected = source.add(last).remainder_(2 * last).sub_(last).abs_()
-    outside = (source - last / 2).abs_() > last / 2 + reach
-    inside = torch.where(outside, reflected, source, out=source)
+    reflected = (source - 2 * last * (source / (2 * last)).round_()).abs_()
+    inside = torch.where((source - last / 2).abs_() <= last / 2 + reach, source, reflected)
     torch.sub(inside.add_(reach).mul_(2 / (last + 2 * reach)), 1, out=out)
 
 
@@ -116,30 +117,30 @@ class _Sample(Function):
     def forward(ctx: Any, plane: Tensor, grid: Tensor) -> Tensor:
         """(B, C, h, w), (B, h', w', 2) -> (B, C, h', w')."""
         ctx.save_for_backward(grid)
-        ctx.extent = plane.shape
-        return sample(plane, grid)
+        samples, ctx.adjoint = (
+            sample_and_adjoint(plane, grid) if ctx.needs_input_grad[0] else (sample(plane, grid), None)
+        )
+        return samples
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """The adjoint."""
-        (grid,) = ctx.saved_tensors
-        return _Spread.apply(gradients[0], grid, ctx.extent), None
+        return _Spread.apply(gradients[0], *ctx.saved_tensors, ctx.adjoint), None
 
 
 class _Spread(Function):
     """The adjoint of `_Sample`: each value is added to the four places that it would be taken from."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, grid: Tensor, extent: torch.Size) -> Tensor:
+    def forward(ctx: Any, values: Tensor, grid: Tensor, adjoint: Adjoint) -> Tensor:
         """(B, C, h', w'), (B, h', w', 2) -> (B, C, h, w)."""
         ctx.save_for_backward(grid)
-        return spread_fast(values, grid, extent) if values.is_cpu else spread_in_order(values, grid, extent)
+        return adjoint(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """The adjoint of the adjoint."""
-        (grid,) = ctx.saved_tensors
-        return _Sample.apply(gradients[0], grid), None, None
+        return _Sample.apply(gradients[0], *ctx.saved_tensors), None, None
 
 
 def sample(plane: Tensor, grid: Tensor) -> Tensor:
@@ -147,15 +148,22 @@ def sample(plane: Tensor, grid: Tensor) -> Tensor:
     return functional.grid_sample(plane, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def spread_fast(values: Tensor, grid: Tensor, extent: torch.Size) -> Tensor:
-    """The adjoint of `sample`, as PyTorch differentiates it once; on CUDA the order of its sums is left to chance."""
+def sample_and_adjoint(plane: Tensor, grid: Tensor) -> tuple[Tensor, Adjoint]:
+    """`sample`, and the function that spreads values (B, C, h', w') over the plane as its derivative does."""
+    if not plane.is_cpu:  # PyTorch's own derivative adds in an order that is left to chance there
+        return sample(plane, grid), functools.partial(spread, grid=grid, extent=plane.shape)
     with torch.enable_grad():
-        plane = values.new_zeros(()).expand(extent).requires_grad_()
-        (gradient,) = torch.autograd.grad(sample(plane, grid), plane, values)
-    return gradient
+        own = plane.detach().requires_grad_()
+        samples = sample(own, grid)
+
+    def adjoint(values: Tensor) -> Tensor:
+        (spread_values,) = torch.autograd.grad(samples, own, values, retain_graph=True)
+        return spread_values
+
+    return samples.detach(), adjoint
 
 
-def spread_in_order(values: Tensor, grid: Tensor, extent: torch.Size) -> Tensor:
+def spread(values: Tensor, *, grid: Tensor, extent: torch.Size) -> Tensor:
     """The adjoint of `sample` with sums in a fixed order on CUDA too: the same bits each time."""
     count, channels, height, width = extent
     x, y = ((grid[..., i] + 1) * (size - 1) / 2 for i, size in ((0, width), (1, height)))

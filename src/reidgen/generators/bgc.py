@@ -4,6 +4,7 @@ It turns people upside down and changes the colours of their clothes; generators
 probability grows high. `reidgen.generators.ada` has a pipe that is safe for people.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -119,22 +120,29 @@ def blit(images: Tensor, mirror: Tensor, quarters: Tensor) -> Tensor:
         mirror: bool (B,).
         quarters: int (B,), 0 to 3.
     """
-    lies, upside_down = quarters % 2 == 1, quarters >= 2
-    for dim, chosen in ((3, mirror ^ upside_down), (2, upside_down)):
-        if chosen.any():
-            images = torch.where(_each(chosen, images), images.flip(dim), images)
-    return torch.where(_each(lies, images), quarter_turn(images), images) if lies.any() else images
+    if not (mirror.any() or quarters.any()):
+        return images
+    sources = symmetries((images.shape[2], images.shape[3]))[4 * mirror + quarters].to(images.device)
+    return images.flatten(2).gather(2, sources[:, None].expand(-1, images.shape[1], -1)).view(images.shape)
 
 
-def quarter_turn(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) turned by 90 degrees counterclockwise about their middle, on the same canvas."""
-    height, width = images.shape[2:]
-    lying = torch.rot90(images, 1, (2, 3))
-    rows, columns = (
-        fold(torch.arange(size, device=images.device) - (size - other) // 2, other)
-        for size, other in ((height, width), (width, height))
-    )
-    return lying if height == width else lying.index_select(2, rows).index_select(3, columns)
+@functools.cache
+def symmetries(size: tuple[int, int]) -> Tensor:
+    """From which pixel (row * width + column) each one is taken, int64 (8, H W): 0 to 3 turns, then those mirrored."""
+    pixels = torch.arange(size[0] * size[1]).view(size)
+    turned = []
+    for image in (pixels, pixels.flip(1)):
+        quarter = quarter_turn(image)
+        turned += [image, quarter, image.flip(0, 1), quarter.flip(0, 1)]
+    return torch.stack([image.flatten() for image in turned])
+
+
+def quarter_turn(image: Tensor) -> Tensor:
+    """An image (H, W) turned by 90 degrees counterclockwise about its middle, on the same canvas."""
+    (height, width), lying = image.shape, torch.rot90(image)
+    rows = fold(torch.arange(height) - (height - width) // 2, width)
+    columns = fold(torch.arange(width) - (width - height) // 2, height)
+    return lying[rows][:, columns]
 
 
 def geometry(draws: Draws) -> Tensor:
@@ -162,10 +170,6 @@ def colour(draws: Draws) -> Tensor:
     hue = grey + cos * (eye - grey) + sin * cross
     saturation = grey + (eye - grey) * draws.saturation[:, None, None]
     return saturation @ hue @ flip * draws.contrast[:, None, None]
-
-
-def _each(chosen: Tensor, images: Tensor) -> Tensor:
-    return chosen.to(images.device)[:, None, None, None]
 
 
 def _diagonal(*values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""DCGAN at any (height, width) whose width is the height or half of it (Radford et al. 2016, section 3 and figure 1)."""
+"""DCGAN at any (height, width) whose width is the height or half of it (Radford et al. 2016, section 3, figure 1)."""
 
 import itertools
 
@@ -39,7 +39,7 @@ class Identity(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """From z to the image: a projection and transposed convolutions that double the map, each normalised over the batch.
+    """From z to the image: a projection, then transposed convolutions that double the map, with batch normalisation.
 
     In training mode an image depends on its batch; in evaluation mode the running statistics are used, and it does not.
     """
