@@ -14,6 +14,16 @@ BLOCK = 1024  # features in float64 at a time
 Figures = dict[str, Any]
 
 
+def key_of(measure: str) -> str:
+    """Name of a Fréchet distance among the figures: `fid`, or `re_id_fid`, as one network's are not another's."""
+    return measure.lower().replace("-", "_")
+
+
+def kernel_key_of(measure: str) -> str:
+    """Name of the kernel distance of the same features: `kid`, or `re_id_kid`."""
+    return key_of(measure).removesuffix("fid") + "kid"
+
+
 def draw(count: int, whole: int, *name: int | str) -> np.ndarray:
     """`count` different rows of `whole`, seeded by a name, in ascending order; all of them where count is whole."""
     return np.sort(np.random.default_rng(derive_seed("rows", *name)).permutation(whole)[:count])
@@ -27,7 +37,7 @@ def halves(features: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
 
 def compare(real: np.ndarray, fake: np.ndarray, config: FidelityConfig, extractor: Extractor) -> Figures:
     """Every figure between two sets of features (N, D) and (M, D)."""
-    name = extractor.measure.lower().replace("-", "_")  # fid, or reid_fid: one network's figures are not another's
+    name = key_of(extractor.measure)
     kid = kernel_distance(
         real, fake, subsets=config.kid_subsets, size=config.kid_size, seed=derive_seed("kid", config.seed) % 2**32
     )
@@ -38,7 +48,7 @@ def compare(real: np.ndarray, fake: np.ndarray, config: FidelityConfig, extracto
         "real": len(real),
         "fake": len(fake),
         name: frechet_distance(gaussian(real), gaussian(fake)),
-        name.replace("fid", "kid"): {
+        kernel_key_of(extractor.measure): {
             "mean": kid.mean,
             "sd": kid.sd,
             "full": kid.full,
@@ -69,7 +79,7 @@ def beside_floor(
     real: np.ndarray, fake: np.ndarray, count: int, config: FidelityConfig, extractor: Extractor
 ) -> Figures:
     """The figures at the floor's number of crops: one half of the floor against as many generated crops."""
-    name = extractor.measure.lower().replace("-", "_")
+    name = key_of(extractor.measure)
     half, _ = halves(real, count, config.seed)
     some = fake[draw(count, len(fake), "same number", config.seed)]
     return {"real": count, "fake": count, name: frechet_distance(gaussian(half), gaussian(some))}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.errors import RunError
+from reidgen.fidelity.figures import kernel_key_of, key_of
 from reidgen.files import write_json
 
 RESULT = "fidelity.json"
@@ -22,7 +23,7 @@ class Fidelity:
         points: One a set of generated crops, in the order of the training: `name`, `kimg` (None for files), `weights`
             (SHA-256, None for files), and figures: `fid`, `kid` with mean, sd and full, `precision`, `recall`,
             `density`, `coverage`, the numbers of crops `real` and `fake`, and `same_number`, the distance at the
-            floor's number. With a re-ID network the first two are called `reid_fid` and `reid_kid`.
+            floor's number. With a re-ID network the first two are called `re_id_fid` and `re_id_kid`.
         floor: The same figures between two halves of the real crops.
         protocol: Everything that two figures must share to be comparable, in words.
         seen: Whether the generator learned from these real crops, in words.
@@ -46,12 +47,12 @@ class Fidelity:
     @property
     def key(self) -> str:
         """Name of the Fréchet distance among the figures."""
-        return self.measure.lower().replace("-", "_")
+        return key_of(self.measure)
 
     @property
     def kid_key(self) -> str:
         """Name of the kernel distance among the figures."""
-        return self.key.replace("fid", "kid")
+        return kernel_key_of(self.measure)
 
     def __str__(self) -> str:
         lines = [self._line(point["name"], point) for point in self.points]
