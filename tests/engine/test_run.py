@@ -108,3 +108,19 @@ def test_a_users_error_before_anything_was_written_leaves_the_folder_free(tmp_pa
     fail(DataError("A crop is damaged."), steps=3, writes=["checkpoint.safetensors"])
     with pytest.raises(RunError, match="holds another run"):
         begin(tmp_path, steps=4)
+
+
+def test_a_field_that_may_change_when_a_run_is_taken_up_again(tmp_path):
+    def again(steps):
+        config = Knobs(steps=steps)
+        return RunFolder.begin(tmp_path, stage="train-reid", config=config, adjustable=("steps",))
+
+    again(3).close()
+    with again(5) as run:
+        run.note_cost(sec_per_kimg=1.5)
+        run.finish({})
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["config"]["steps"] == 5
+    assert record["cost"]["sec_per_kimg"] == 1.5
+    with pytest.raises(RunError, match="steps: 5 -> 7"):
+        again(7)
