@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from reidgen.config import StyleGANConfig
+from reidgen.config import GeneratorConfig, StyleGANConfig
 
 Diagnosis = Literal["", "collapse", "overfitting", "discriminator ahead"]
 GRACE_KIMG = 50  # a random start is grey for a while
@@ -17,18 +17,31 @@ ADVICE: dict[Diagnosis, str] = {
     "discriminator ahead": "its logits for real and fake crops are very far apart. Try a larger --gamma or a lower "
     "--lr-discriminator.",
 }
+DCGAN_ADVICE: dict[Diagnosis, str] = {
+    "collapse": "the fakes of a batch differ much less from one another than the real crops do. Try a lower --lr, more "
+    "crops, an earlier snapshot, or --preset person-stylegan2.",
+    "discriminator ahead": "its logits for real and fake crops are very far apart. Try a lower --lr, or --preset "
+    "person-stylegan2, whose discriminator is held back.",
+}
 
 
-def diagnose(figures: Mapping[str, float], config: StyleGANConfig) -> Diagnosis:
+def advice(diagnosis: Diagnosis, config: GeneratorConfig) -> str:
+    """What a diagnosis means, and what to try with the options of that training."""
+    return ADVICE[diagnosis] if isinstance(config, StyleGANConfig) else DCGAN_ADVICE[diagnosis]
+
+
+def diagnose(figures: Mapping[str, float], config: GeneratorConfig) -> Diagnosis:
     """What is wrong, by the figures of one log record; empty if nothing is.
 
-    collapse: the spread of the fakes is under 0.3 of the reals' after 50 kimg. overfitting: r_t stays 0.2 above its
-    target while p is at 0.85 or more, or is switched off. discriminator ahead: mean logits are more than 30 apart.
+    collapse: the spread of the fakes is under 0.3 of the reals' after 50 kimg. overfitting (of style generators; a
+    DCGAN has no heuristic for it): r_t stays 0.2 above its target while p is at 0.85 or more, or is switched off.
+    discriminator ahead: mean logits are more than 30 apart.
     """
-    settled = figures["kimg"] > GRACE_KIMG or config.transfer is not None
+    style = config if isinstance(config, StyleGANConfig) else None
+    settled = figures["kimg"] > GRACE_KIMG or (style is not None and style.transfer is not None)
     if settled and figures["spread_fake"] < COLLAPSED * figures["spread_real"]:
         return "collapse"
-    helpless = config.augment == "none" or figures["ada_p"] >= HIGH_P
-    if settled and helpless and figures["r_t"] > config.ada_target + ABOVE_TARGET:
+    helpless = style is not None and (style.augment == "none" or figures["ada_p"] >= HIGH_P)
+    if style is not None and settled and helpless and figures["r_t"] > style.ada_target + ABOVE_TARGET:
         return "overfitting"
     return "discriminator ahead" if figures["d_real"] - figures["d_fake"] > RUNAWAY else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from reidgen.config import StyleGANConfig
+from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -17,7 +17,8 @@ from reidgen.engine.progress import progress
 from reidgen.errors import DataError
 from reidgen.files import file_sha256, write_json
 from reidgen.generators import failures, sampling
-from reidgen.generators.diagnosis import ADVICE, diagnose
+from reidgen.generators.dcgan import DCGANTraining
+from reidgen.generators.diagnosis import advice, diagnose
 from reidgen.generators.estimate import estimate, gamma_line
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator, load_generator
@@ -29,10 +30,14 @@ CHECKPOINT = "checkpoint.safetensors"
 SHEET_IMAGES, SHEET_COLUMNS = 64, 16
 SHOWN = ("kimg", "d_real", "d_fake", "r_t", "ada_p", "r1")  # beside the bar
 LOG_KIMG, LOG_RECORDS = 1.0, 50  # a log record each so many kimg, but at least so many in a run
+Training = StyleGANTraining | DCGANTraining
 
 
-def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str) -> TrainedGenerator:
-    """Train StyleGAN2 or 3 (Karras et al. 2020: CVPR; adaptive augmentation: NeurIPS; 2021) on a table's crops.
+def train_generator(table: ReidTable, config: GeneratorConfig, *, out: Path | str) -> TrainedGenerator:
+    """Train a generator on a table's crops: StyleGAN2 or 3, or a DCGAN.
+
+    StyleGAN: Karras et al. 2020 (CVPR) and 2021, with adaptive augmentation, Karras et al. 2020 (NeurIPS). DCGAN:
+    Radford et al. 2016.
 
     Writes generator.safetensors, a snapshot and a sheet of its fakes each `snapshot_kimg`, metrics.jsonl and, with
     `transfer`, transfer.json. The same call again resumes at the last checkpoint, to the same bytes as a run that was
@@ -42,7 +47,7 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
     Args:
         table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
             filter has rejected.
-        config: Network, losses, schedule.
+        config: Network, losses, schedule: a `StyleGANConfig` or a `DCGANConfig`.
         out: The run folder.
 
     Raises:
@@ -52,7 +57,8 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
         TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint and the snapshots stay.
     """
     crops = _crops(table, config)
-    parent = read_generator(config.transfer) if config.transfer else None
+    source = config.transfer if isinstance(config, StyleGANConfig) else None
+    parent = read_generator(source) if source else None
     inputs = {"table": crops.hash(), "transfer": parent.hash if parent else None}
     with RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs, adjustable=("accumulate",)) as run:
         if not run.done:
@@ -61,7 +67,7 @@ def train_generator(table: ReidTable, config: StyleGANConfig, *, out: Path | str
     return load_generator(run.path, device=config.device)
 
 
-def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: GeneratorFile | None) -> dict[str, Any]:
+def _train(run: RunFolder, crops: ReidTable, config: GeneratorConfig, parent: GeneratorFile | None) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
     store = CropStore.open(crops, size=config.size)
     training = _training(config, store, ramp=parent is None)
@@ -87,11 +93,14 @@ def _train(run: RunFolder, crops: ReidTable, config: StyleGANConfig, parent: Gen
             raise
         raise failures.out_of_memory(run.path, config, cost, training.fabric.device) from error
     _write(run.path / FILE, training, facts)
-    return {**facts, "ada_p": training.ada_p, "weights": file_sha256(run.path / FILE)}
+    augmentation = {"ada_p": training.ada_p} if isinstance(training, StyleGANTraining) else {}
+    return {**facts, **augmentation, "weights": file_sha256(run.path / FILE)}
 
 
-def _training(config: StyleGANConfig, store: CropStore, *, ramp: bool) -> StyleGANTraining:
+def _training(config: GeneratorConfig, store: CropStore, *, ramp: bool) -> Training:
     """The training that belongs to a config."""
+    if isinstance(config, DCGANConfig):
+        return DCGANTraining(config, setup(config.device), store)
     # its networks know which of their layers are halved, so no part of the device's setup
     return StyleGANTraining(config, setup(config.device), store, ramp=ramp)
 
@@ -104,7 +113,7 @@ def _ancestors(parent: GeneratorFile | None) -> list[dict[str, Any]]:
     return [*facts.pop("ancestors", []), facts]
 
 
-def _crops(table: ReidTable, config: StyleGANConfig) -> ReidTable:
+def _crops(table: ReidTable, config: GeneratorConfig) -> ReidTable:
     crops = (table.train if config.split == "train" else table).kept
     if len(crops) < config.batch:
         raise DataError(
@@ -118,7 +127,7 @@ def _crops(table: ReidTable, config: StyleGANConfig) -> ReidTable:
     return crops
 
 
-def _start(run: RunFolder, training: StyleGANTraining, parent: GeneratorFile | None) -> None:
+def _start(run: RunFolder, training: Training, parent: GeneratorFile | None) -> None:
     """Go back to the checkpoint, or to the parent's weights, or start at random."""
     checkpoint = run.path / CHECKPOINT
     if checkpoint.is_file():
@@ -127,7 +136,7 @@ def _start(run: RunFolder, training: StyleGANTraining, parent: GeneratorFile | N
         run.metrics.rewind(state["metrics"])
         return
     run.metrics.rewind(0)
-    if parent is not None:
+    if parent is not None and isinstance(training, StyleGANTraining):
         networks: dict[Part, torch.nn.Module] = {
             "generator": training.generator,
             "discriminator": training.discriminator,
@@ -139,7 +148,7 @@ def _start(run: RunFolder, training: StyleGANTraining, parent: GeneratorFile | N
             _say(report.line(part))
 
 
-def _loop(run: RunFolder, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+def _loop(run: RunFolder, training: Training, facts: dict[str, Any]) -> None:
     config, steps = training.config, total_steps(training.config)
     log_steps = max(min(steps_of(LOG_KIMG, config), steps // LOG_RECORDS), 1)
     snapshot_steps = steps_of(config.snapshot_kimg, config)
@@ -164,7 +173,7 @@ def _loop(run: RunFolder, training: StyleGANTraining, facts: dict[str, Any]) -> 
                 bar.advance(0, **shown, **{"s/kimg": speed})
                 if warning not in told:
                     told.add(warning)
-                    _say(f"warning at {figures['kimg']:g} kimg: {warning}: {ADVICE[warning]}")
+                    _say(f"warning at {figures['kimg']:g} kimg: {warning}: {advice(warning, config)}")
             if snapshots or last:
                 _snapshot(run.path, training, facts)
             if saves:
@@ -180,7 +189,7 @@ def _gpu_peak(device: torch.device) -> dict[str, float]:
     return {"peak_gpu_memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3)}
 
 
-def _snapshot(folder: Path, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+def _snapshot(folder: Path, training: Training, facts: dict[str, Any]) -> None:
     """Weights and a sheet of fakes of always the same seeds."""
     kimg = training.step * training.config.batch / 1000
     name = f"{round(kimg):06d}"
@@ -192,7 +201,7 @@ def _snapshot(folder: Path, training: StyleGANTraining, facts: dict[str, Any]) -
     write_sheet(folder / f"fakes-{name}.png", fakes, columns=SHEET_COLUMNS)
 
 
-def _write(path: Path, training: StyleGANTraining, facts: dict[str, Any]) -> None:
+def _write(path: Path, training: Training, facts: dict[str, Any]) -> None:
     parts: dict[Part, dict[str, torch.Tensor]] = {
         "generator": training.average.state_dict(),
         "discriminator": training.discriminator.state_dict(),

@@ -158,10 +158,15 @@ def generator(evidence: Evidence, viewer: Viewer) -> Markup | None:
 
 
 def _generator_charts(run: Run) -> list[tuple[str, dict[str, Group], list[tuple[float, str]]]]:
-    target = run.record["config"]["ada_target"]
-    return [
+    losses: list[tuple[str, dict[str, Group], list[tuple[float, str]]]] = [
         ("Loss", {"loss_g": "base", "loss_d": "more"}, []),
         ("Discriminator's output", {"d_fake": "base", "d_real": "more"}, []),
+    ]
+    target = run.record["config"].get("ada_target")
+    if target is None:  # a DCGAN, which is not augmented
+        return losses
+    return [
+        *losses,
         ("Overfitting heuristic r_t", {"r_t": "base"}, [(target, "target")]),
         ("Augmentation probability p", {"ada_p": "base"}, []),
     ]
