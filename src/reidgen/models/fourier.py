@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.models.layers import EqualLinear
+from reidgen.models.modulated_conv import pixel_product
 
 
 class FourierInput(nn.Module):
@@ -49,8 +50,8 @@ class FourierInput(nn.Module):
         points = canvas_points(self.size, self.rate).to(frequencies)
         cycles = torch.baddbmm(phases[:, None], points.expand(len(w), -1, -1), frequencies.transpose(1, 2))
         waves = torch.sin(cycles * (2 * math.pi)) * self._amplitudes(frequencies)[:, None]
-        mixed = waves @ (self.weight.t() / math.sqrt(len(self.weight)))
-        return mixed.view(len(w), *self.size, -1).permute(0, 3, 1, 2)
+        field = waves.view(len(w), *self.size, -1).permute(0, 3, 1, 2)
+        return pixel_product(field, self.weight[:, :, None, None] / math.sqrt(len(self.weight)))
 
     def _amplitudes(self, frequencies: Tensor) -> Tensor:
         """1 inside the bandwidth, 0 from half the sampling rate on, so that enlarging transforms do not alias."""

@@ -16,6 +16,7 @@ from reidgen.models.fourier import FourierInput
 from reidgen.models.generator import GeneratorNetwork, Noise
 from reidgen.models.layers import DEMOD_EPS, GAIN, SLOPE, EqualLinear
 from reidgen.models.mapping import Mapping
+from reidgen.models.modulated_conv import modulated_conv
 from reidgen.models.precision import CLAMP, HALF_RESOLUTIONS, HalfLayer, at_least_float32
 from reidgen.models.stylegan3_schedule import Config, LayerPlan, filter_taps, schedule
 
@@ -54,7 +55,7 @@ class SynthesisLayer(HalfLayer):
         x = self.enter(x)
         if self.training:
             self._track(x)
-        y = self._convolve(x, w)
+        y = modulated_conv(x, *self._factors(w))
         if self.plan.colours:
             return (y + self.bias.to(y.dtype)[:, None, None]).clamp(-CLAMP, CLAMP)
         return filtered_lrelu(
@@ -70,26 +71,18 @@ class SynthesisLayer(HalfLayer):
             clamp=CLAMP,
         )
 
-    def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
-        scale, style, demodulation = self._factors(w)
-        if self.plan.kernel == 1:
-            return modulated_product(x, (self.weight[:, :, 0, 0] * scale).t(), style, demodulation)
-        weight = (self.weight * scale[:, :, None, None]).to(x.dtype)
-        y = functional.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=self.plan.kernel - 1)
-        return y * demodulation.to(x.dtype)[:, :, None, None]
-
     def _factors(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scale of the weights (out, 1), of each sample's inputs (N, in) and outputs (N, out)."""
+        """Weights over the input's magnitude, factors of each sample's inputs (N, in) and of its outputs (N, out)."""
         gain = self.magnitude_ema.rsqrt()
         style, fan_in = self.affine(w), self.weight[0].numel()
         if self.plan.colours:
-            return gain / math.sqrt(fan_in), style, style.new_ones(len(style), 3)
+            return self.weight * (gain / math.sqrt(fan_in)), style, style.new_ones(len(style), 3)
         # weights and styles of unit size keep float16 far from its limits
         style = style * (style.square().mean(dim=1, keepdim=True) + DEMOD_EPS).rsqrt()
         energy = self.weight.square().sum(dim=(2, 3))
-        scale = energy.sum(dim=1, keepdim=True).rsqrt()
-        sums = functional.linear(style.square(), energy * scale.square())
-        return scale * gain, style, (sums + DEMOD_EPS / fan_in).rsqrt()
+        scale = energy.sum(dim=1).rsqrt()
+        sums = functional.linear(style.square(), energy * scale.square()[:, None])
+        return self.weight * (scale * gain)[:, None, None, None], style, (sums + DEMOD_EPS / fan_in).rsqrt()
 
     @torch.no_grad()
     def _track(self, x: Tensor) -> None:
@@ -182,24 +175,3 @@ def layer_filters(plan: LayerPlan) -> dict[str, Tensor | None]:
     design = radial_lowpass if plan.radial else lowpass
     down = design(filter_taps(plan.down), cutoff=after.cutoff, half_width=after.half_width, rate=rate)
     return {"up_filter": up.float(), "down_filter": down.float()}
-
-
-def modulated_product(x: Tensor, weight: Tensor, style: Tensor, demodulation: Tensor) -> Tensor:
-    """A 1x1 convolution with modulated weights, as one matrix product a sample.
-
-    The map is read and written once: scaling it before and after a shared convolution takes two more passes over it,
-    and scaling the weights takes none.
-
-    Args:
-        x: (N, in, H, W), best channels_last.
-        weight: (in, out).
-        style: (N, in), factors of the input channels.
-        demodulation: (N, out), factors of the output channels.
-
-    Returns:
-        (N, out, H, W), channels_last.
-    """
-    count, fan_in, height, width = x.shape
-    own = (weight * style[:, :, None] * demodulation[:, None, :]).to(x.dtype)
-    pixels = x.permute(0, 2, 3, 1).reshape(count, height * width, fan_in)
-    return torch.bmm(pixels, own).view(count, height, width, -1).permute(0, 3, 1, 2)

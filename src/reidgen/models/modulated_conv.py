@@ -1,0 +1,62 @@
+"""Convolutions whose input and output channels are scaled sample by sample, in the cheapest of several equal forms.
+
+Maps are channels_last in memory throughout.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, demodulation: Tensor) -> Tensor:
+    """Convolve with weight * style * demodulation, padded so that every overlap with the map counts.
+
+    Where a set of weights is smaller than a sample's map, each sample gets a set of its own, and the map is read and
+    written once; elsewhere the map is scaled before and after one shared convolution, which is the same function.
+
+    Args:
+        x: (N, in, H, W).
+        weight: (out, in, k, k).
+        style: (N, in), factors of the input channels.
+        demodulation: (N, out), factors of the output channels.
+
+    Returns:
+        (N, out, H + k - 1, W + k - 1) in the number format of x. Karras et al. 2020 (CVPR), section 2.2.
+    """
+    kernel = weight.shape[-1]
+    # batched GPU convolutions lose more by the loop over samples than the scaling costs
+    if weight.numel() > x[0].numel() or (x.is_cuda and kernel > 1):
+        y = functional.conv2d(x * _per_channel(style, x), weight.to(x.dtype), padding=kernel - 1)
+        return y * _per_channel(demodulation, x)
+    own = (weight * style[:, None, :, None, None] * demodulation[:, :, None, None, None]).to(x.dtype)
+    if kernel == 1 and x.is_cuda:
+        return _batched_product(x, own[..., 0, 0])
+    convolve = pixel_product if kernel == 1 else _full_conv
+    parts = [convolve(sample, weights) for sample, weights in zip(x.split(1), own.unbind(), strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def pixel_product(x: Tensor, weight: Tensor) -> Tensor:
+    """The 1x1 convolution of (N, in, H, W) with (out, in, 1, 1).
+
+    The rows of the map are given to torch as samples: few samples are multiplied by another library than many, at half
+    the speed on CPUs whose widest instructions that library does not use.
+    """
+    count, fan_in, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(count * height, width, fan_in)
+    y = functional.conv2d(rows.transpose(1, 2)[:, :, None], weight)
+    return y[:, :, 0].transpose(1, 2).reshape(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _batched_product(x: Tensor, weight: Tensor) -> Tensor:
+    count, fan_in, height, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(count, height * width, fan_in)
+    return torch.bmm(pixels, weight.transpose(1, 2)).view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _full_conv(x: Tensor, weight: Tensor) -> Tensor:
+    return functional.conv2d(x, weight, padding=weight.shape[-1] - 1)
+
+
+def _per_channel(factors: Tensor, x: Tensor) -> Tensor:
+    return factors.to(x.dtype)[:, :, None, None]
