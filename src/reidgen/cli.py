@@ -305,10 +305,10 @@ def fidelity(
 
 def report(
     out: Out,
-    baseline: Annotated[tuple[Path, ...], arg(help="Evaluation folders without generated people, one a seed.")],
+    baseline: Annotated[tuple[Path, ...], arg(help="Evaluation folders without generated people, one a seed.")] = (),
     extended: Annotated[tuple[Path, ...], arg(help="Evaluation folders with generated people, one a seed.")] = (),
     runs: Annotated[
-        tuple[Path, ...], arg(help="Further run folders to show: generator, generated, filtered, trainings.")
+        tuple[Path, ...], arg(help="Further run folders to show: generator, generated, fidelity, filtered, trainings.")
     ] = (),
     config: Annotated[ReportConfig, arg(name="")] = ReportConfig(),
     dry_run: DryRun = False,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reidgen.report import fidelity
 from reidgen.report.evidence import Evidence
 from reidgen.report.reid_runs import ReidRun
 from reidgen.report.spread import Difference, Spread, difference
@@ -36,6 +37,8 @@ def compare(evidence: Evidence, figure: str) -> Difference:
 
 def headline(evidence: Evidence) -> str:
     """One or two sentences: what was added, what changed, and how sure that is."""
+    if not evidence.baseline:
+        return fidelity.answer(evidence.fidelity)
     if not evidence.extended:
         figures = " and ".join(f"{FIGURES[f]} {spread(evidence.baseline, f).percent()} %" for f in ("mAP", "rank1"))
         return f"There is no run with generated people yet. The baseline has {figures} ({_runs(evidence.baseline)})."
@@ -70,6 +73,8 @@ def _certainty(told: Difference) -> str:
 
 def small_print(evidence: Evidence) -> str:
     """How the figures of the headline were made."""
+    if not evidence.baseline:
+        return evidence.fidelity[0].seen
     parts = [f"Baseline: {_runs(evidence.baseline)}."]
     if evidence.extended:
         parts.append(f"Extended: {_runs(evidence.extended)}.")

@@ -8,7 +8,8 @@ from typing import Any
 
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, RunError
-from reidgen.report.folders import EXTENDED, FILTERED, GENERATED, GENERATOR, PEOPLE, Run
+from reidgen.fidelity.result import Fidelity
+from reidgen.report.folders import EXTENDED, FIDELITY, FILTERED, GENERATED, GENERATOR, PEOPLE, Run
 from reidgen.report.reid_runs import ReidRun, read_reid_run, weights_hash
 
 
@@ -17,7 +18,7 @@ class Evidence:
     """All that the page is made of.
 
     Attributes:
-        baseline: Evaluated runs without generated people, one a seed.
+        baseline: Evaluated runs without generated people, one a seed; may be empty where `fidelity` is not.
         extended: Evaluated runs with generated people; may be empty.
         runs: All run folders, those of the evaluations first.
     """
@@ -37,7 +38,8 @@ class Evidence:
 
         Raises:
             RunError: A folder is not of a finished run, or of another stage than it should be.
-            ConfigError: There is no baseline, a folder or a seed comes twice in a group, or there are two of a kind.
+            ConfigError: There is neither a baseline nor a measurement of fidelity, a folder or a seed comes twice in a
+                group, or there are two of a kind.
         """
         others = [Run.read(path) for path in runs]
         evaluations = [[_evaluation(path) for path in group] for group in (baseline, extended)]
@@ -74,6 +76,11 @@ class Evidence:
         facts = run.record["summary"] if run is not None else made.record["summary"]["generator_training"]  # type: ignore[union-attr]
         return [*facts.get("ancestors", []), facts]
 
+    @cached_property
+    def fidelity(self) -> list[Fidelity]:
+        """What measurements of generated crops found, in the order of their folders."""
+        return [Fidelity.read(run.path) for run in self.runs if run.kind == FIDELITY]
+
     @property
     def learned_from(self) -> frozenset[str]:
         """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them."""
@@ -103,11 +110,11 @@ def _evaluation(path: Path) -> Run:
 
 
 def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Sequence[Run]) -> None:
-    if not baseline:
+    if not baseline and (extended or not any(run.kind == FIDELITY for run in others)):
         raise ConfigError(
             "A report needs at least one baseline.",
             got="none",
-            allowed="folders of reidgen evaluate",
+            allowed="folders of reidgen evaluate; or none, and a folder of reidgen fidelity among --runs",
             fix="--baseline DIR",
         )
     for name, runs in (("baseline", baseline), ("extended", extended)):

@@ -10,6 +10,7 @@ from reidgen.engine.run import read_run
 from reidgen.errors import RunError
 
 PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
+FIDELITY = "fidelity"
 KINDS = {
     "prepare": PEOPLE,
     "render": PEOPLE,
@@ -19,6 +20,7 @@ KINDS = {
     "extend": EXTENDED,
     "train-reid": "train-reid",
     "evaluate": "evaluate",
+    "fidelity": FIDELITY,
 }
 
 

@@ -9,6 +9,7 @@ from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
 from reidgen.report.answer import compare, headline, small_print, spread, warnings
 from reidgen.report.evidence import Evidence
+from reidgen.report.fidelity import fidelity_section
 from reidgen.report.folders import Run
 from reidgen.report.markup import Markup, details, join, table, tag
 from reidgen.report.ranked import ranked_section
@@ -22,7 +23,7 @@ STYLE = Path(__file__).with_name("style.css")
 def write_report(
     config: ReportConfig = ReportConfig(),
     *,
-    baseline: Sequence[Path | str],
+    baseline: Sequence[Path | str] = (),
     extended: Sequence[Path | str] = (),
     runs: Sequence[Path | str] = (),
     out: Path | str,
@@ -33,10 +34,11 @@ def write_report(
 
     Args:
         config: Title, note, limits, and whether real people may be shown.
-        baseline: Evaluation folders of runs without generated people, one a seed.
+        baseline: Evaluation folders of runs without generated people, one a seed; none makes a page of fidelity alone.
         extended: Evaluation folders of runs with generated people, one a seed; none makes a page of the baseline alone.
         runs: Folders of other stages to show, in any order: prepare or render, train-generator, generate, filter,
-            extend, and the trainings of the evaluations, which are found by the hash of their weights.
+            extend, any number of fidelity, and the trainings of the evaluations, which are found by the hash of their
+            weights.
         out: Folder for the page.
 
     Returns:
@@ -44,7 +46,7 @@ def write_report(
 
     Raises:
         RunError: A folder is not of a finished run, or of another stage than it should be.
-        ConfigError: There is no baseline, or a seed or a kind of folder is there twice.
+        ConfigError: There is neither a baseline nor a folder of fidelity, or a seed or a kind of folder is there twice.
     """
     folders = [[Path(path) for path in group] for group in (baseline, extended, runs)]
     evidence = Evidence.read(*folders)
@@ -71,13 +73,14 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             tag("h1", config.title),
             [tag("p", paragraph, class_="lead") for paragraph in _paragraphs(config.note)],
             _answer(evidence),
-            _results(evidence),
+            _results(evidence) if evidence.baseline else None,
             _limits(config),
             sheets(evidence, viewer),
             variants(evidence, viewer),
-            _ranked(evidence, viewer),
+            _ranked(evidence, viewer) if evidence.baseline else None,
             curves(evidence),
             generator(evidence, viewer),
+            fidelity_section(evidence.fidelity),
             discards(evidence),
             _cost(evidence),
             _provenance(evidence),
@@ -100,12 +103,13 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _answer(evidence: Evidence) -> Markup:
-    cards = [_card(name, evidence, figure) for name, figure in (("mAP", "mAP"), ("Rank-1", "rank1"))]
+    shown = (("mAP", "mAP"), ("Rank-1", "rank1")) if evidence.baseline else ()
+    cards = [_card(name, evidence, figure) for name, figure in shown]
     return tag(
         "div",
         tag("p", headline(evidence), class_="lead"),
         tag("p", small_print(evidence), class_="soft"),
-        tag("div", *cards, class_="cards"),
+        tag("div", *cards, class_="cards") if cards else None,
         [tag("div", tag("p", text), class_="warning") for text in warnings(evidence)],
         class_="answer",
     )

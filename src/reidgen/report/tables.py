@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from reidgen.report import fidelity
 from reidgen.report.answer import FIGURES, compare, spread
 from reidgen.report.evidence import Evidence
 from reidgen.report.markup import Markup, details, join, table, tag
@@ -90,12 +91,20 @@ def _published() -> Markup:
 
 
 def markdown(evidence: Evidence, answer: str, warnings: Sequence[str]) -> str:
-    """The comparison for a README or a paper's notes."""
-    rows = [head(evidence), *result_rows(evidence), *fact_rows(evidence)]
+    """The comparison, and the fidelity of generated crops, for a README or a paper's notes."""
+    parts = [[head(evidence), *result_rows(evidence), *fact_rows(evidence)]] if evidence.baseline else []
+    parts += [
+        [fidelity.head(group[0]), *fidelity.rows(group[0], fidelity.points(group))]
+        for group in fidelity.by_protocol(evidence.fidelity)
+    ]
+    protocols = dict.fromkeys([*evidence.protocols, *(result.protocol for result in evidence.fidelity)])
+    notes = [f"- Warning: {text}" for text in warnings] + [f"- Protocol: {text}" for text in protocols]
+    return "\n".join([answer, "", *(line for rows in parts for line in [*_lines(rows), ""]), *notes, ""])
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, f"|---|{'---:|' * (len(rows[0]) - 1)}")
-    notes = [f"- Warning: {text}" for text in warnings] + [f"- Protocol: {text}" for text in evidence.protocols]
-    return "\n".join([answer, "", *lines, "", *notes, ""])
+    return [lines[0], f"|---|{'---:|' * (len(rows[0]) - 1)}", *lines[1:]]
 
 
 def as_json(evidence: Evidence, answer: str, warnings: Sequence[str]) -> dict[str, Any]:
@@ -106,6 +115,7 @@ def as_json(evidence: Evidence, answer: str, warnings: Sequence[str]) -> dict[st
         "schema_version": 1,
         "answer": answer,
         "warnings": list(warnings),
+        "fidelity": fidelity.as_json(evidence.fidelity),
         "protocols": evidence.protocols,
         "runs": {
             group: [{"run": run.name, "seed": run.seed, "facts": run.facts, **run.figures} for run in runs]
