@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W), -1 to 1 -> logits (N, 1) in float32."""
-        logits: Tensor = self.layers(images)
+        logits: Tensor = self.layers(images.contiguous(memory_format=torch.channels_last))
         return logits.flatten(1).float()
 
 
