@@ -136,7 +136,33 @@ def test_every_stage_of_the_chain(chain):
         chain / "reid", [2, 4, 6], "train-reid", "--data", more, *TINY_REID, "--epochs", "3", "--checkpoint-sec", "0"
     )
     result = killed_and_whole(chain / "result", [1, 2], "evaluate", "--model", reid, "--data", people)
-    killed_and_whole(chain / "page", [1, 2], "report", "--baseline", result, "--runs", people, gan, fakes, kept, more)
+    sizes = ["--fakes", "6", "--neighbours", "2", "--kid-size", "4", "--batch", "3"]
+    near = killed_and_whole(
+        chain / "near",
+        [2, 3],
+        *("fidelity", "--real", people, "--generator", gan, "--features", f"reid:{reid}", *sizes),
+    )
+    killed_and_whole(
+        chain / "page", [1, 2], "report", "--baseline", result, "--runs", people, gan, fakes, kept, more, near
+    )
+
+
+@pytest.mark.slow
+def test_a_stylegan3_training_with_everything_on(tmp_path):
+    """Blur, augmentation that grows, magnitudes, parts, penalties on both sides, float16: none may be lost."""
+    for number in range(12):
+        write_crop(
+            tmp_path / "market" / "bounding_box_train" / f"{number // 2 + 1:04d}_c1s1_{number:06d}_00.jpg", seed=number
+        )
+    people = tmp_path / "people"
+    prepared = command(0, "prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", people)
+    assert prepared.returncode == 0, prepared.stderr
+    widths = ["--size", "16", "8", "--z-dim", "8", "--w-dim", "8", "--channel-base", "64", "--channel-max", "8"]
+    schedule = ["--batch", "4", "--kimg", "0.024", "--snapshot-kimg", "0.012", "--checkpoint-sec", "0"]
+    moving = ["--ada-target", "-1.1", "--ada-kimg", "0.1", "--blur-kimg", "0.02"]
+    parts = ["--accumulate", "2", "--loss", "relativistic", "--precision", "fp16"]
+    training = ["train-generator", "--preset", "market-stylegan3-r", "--data", people]
+    killed_and_whole(tmp_path / "gan", [6], *training, *widths, *schedule, *moving, *parts)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import torch
 
 from reidgen.config import StyleGANConfig
 from reidgen.data.store import CropStore
+from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import setup
 from reidgen.generators.latents import draw_latents, mixed_styles
 from reidgen.generators.training import StyleGANTraining
@@ -293,3 +294,29 @@ def test_a_gradient_that_overflows_is_mended_in_float16_alone(tiny, store):
         training.discriminator.conv.weight.register_hook(lambda gradient: gradient * torch.inf)
         training.advance()
         assert training.finite() is survives
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"network": "stylegan3-r", "blur_kimg": 0.016, "precision": "fp16", "style_mixing": 0.0, "augment": "bgc"},
+        {"loss": "relativistic", "accumulate": 2},
+    ],
+)
+def test_a_stopped_training_goes_on_to_the_same_bits(tiny, store, tmp_path, options):
+    """Weights, optimisers, running magnitudes, p and the blur's width, which all move in these steps."""
+    config = changed(tiny, batch=4, ada_target=-1.1, ada_kimg=1.0, **options)
+    whole, first, second = (make(config, store) for _ in range(3))
+    for _ in range(5):
+        whole.advance()
+    for _ in range(2):
+        first.advance()
+    save_state(tmp_path / "state.safetensors", first.state())
+    second.load(load_state(tmp_path / "state.safetensors"))
+    for _ in range(3):
+        second.advance()
+    save_state(tmp_path / "second.safetensors", second.state())
+    save_state(tmp_path / "whole.safetensors", whole.state())
+    assert (tmp_path / "second.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert second.figures() == whole.figures()
+    assert whole.ada_p == pytest.approx(0.016)
