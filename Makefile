@@ -16,7 +16,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) -e '.[dev,render]'
+	$(PIP) -e '.[dev,render,detect]'
 	@touch $@
 
 setup: $(VENV)/.dev  ## virtual environment with everything to develop

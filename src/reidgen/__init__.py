@@ -30,6 +30,7 @@ _PUBLIC = {
     "generate_grid": "reidgen.generators.grids",
     "ConvertConfig": "reidgen.config",
     "convert_weights": "reidgen.generators.convert",
+    "DetectorFilter": "reidgen.filters.detector",
     "SSIMFilter": "reidgen.filters.ssim",
     "apply_filters": "reidgen.filters.apply",
     "extend": "reidgen.extend",

@@ -21,7 +21,15 @@ class FilterConfig:
     """Which filters score the crops and from where on a crop is rejected.
 
     Attributes:
-        filters: Names of the filters, in order.
+        filters: Names of the filters, in order: detector (is there a person?), ssim (does the crop resemble the
+            person's first one?).
+        detector: "yolov4-tiny" downloads the sources' detector; or a Darknet .weights or YOLO-style .onnx file, or
+            "hog", OpenCV's people detector (extra: detect for the last two).
+        detector_threshold: Score above which a person counts as found. None: 0.6, the sources' choice; 0 for hog.
+        detector_cfg: Darknet's .cfg file. None: the one of the weights' name.
+        detector_score: "product" of objectness and class probability, as OpenCV has it, or of the "class" alone.
+        detector_person: Number of the class person. None: 0, or by its name where the file has names.
+        detector_batch: Crops that the detector sees at once.
         ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
             against the first crop of the same person, which needs --reference.
         ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
@@ -30,13 +38,29 @@ class FilterConfig:
             rejects.
     """
 
-    filters: tuple[Literal["ssim"], ...] = ("ssim",)
+    filters: tuple[Literal["detector", "ssim"], ...] = ("ssim",)
+    detector: str = "yolov4-tiny"
+    detector_threshold: float | None = None
+    detector_cfg: str | None = None
+    detector_score: Literal["product", "class"] = "product"
+    detector_person: int | None = None
+    detector_batch: int = 16
     ssim_threshold: float | None = None
     ssim_range: Literal["255", "4095"] = "255"
     calibrate: bool = False
+    device: Device = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(self, "detector_batch")
+        check_not_negative(self, "detector_person")
+        cut = self.detector_threshold
+        require(
+            cut is None or self.detector == "hog" or 0 <= cut < 1,
+            "--detector-threshold is no probability.",
+            got=cut,
+            allowed="0 to 1",
+        )
         lowest = self.ssim_threshold
         require(lowest is None or -1 <= lowest <= 1, "--ssim-threshold is no SSIM.", got=lowest, allowed="-1 to 1")
 

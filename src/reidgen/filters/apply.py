@@ -1,6 +1,8 @@
 """Running filters over a table: scores and verdicts in columns, the discard table and the calibration in files."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +13,26 @@ import polars as pl
 from reidgen.config import FilterConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, ReidgenError
 from reidgen.files import sha256, write_json, write_text
 from reidgen.filters.base import Filter
+from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
+from reidgen.filters.detector import DetectorFilter
 from reidgen.filters.discards import Outcome, describe, discard_table, markdown
 from reidgen.filters.ssim import SSIMFilter
 
+SCORING = "scoring"  # in the run folder, until the run is done
 FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
+    "detector": lambda config: DetectorFilter(
+        config.detector,
+        config.detector_threshold,
+        config.detector_cfg,
+        config.detector_score,
+        config.detector_person,
+        batch=config.detector_batch,
+        device=config.device,
+    ),
     "ssim": lambda config: SSIMFilter(config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095),
 }
 
@@ -71,11 +85,14 @@ def apply_filters(
     if out is None:
         return _judged(table, _outcomes(table, filters, reference))
     config = AppliedFilters(filters={filter_.name: filter_ for filter_ in filters}, calibrate=calibrate)
-    with RunFolder.begin(out, stage="filter", config=config, inputs=_inputs(table, reference)) as run:
+    with RunFolder.begin(out, stage="filter", config=config, inputs=_inputs(table, filters, reference)) as run:
+        scoring = run.path / SCORING
         if run.done:
+            shutil.rmtree(scoring, ignore_errors=True)  # killed between its last two steps
             return ReidTable.read(out)
-        outcomes = _outcomes(table, filters, reference)
-        drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
+        with _forgotten_on_error(scoring):
+            outcomes = _outcomes(table, filters, reference, scoring)
+            drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
         written = _judged(table, outcomes).write(out)
         discards = discard_table(written, outcomes, reference)
         write_json(run.path / "discarded.json", discards)
@@ -83,15 +100,17 @@ def apply_filters(
         for calibration in drawn:
             calibration.write(run.path)
         run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
+        shutil.rmtree(scoring, ignore_errors=True)  # it is not there where nothing was to be scored
     return written
 
 
-def _inputs(table: ReidTable, reference: ReidTable | None) -> dict[str, str | None]:
+def _inputs(table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None) -> dict[str, str | None]:
     verdicts = sha256(f"{','.join(verdicts)}\n".encode() for verdicts in _earlier(table))
     return {
         "table": table.hash(),
         "verdicts": verdicts,
         "reference": None if reference is None else reference.hash(),
+        **{f"{filter_.name}.{name}": value for filter_ in filters for name, value in filter_.inputs().items()},
     }
 
 
@@ -124,14 +143,30 @@ def _check(
         )
 
 
-def _outcomes(table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None) -> list[Outcome]:
-    return [_outcome(table, filter_.prepared(table), reference) for filter_ in filters]
+@contextmanager
+def _forgotten_on_error(scoring: Path) -> Iterator[None]:
+    """After a user's error no scores are left, so that the mended command may take the run folder."""
+    try:
+        yield
+    except ReidgenError:
+        shutil.rmtree(scoring, ignore_errors=True)
+        raise
 
 
-def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None) -> Outcome:
-    of_reference = None if reference is None else filter_.scores(reference, reference)
+def _outcomes(
+    table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None, folder: Path | None = None
+) -> list[Outcome]:
+    return [_outcome(table, filter_.prepared(table), reference, folder) for filter_ in filters]
+
+
+def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None, folder: Path | None) -> Outcome:
+    def scores_of(crops: ReidTable, what: str) -> np.ndarray:
+        kept = None if folder is None else ScoreFolder(folder / f"{filter_.name}-{what}")
+        return filter_.scores(crops, reference, kept=kept)
+
+    of_reference = None if reference is None else scores_of(reference, "reference")
     filter_ = filter_.calibrated(of_reference)
-    scores = filter_.scores(table, reference)
+    scores = scores_of(table, "crops")
     return Outcome(filter_, scores, filter_.rejected(scores), of_reference)
 
 

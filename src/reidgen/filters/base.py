@@ -5,6 +5,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from reidgen.data.table import ReidTable
+from reidgen.filters.blocks import ScoreFolder
 
 
 class Filter(Protocol):
@@ -36,8 +37,20 @@ class Filter(Protocol):
             ConfigError: The threshold is open and there are no reference crops.
         """
 
-    def scores(self, table: ReidTable, reference: ReidTable | None = None) -> np.ndarray:
-        """float64 (N,): the score of each row, NaN where the filter has nothing to say."""
+    def inputs(self) -> dict[str, str]:
+        """Files that the filter reads, as name -> hash: with others it is another run.
+
+        Raises:
+            WeightsError: A file is missing.
+        """
+
+    def scores(
+        self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
+    ) -> np.ndarray:
+        """float64 (N,): the score of each row, NaN where the filter has nothing to say.
+
+        With `kept`, finished blocks are kept there and not scored again (`blocks.in_blocks`).
+        """
 
     def rejected(self, scores: np.ndarray) -> list[str | None]:
         """For each score None, or the verdict that `rejected_by` shall name: the filter's name, or `name:reason`."""

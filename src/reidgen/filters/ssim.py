@@ -15,8 +15,8 @@ from PIL import Image
 from reidgen.data.images import read_rgb
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError
+from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.metrics.ssim import ssim
 
 QUANTILE = 0.05
@@ -59,8 +59,7 @@ class SSIMFilter:
         """The filter with the size of the table's first crop, unless it has one."""
         if self.size is not None or not len(table):
             return self
-        width, height = _size(table)
-        return replace(self, size=(height, width))
+        return replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "SSIMFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
@@ -88,12 +87,19 @@ class SSIMFilter:
             )
         return replace(self, threshold=float(np.quantile(known, QUANTILE)))
 
-    def scores(self, table: ReidTable, reference: ReidTable | None = None) -> np.ndarray:
+    def inputs(self) -> dict[str, str]:
+        """Nothing: the filter reads no files of its own."""
+        return {}
+
+    def scores(
+        self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
+    ) -> np.ndarray:
         """float64 (N,): SSIM of each crop to the first of the same person; NaN for that one and for pids 0 and -1.
 
         Args:
             table: The crops, decoded through the store's cache and read in blocks, so that memory stays bounded.
             reference: Not used; each person is its own reference.
+            kept: Where finished blocks are kept.
         """
         scores = np.full(len(table), np.nan)
         if not len(table):
@@ -103,10 +109,11 @@ class SSIMFilter:
         images = CropStore.open(table, size=size).images
         first = first_rows(table)
         rows = np.flatnonzero((first >= 0) & (first != np.arange(len(table))))
-        with progress("SSIM", len(rows)) as bar:
-            for block in np.split(rows, range(BATCH, len(rows), BATCH)):
-                scores[block] = ssim(images[block], images[first[block]], self.data_range)
-                bar.advance(len(block))
+
+        def score(part: slice) -> np.ndarray:
+            return ssim(images[rows[part]], images[first[rows[part]]], self.data_range)
+
+        scores[rows] = in_blocks("SSIM", len(rows), score, kept=kept, block=BATCH)
         return scores
 
     def rejected(self, scores: np.ndarray) -> list[str | None]:
@@ -122,11 +129,12 @@ def first_rows(table: ReidTable) -> np.ndarray:
     return np.where(table.pids > 0, first, -1)
 
 
-def _size(table: ReidTable) -> tuple[int, int]:
-    """(width, height) of the first crop."""
+def crop_size(table: ReidTable) -> tuple[int, int]:
+    """(height, width) of a table's first crop."""
     path = table.paths[0]
     try:
         with Image.open(path) as image:
-            return image.size
+            return image.height, image.width
     except OSError:
-        return read_rgb(path).size  # names the file and what is wrong with it
+        pixels = read_rgb(path)  # names the file and what is wrong with it
+        return pixels.height, pixels.width

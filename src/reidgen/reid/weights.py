@@ -1,7 +1,5 @@
 """Where a backbone's weights come from: torchvision's ImageNet file, any file with its names, or chance."""
 
-import sys
-import urllib.request
 from pathlib import Path
 
 import torch
@@ -10,6 +8,7 @@ from safetensors.torch import save
 from reidgen.config import ReidConfig
 from reidgen.data.store import cache_folder
 from reidgen.engine.checkpoint import load_tensors
+from reidgen.engine.download import download
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
@@ -21,8 +20,6 @@ IMAGENET = {
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
 }
-TIMEOUT_SEC = 30
-CHUNK_BYTES = 2**20
 
 
 def weights_hash(weights: str) -> str:
@@ -125,7 +122,7 @@ def imagenet_file(backbone: str) -> Path:
     if ours.is_file():
         return ours
     if not theirs.is_file():
-        _download(SITE + name, theirs)
+        download(SITE + name, theirs, what="The ImageNet weights", fix="--weights FILE.safetensors")
     digits = Path(name).stem.split("-")[1]
     if not (found := file_sha256(theirs)).startswith(digits):
         raise WeightsError(
@@ -138,23 +135,6 @@ def imagenet_file(backbone: str) -> Path:
     write_bytes(ours, save(read_weights(theirs)[0], metadata=metadata))
     theirs.unlink()
     return ours
-
-
-def _download(url: str, path: Path) -> None:
-    content = bytearray()
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SEC) as stream:  # noqa: S310 - a constant https address
-            sys.stderr.write(f"downloading {url}\n")
-            while chunk := stream.read(CHUNK_BYTES):
-                content += chunk
-    except OSError as error:  # urllib's own errors are such
-        raise WeightsError(
-            f"The ImageNet weights {path.name} cannot be downloaded.",
-            got=str(getattr(error, "reason", error)),
-            allowed=f"a connection to {url}",
-            fix=f"download that address elsewhere and put the file at {path}, or --weights FILE.safetensors",
-        ) from error
-    write_bytes(path, bytes(content))
 
 
 def _check_layout(path: Path, metadata: dict[str, str], config: ReidConfig) -> None:

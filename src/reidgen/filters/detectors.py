@@ -1,0 +1,178 @@
+"""Person detectors: YOLO networks in Darknet's and ONNX's formats, and OpenCV's HOG."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.config import Device
+from reidgen.data.store import cache_folder
+from reidgen.engine.device import setup
+from reidgen.engine.download import check_digest, download
+from reidgen.errors import ConfigError, WeightsError
+from reidgen.files import file_sha256
+from reidgen.filters.detector_hog import HOGDetector
+from reidgen.filters.detector_onnx import ONNXDetector
+from reidgen.filters.frames import Frame
+from reidgen.models.darknet import Darknet
+
+Score = Literal["product", "class"]
+Found = list[tuple[np.ndarray, np.ndarray]]
+TINY, HOG = "yolov4-tiny", "hog"
+# The SHA-1 of the weights is the one by which OpenCV's own tests fetch them (its list of dnn models).
+FILES = {
+    "yolov4-tiny.weights": (
+        "https://github.com/AlexeyAB/darknet/releases/download/darknet_yolo_v4_pre/yolov4-tiny.weights",
+        "sha1:451caaab22fb9831aa1a5ee9b5ba74a35ffa5dcb",
+    ),
+    "yolov4-tiny.cfg": (
+        "https://raw.githubusercontent.com/AlexeyAB/darknet/master/cfg/yolov4-tiny.cfg",
+        "sha256:f858e3724962eedf3ac44e3b6cb3f0c3d9ed067c306bb831f539c578b924c90e",
+    ),
+}
+
+
+class Detector(Protocol):
+    """Anything that finds people in crops."""
+
+    def find(self, crops: np.ndarray) -> Found:
+        """Candidates, overlapping ones included.
+
+        Args:
+            crops: uint8 (B, H, W, 3), RGB.
+
+        Returns:
+            For each crop boxes (N, 4) of left, top, width, height in crop pixels, and scores (N,) of their being a
+            person.
+        """
+
+
+class DarknetDetector:
+    """A Darknet network that sees the crop in a coloured border, stretched to the network's input."""
+
+    def __init__(
+        self, network: Darknet, *, padding: int, score: Score, person: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        fewest = min(head.classes for head in network.heads)
+        if person >= fewest:
+            raise ConfigError("--detector-person is no class of the network.", got=person, allowed=f"0 to {fewest - 1}")
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self._score, self._person = score, person
+        self._frame: Callable[[tuple[int, int]], Frame] = cache(
+            lambda size: Frame.around(size, network.size, padding=padding, fit="stretch")
+        )
+
+    @torch.inference_mode()
+    def find(self, crops: np.ndarray) -> Found:
+        """As `Detector.find`; a box counts where person is its most probable class, and scores 0 else."""
+        frame = self._frame(crops.shape[1:3])
+        boxes = self._network.boxes(frame.pictures(crops, self._device) / 255)
+        height, width = self._network.size
+        corners = boxes[..., :4] * torch.tensor([width, height, width, height], device=self._device)
+        scores = person_scores(boxes, score=self._score, person=self._person)
+        return [
+            (frame.to_crop(places), found)
+            for places, found in zip(corners.cpu().numpy(), scores.cpu().numpy(), strict=True)
+        ]
+
+
+def person_scores(boxes: Tensor, *, score: Score, person: int = 0) -> Tensor:
+    """How surely each box is a person.
+
+    OpenCV's Darknet importer multiplies the class probabilities by the objectness, so what the source's program reads
+    as the class score is that product. It takes the box's best class and its score, and goes on if that is "person".
+
+    Args:
+        boxes: (B, N, 5 + classes) as `models.darknet.Yolo.decode` gives them.
+        score: "product" of objectness and class probability, or the probability of the "class" alone.
+        person: Number of the class.
+
+    Returns:
+        (B, N); 0 where another class is more probable.
+    """
+    classes = boxes[..., 5:]
+    scores = classes[..., person] * boxes[..., 4] if score == "product" else classes[..., person]
+    return scores * (classes.argmax(-1) == person)
+
+
+def open_detector(
+    model: str, *, cfg: str | None, score: Score, person: int | None, padding: int, device: Device
+) -> Detector:
+    """The detector that a name or a file stands for.
+
+    Raises:
+        WeightsError: A file is missing, damaged, or not supported.
+        MissingExtraError: OpenCV or onnxruntime is needed and not installed.
+        ConfigError: There is no such class or device.
+    """
+    if model == HOG:
+        return HOGDetector()
+    files = detector_files(model, cfg)
+    if files[0].suffix == ".onnx":
+        return ONNXDetector(files[0], padding=padding, person=person)
+    network = Darknet(_read(files[1]).decode(errors="replace"))
+    try:
+        network.load_weights(_read(files[0]))
+    except WeightsError as error:
+        raise _named(error, files[0]) from error
+    return DarknetDetector(network, padding=padding, score=score, person=person or 0, device=setup(device).device)
+
+
+def detector_files(model: str, cfg: str | None) -> list[Path]:
+    """The files that a detector is made of; YOLOv4-tiny's are downloaded the first time.
+
+    Raises:
+        WeightsError: A file does not exist, or is none of a known format.
+    """
+    if model == HOG:
+        return []
+    if model == TINY:
+        return [_published(f"{TINY}.weights"), Path(cfg) if cfg else _published(f"{TINY}.cfg")]
+    path = Path(model)
+    if path.suffix not in (".weights", ".onnx"):
+        raise WeightsError(
+            f"{model} is no detector.",
+            got=model,
+            allowed=f"{TINY}, {HOG}, or the path of a .weights or .onnx file",
+            fix=f"--detector {TINY}",
+        )
+    files = [path] if path.suffix == ".onnx" else [path, Path(cfg) if cfg else path.with_suffix(".cfg")]
+    for file in files:
+        if not file.is_file():
+            raise WeightsError(
+                f"There is no detector file {file}.",
+                allowed="a Darknet .weights file with its .cfg of the same name beside it, or an .onnx file",
+                fix="--detector-cfg FILE.cfg" if file.suffix == ".cfg" else f"--detector {TINY}",
+            )
+    return files
+
+
+def detector_hash(model: str, cfg: str | None) -> str:
+    """What a run depends on: SHA-256 of each file, or the detector's name where there is none."""
+    return " ".join(file_sha256(file) for file in detector_files(model, cfg)) or model
+
+
+def _published(name: str) -> Path:
+    url, digest = FILES[name]
+    path = cache_folder() / "weights" / name
+    if not path.is_file():
+        download(url, path, what="The detector's file", fix="--detector FILE.weights --detector-cfg FILE.cfg")
+    check_digest(path, digest)
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read.", got=error.strerror, allowed="a readable file") from error
+
+
+def _named(error: WeightsError, path: Path) -> WeightsError:
+    parts: dict[str, Any] = {"got": error.got, "allowed": error.allowed, "fix": error.fix}
+    return WeightsError(f"{path}: {error.what}", **parts)
