@@ -16,6 +16,7 @@ from reidgen.generators.people import generate_people, regenerate
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import read_generator, style_config, with_shape_of, write_generator
+from tests.test_resume import killed_and_whole
 
 TINY = DCGANConfig(size=(16, 8), z_dim=6, width=4, batch=8, kimg=0.16, snapshot_kimg=0.08, device="cpu")
 SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.png", "snapshot-000000.safetensors")
@@ -153,6 +154,15 @@ def test_a_stopped_run_ends_with_the_same_bytes(dcgan, crops, tmp_path, monkeypa
     train_generator(crops, TINY, out=tmp_path)
     for name in SAME:
         assert (tmp_path / name).read_bytes() == (dcgan.path.parent / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_with_the_same_bytes(crops, tmp_path):
+    crops.write(tmp_path / "data")
+    tiny = ["--preset", "dcgan", "--size", "16", "8", "--z-dim", "4", "--width", "4", "--batch", "4", "--device", "cpu"]
+    times = ["--kimg", "0.08", "--snapshot-kimg", "0.04", "--checkpoint-sec", "0"]
+    train_it = ["train-generator", "--data", tmp_path / "data", *tiny, *times]
+    killed_and_whole(tmp_path / "gan", [3, 7], *train_it)
 
 
 def test_the_pixels_of_a_seed_are_the_same_whatever_the_others(dcgan):

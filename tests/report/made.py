@@ -30,10 +30,11 @@ def generator_facts(*, origins=("rendered",), split="train", **more):
     return {"split": split, "images": 8, "origins": list(origins), "kimg": 2.0, "parent": None, "ancestors": [], **more}
 
 
-def generator_run(folder, **facts):
-    run = RunFolder.begin(folder, stage="train-generator", config=StyleGANConfig(size=(32, 16), kimg=2), inputs={})
+def generator_run(folder, *, config=StyleGANConfig(size=(32, 16), kimg=2), **facts):
+    run = RunFolder.begin(folder, stage="train-generator", config=config, inputs={})
+    names = ("loss_g", "loss_d", "d_real", "d_fake", "r_t", *(["ada_p"] if hasattr(config, "augment") else []))
     for step in range(1, 6):
-        figures = dict.fromkeys(("loss_g", "loss_d", "d_real", "d_fake", "r_t", "ada_p"), step / 10)
+        figures = dict.fromkeys(names, step / 10)
         run.metrics.write(step=step, kimg=step * 0.4, **figures)
     for kimg in (1, 2):
         write_crop(folder / f"fakes-{kimg:06d}.png", seed=kimg)

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from reidgen.config import EvaluateConfig, ReportConfig
+from reidgen.config import DCGANConfig, EvaluateConfig, ReportConfig, StyleGANConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, RunError
@@ -196,6 +196,22 @@ def test_a_baseline_alone_makes_a_page(tmp_path):
     ) in found.all
     assert "Ranked lists" in found.titles
     assert "extended" not in (page.parent / "table.md").read_text()
+
+
+def test_a_dcgan_has_no_curve_of_an_augmentation(tmp_path):
+    people = ReidTable.read(people_run(tmp_path / "people"))
+    baseline = [evaluation_run(tmp_path / "e", people)]
+    found = []
+    for name, config in (
+        ("style", StyleGANConfig(size=(32, 16), kimg=2)),
+        ("dcgan", DCGANConfig(size=(32, 16), kimg=2)),
+    ):
+        gan = generator_run(tmp_path / name, config=config)
+        found.append(read(write_report(baseline=baseline, runs=[gan], out=tmp_path / f"page of {name}")).all)
+    for title in ("Loss", "Discriminator's output", "Fakes after 2 thousand images"):
+        assert title in found[1]
+    assert "Augmentation probability p" in found[0]
+    assert "Augmentation probability p" not in found[1]
 
 
 def test_lists_of_a_table_that_is_gone_are_empty_frames(tmp_path):
