@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from reidgen.models.resampling import Activation, Extent, Fall, Source, Taps
+from reidgen.models.resampling import Activation, Extent, Fall, Pairs, Rise, Source, Taps
 
 CHUNK_BYTES = 2**30  # of the fine grid that is held at a time
 
@@ -34,61 +34,56 @@ def _rise(source: Source, samples: slice, fall: Fall) -> Tensor:
     x = source.x[samples].permute(0, 2, 3, 1)
     if source.bias is not None:
         x = x + source.bias.to(x.dtype)
-    factor, offset = source.rise.factor, source.rise.offset
-    total: Tensor | None = None
-    for vertical, horizontal in source.rise.pairs:
-        along = [
-            _rise_matrix(taps, factor, o + s, (span, size), x.dtype, x.device)
-            for taps, o, s, span, size in zip(
-                (vertical, horizontal), offset, fall.start, fall.span, x.shape[1:3], strict=True
-            )
-        ]
-        y = _apply(x, *along)
-        total = y if total is None else total.add_(y)
-    assert total is not None
-    return total
+    size = x.shape[1], x.shape[2]
+    return _apply(x, *_rise_matrices(source.rise, fall.start, fall.span, size, x.dtype, x.device))
 
 
 def _fall(fine: Tensor, fall: Fall, inside: Extent) -> Tensor:
-    total: Tensor | None = None
-    for pair in fall.pairs:
-        along = [
-            _fall_matrix(taps, fall.factor, (max(0, -s), i - s), (size, span), fine.dtype, fine.device)
-            for taps, s, i, size, span in zip(pair, fall.start, inside, fall.size, fall.span, strict=True)
-        ]
-        y = _apply(fine, along[0], along[1])
-        total = y if total is None else total.add_(y)
-    assert total is not None
-    return total
+    """From (samples, rows, columns, C) of the fine grid, of which only the part `inside` has samples."""
+    return _apply(fine, *_fall_matrices(fall, inside, fine.dtype, fine.device))
 
 
-def _apply(x: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """The matrices along H and W of (N, H, W, C)."""
+def _apply(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """The sum over pairs of a matrix along H and one along W of (N, H, W, C), in two matrix products.
+
+    The first gives the rows of all pairs next to each other, and the second adds the pairs up.
+    """
     count, height, width, channels = x.shape
-    y = torch.matmul(horizontal, x.reshape(count * height, width, channels))
-    return torch.matmul(vertical, y.view(count, height, -1)).view(count, len(vertical), len(horizontal), channels)
+    y = torch.matmul(down, x.reshape(count, height, width * channels))
+    y = torch.matmul(right, y.view(-1, right.shape[1], channels))
+    return y.view(count, -1, len(right), channels)
 
 
-@lru_cache(maxsize=1024)
-def _rise_matrix(
-    taps: Taps, factor: int, offset: int, shape: tuple[int, int], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    m, i = torch.arange(shape[0])[:, None], torch.arange(shape[1])
-    return _toeplitz(taps, m + offset - factor * i).to(device, dtype)
+@lru_cache(maxsize=256)
+def _rise_matrices(
+    rise: Rise, start: Extent, span: Extent, size: Extent, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    def index(axis: int) -> Tensor:
+        m, i = torch.arange(span[axis])[:, None], torch.arange(size[axis])
+        return m + start[axis] + rise.offset[axis] - rise.factor * i
+
+    down, right = _combined(rise.pairs, index(0), index(1))
+    return down.to(device, dtype), right.to(device, dtype)
 
 
-@lru_cache(maxsize=1024)
-def _fall_matrix(
-    taps: Taps, factor: int, kept: Extent, shape: tuple[int, int], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    q, m = torch.arange(shape[0])[:, None], torch.arange(shape[1])
-    matrix = _toeplitz(taps, m - factor * q)
-    matrix[:, : kept[0]] = 0
-    matrix[:, kept[1] :] = 0
-    return matrix.to(device, dtype)
+@lru_cache(maxsize=256)
+def _fall_matrices(fall: Fall, inside: Extent, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    def index(axis: int) -> Tensor:
+        q, m = torch.arange(fall.size[axis])[:, None], torch.arange(fall.span[axis])
+        there = (m >= -fall.start[axis]) & (m < inside[axis] - fall.start[axis])
+        return torch.where(there, m - fall.factor * q, -1)
+
+    down, right = _combined(fall.pairs, index(0), index(1))
+    return down.to(device, dtype), right.to(device, dtype)
 
 
-def _toeplitz(taps: Taps, index: Tensor) -> Tensor:
+def _combined(pairs: Pairs, down: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrices (rows * pairs, rows) and (columns, pairs * columns), given which tap each of their elements is."""
+    vertical = torch.stack([_taps_at(v, down) for v, _ in pairs], dim=1).flatten(0, 1)
+    return vertical, torch.cat([_taps_at(h, right) for _, h in pairs], dim=1)
+
+
+def _taps_at(taps: Taps, index: Tensor) -> Tensor:
     """The tap of each index, zero outside."""
     inside = (index >= 0) & (index < len(taps))
     return torch.where(inside, torch.tensor(taps, dtype=torch.float64)[index.clamp(0, len(taps) - 1)], 0.0)

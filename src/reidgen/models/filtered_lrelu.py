@@ -190,8 +190,9 @@ def separable(taps: Tensor | None) -> Pairs:
         taps: (taps,), (rows, columns) or None for the single tap 1.
 
     Returns:
-        (vertical, horizontal) taps of each product, by the singular value decomposition. What is left out has singular
-        values below the format's rounding error times the largest one.
+        (vertical, horizontal) taps of each product, by the singular value decomposition, as many as the numerical rank:
+        singular values up to the format's epsilon times the longer side times the largest one are rounding. Of the
+        radial 12x12 filters (singular values 1, 1.1e-3, 2e-7, ...) float32 takes two products, float64 all.
     """
     if taps is None:
         return (((1.0,), (1.0,)),)
@@ -206,7 +207,8 @@ def _decomposed(taps: Tensor) -> Pairs:
     if taps.ndim == 1:
         return ((tuple(taps.tolist()), tuple(taps.tolist())),)
     u, s, v = torch.linalg.svd(taps.double(), full_matrices=False)
-    kept = max(1, int((s > s[0] * torch.finfo(taps.dtype).eps).sum()))
+    rounding = s[0] * max(taps.shape) * torch.finfo(taps.dtype).eps
+    kept = max(1, int((s > rounding).sum()))
     return tuple((tuple((u[:, i] * s[i]).tolist()), tuple(v[i].tolist())) for i in range(kept))
 
 

@@ -23,6 +23,7 @@ from reidgen.models.resampling import Activation, Extent, Fall, Source, Taps, ph
 
 BLOCK = 16  # channels
 GATHERED = 4  # blocks that are gathered at once: 256 bytes of each pixel, since single cache lines are slow to collect
+SEPARABLE = 2  # outer products; a filter with more is applied as it is
 CACHED_BYTES = 6 * 2**20  # of the fine grid that is worked on at a time
 
 
@@ -43,7 +44,11 @@ def polyphase(sources: list[Source], step: Activation, fall: Fall, inside: Exten
     gathered = min(max(cached, GATHERED), count * -(-channels // BLOCK))
     risers = [_Riser(source, fall.start, span, gathered) for source in sources]
     through = _Step(step, fall.start, span, inside, min(cached, gathered))
-    faller = _Faller(fall, span[1])
+    falling = _Correlator(
+        [([v], [h]) for v, h in fall.pairs],
+        stride=fall.factor,
+        columns=(span[1] - len(fall.pairs[0][1])) // fall.factor + 1,
+    )
     done = torch.empty(gathered, *fall.size, BLOCK)
     out = torch.empty((count, channels, *fall.size), dtype=sources[0].x.dtype, memory_format=torch.channels_last)
     for piece in _pieces(count, channels, gathered):
@@ -51,26 +56,71 @@ def polyphase(sources: list[Source], step: Activation, fall: Fall, inside: Exten
         blocks = max(riser.gather(piece) for riser in risers)
         for first in range(0, blocks, cached):
             part = slice(first, min(first + cached, blocks))
-            faller.store(through([riser.planes(part) for riser in risers], risers[0].bound), done[part])
+            (low,) = falling(through([riser.planes(part) for riser in risers], risers[0].bound))
+            done[part] = low[:, :, : fall.size[1]]  # more columns than asked for, where the fine grid is wider
         target.copy_(done[:blocks].unflatten(0, target.shape[:2])[..., : piece.width])
     return out
+
+
+class _Correlator:
+    """A filter of blocks with one kernel for each phase of the rows and each phase of the columns.
+
+    Filters of one or two outer products go along the rows and then along the columns; for more products the dense
+    kernel is faster (its convolution is bound by arithmetic, theirs by the cache).
+
+    Args:
+        products: Kernels of the phases along the columns, and along the rows, for each outer product.
+        stride: Of both.
+        columns: How many samples of a row come out, all phases together.
+    """
+
+    def __init__(self, products: list[tuple[list[Taps], list[Taps]]], *, stride: int, columns: int) -> None:
+        self.stride = stride
+        self.separable: list[tuple[list[Tensor], Tensor]] = []
+        self.dense: list[Tensor] = []
+        if len(products) <= SEPARABLE:
+            for down, right in products:
+                right_kernel = torch.tensor(right)[:, None, :]
+                down_kernels = [torch.tensor(taps)[None, None, :] for taps in down]
+                self.separable.append(
+                    ([_depthwise(k, columns * BLOCK) for k in down_kernels], _depthwise(right_kernel, BLOCK))
+                )
+        else:
+            factors = [torch.tensor(kernels, dtype=torch.float64) for kernels in zip(*products, strict=True)]
+            dense = torch.einsum("rpi,rqj->pqij", *factors).float()
+            self.dense = [_depthwise(kernels, BLOCK) for kernels in dense]
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """From (blocks, rows, columns, channels) to one such tensor for each phase of the columns."""
+        if self.dense:
+            return [_correlate(x, kernel, (self.stride, self.stride)) for kernel in self.dense]
+        total: list[Tensor] = []
+        for down, right in self.separable:
+            wide = _correlate(x, right, (1, self.stride))
+            flat = wide.flatten(2).unsqueeze(1)
+            planes = [
+                _correlate(flat, kernel, (1, self.stride)).squeeze(1).unflatten(2, wide.shape[2:]) for kernel in down
+            ]
+            total = [a.add_(b) for a, b in zip(total, planes, strict=True)] if total else planes
+        return total
 
 
 class _Riser:
     """Blocks of one source on their way up: gathered with the margins that the filter needs, then filtered."""
 
     def __init__(self, source: Source, start: Extent, span: Extent, blocks: int) -> None:
-        rise, channels = source.rise, span[1] * BLOCK
-        self.source, self.factor, self.bound = source, rise.factor, math.inf
-        self.kernels, self.norm = [], 0.0
-        for vertical, horizontal in rise.pairs:
-            down, top = phases(vertical, rise.factor, rise.offset[0] + start[0])
-            right, left = phases(horizontal, rise.factor, rise.offset[1] + start[1])
-            self.kernels.append(([_kernel([phase], channels) for phase in down], _kernel(right, BLOCK)))
-            self.norm += _norm(down) * _norm(right)
-            self.corner, lengths = (top, left), (len(down[0]), len(right[0]))
-        rows, columns = (-(-s // rise.factor) + n - 1 for s, n in zip(span, lengths, strict=True))
-        self.gathered = torch.zeros(blocks, rows, columns, rise.factor, BLOCK)
+        rise = source.rise
+        self.source, self.bound = source, math.inf
+        down, top = zip(*(phases(v, rise.factor, rise.offset[0] + start[0]) for v, _ in rise.pairs), strict=True)
+        right, left = zip(*(phases(h, rise.factor, rise.offset[1] + start[1]) for _, h in rise.pairs), strict=True)
+        products = list(zip(down, right, strict=True))
+        columns = span[1] // rise.factor
+        self.corner = top[0], left[0]
+        self.norm = sum(_norm(v) * _norm(h) for v, h in products)
+        self.filter = _Correlator(products, stride=1, columns=span[1])
+        rows = -(-span[0] // rise.factor)
+        room = rows + len(down[0][0]) - 1, columns + len(right[0][0]) - 1
+        self.gathered = torch.zeros(blocks, *room, rise.factor * BLOCK)
 
     def gather(self, piece: Piece) -> int:
         """Collect those channels of the source, add their bias, and say how many blocks they are."""
@@ -78,26 +128,20 @@ class _Riser:
         samples, blocks, *size = x.shape[:4]
         overlaps = [_overlap(*axis) for axis in zip(size, self.corner, self.gathered.shape[1:3], strict=True)]
         taken, placed = zip(*overlaps, strict=True)
-        target = self.gathered[: samples * blocks].unflatten(0, (samples, blocks))[:, :, *placed, :, : piece.width]
+        used = self.gathered[: samples * blocks]
+        target = used.unflatten(0, (samples, blocks)).unflatten(4, (-1, BLOCK))[:, :, *placed, :, : piece.width]
         values = x[:, :, *taken, None, :].expand_as(target)
         if self.source.bias is None:
             target.copy_(values)
         else:
             bias = self.source.bias[piece.channels].view(blocks, 1, 1, 1, piece.width)
             torch.add(values, bias, out=target)
-        used = self.gathered[: samples * blocks]
         self.bound = self.norm * max(used.amax().item(), -used.amin().item())
         return samples * blocks
 
     def planes(self, part: slice) -> list[Tensor]:
-        """Those blocks on the fine grid, one tensor (blocks, rows, columns * 16) for each phase of the rows."""
-        x = self.gathered[part]
-        total: list[Tensor] = []
-        for down, right in self.kernels:
-            wide = _along(x.flatten(3).flatten(0, 1), right).view(*x.shape[:2], -1)
-            planes = [_along(wide, kernel) for kernel in down]
-            total = [a.add_(b) for a, b in zip(total, planes, strict=True)] if total else planes
-        return total
+        """Those blocks on the fine grid, one tensor (blocks, rows, columns * 16) for each phase of the columns."""
+        return [plane.flatten(2) for plane in self.filter(self.gathered[part])]
 
 
 class _Step:
@@ -135,38 +179,21 @@ class _Step:
         return fine
 
 
-class _Faller:
-    """The way down, for blocks of the fine grid."""
+def _correlate(x: Tensor, kernel: Tensor, stride: Extent) -> Tensor:
+    """Correlate (count, rows, columns, channels) with (phases * channels, 1, rows, columns) kernels, phases inside.
 
-    def __init__(self, fall: Fall, columns: int) -> None:
-        self.factor = fall.factor
-        self.kernels = []
-        for vertical, horizontal in fall.pairs:
-            wide = (columns - len(horizontal)) // fall.factor + 1
-            self.kernels.append((_kernel([vertical], wide * BLOCK), _kernel([horizontal], BLOCK)))
-
-    def store(self, fine: Tensor, out: Tensor) -> None:
-        """From (blocks, rows, columns, 16) to `out`, which may have fewer columns than could be computed."""
-        total: Tensor | None = None
-        for vertical, horizontal in self.kernels:
-            wide = _along(fine.flatten(0, 1), horizontal, self.factor).unflatten(0, fine.shape[:2])
-            y = _along(wide.flatten(2), vertical, self.factor).unflatten(2, (-1, BLOCK))[:, :, : out.shape[2]]
-            total = y if total is None else total.add_(y)
-        assert total is not None
-        out.copy_(total)
-
-
-def _along(x: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
-    """Correlate (count, length, channels) along its length with a kernel (channels, 1, 1, taps) of each channel."""
-    if kernel.shape[-1] == 1 and stride == 1 and bool((kernel == 1).all()):
+    Where a kernel has phases, each has its own copy of the channels in x, and its outputs follow each other as columns.
+    """
+    if kernel.shape[2:] == (1, 1) and stride == (1, 1) and bool((kernel == 1).all()):
         return x
-    y = functional.conv2d(x.unsqueeze(1).permute(0, 3, 1, 2), kernel, stride=(1, stride), groups=x.shape[2])
-    return y.permute(0, 2, 3, 1).squeeze(1).contiguous()
+    y = functional.conv2d(x.permute(0, 3, 1, 2), kernel, stride=stride, groups=x.shape[3])
+    return y.permute(0, 2, 3, 1).contiguous()
 
 
-def _kernel(phases: list[list[float]] | list[Taps], channels: int) -> Tensor:
-    """Depthwise weights (phases * channels, 1, 1, taps)."""
-    return torch.tensor(phases)[:, None, None, None].expand(-1, channels, 1, 1, -1).flatten(0, 1).contiguous()
+def _depthwise(kernels: Tensor, channels: int) -> Tensor:
+    """From (phases, [rows,] columns) to depthwise weights (phases * channels, 1, rows, columns)."""
+    kernels = kernels.view(len(kernels), 1, 1, -1, kernels.shape[-1])
+    return kernels.expand(-1, channels, -1, -1, -1).flatten(0, 1).contiguous()
 
 
 def _norm(kernels: list[list[float]]) -> float:
