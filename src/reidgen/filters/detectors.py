@@ -19,21 +19,13 @@ from reidgen.filters.detector_hog import HOGDetector
 from reidgen.filters.detector_onnx import ONNXDetector
 from reidgen.filters.frames import Frame
 from reidgen.models.darknet import Darknet
+from reidgen.models.yolov4_tiny import yolov4_tiny_cfg
 
 Score = Literal["product", "class"]
 Found = list[tuple[np.ndarray, np.ndarray]]
 TINY, HOG = "yolov4-tiny", "hog"
-# The SHA-1 of the weights is the one by which OpenCV's own tests fetch them (its list of dnn models).
-FILES = {
-    "yolov4-tiny.weights": (
-        "https://github.com/AlexeyAB/darknet/releases/download/darknet_yolo_v4_pre/yolov4-tiny.weights",
-        "sha1:451caaab22fb9831aa1a5ee9b5ba74a35ffa5dcb",
-    ),
-    "yolov4-tiny.cfg": (
-        "https://raw.githubusercontent.com/AlexeyAB/darknet/master/cfg/yolov4-tiny.cfg",
-        "sha256:f858e3724962eedf3ac44e3b6cb3f0c3d9ed067c306bb831f539c578b924c90e",
-    ),
-}
+WEIGHTS_URL = "https://github.com/AlexeyAB/darknet/releases/download/darknet_yolo_v4_pre/yolov4-tiny.weights"
+WEIGHTS_DIGEST = "sha1:451caaab22fb9831aa1a5ee9b5ba74a35ffa5dcb"  # by which OpenCV's own tests know the file
 
 
 class Detector(Protocol):
@@ -115,25 +107,19 @@ def open_detector(
     files = detector_files(model, cfg)
     if files[0].suffix == ".onnx":
         return ONNXDetector(files[0], padding=padding, person=person)
-    network = Darknet(_read(files[1]).decode(errors="replace"))
-    try:
-        network.load_weights(_read(files[0]))
-    except WeightsError as error:
-        raise _named(error, files[0]) from error
+    network = _network(*files)
     return DarknetDetector(network, padding=padding, score=score, person=person or 0, device=setup(device).device)
 
 
 def detector_files(model: str, cfg: str | None) -> list[Path]:
-    """The files that a detector is made of; YOLOv4-tiny's are downloaded the first time.
+    """The files that a detector is made of; YOLOv4-tiny's weights are downloaded the first time.
 
     Raises:
         WeightsError: A file does not exist, or is none of a known format.
     """
     if model == HOG:
         return []
-    if model == TINY:
-        return [_published(f"{TINY}.weights"), Path(cfg) if cfg else _published(f"{TINY}.cfg")]
-    path = Path(model)
+    path = _published_weights() if model == TINY else Path(model)
     if path.suffix not in (".weights", ".onnx"):
         raise WeightsError(
             f"{model} is no detector.",
@@ -141,7 +127,9 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
             allowed=f"{TINY}, {HOG}, or the path of a .weights or .onnx file",
             fix=f"--detector {TINY}",
         )
-    files = [path] if path.suffix == ".onnx" else [path, Path(cfg) if cfg else path.with_suffix(".cfg")]
+    files = [path] if cfg is None else [path, Path(cfg)]
+    if cfg is None and path.suffix == ".weights" and model != TINY:
+        files.append(path.with_suffix(".cfg"))
     for file in files:
         if not file.is_file():
             raise WeightsError(
@@ -157,22 +145,29 @@ def detector_hash(model: str, cfg: str | None) -> str:
     return " ".join(file_sha256(file) for file in detector_files(model, cfg)) or model
 
 
-def _published(name: str) -> Path:
-    url, digest = FILES[name]
-    path = cache_folder() / "weights" / name
-    if not path.is_file():
-        download(url, path, what="The detector's file", fix="--detector FILE.weights --detector-cfg FILE.cfg")
-    check_digest(path, digest)
-    return path
+def _network(weights: Path, cfg: Path | None = None) -> Darknet:
+    """A Darknet network from its files; without a cfg it is YOLOv4-tiny."""
+    network = (
+        Darknet(yolov4_tiny_cfg()) if cfg is None else _told(cfg, lambda data: Darknet(data.decode(errors="replace")))
+    )
+    _told(weights, network.load_weights)
+    return network
 
 
-def _read(path: Path) -> bytes:
+def _told(path: Path, read: Callable[[bytes], Any]) -> Any:
+    """What `read` makes of a file; its errors begin with the file's name."""
     try:
-        return path.read_bytes()
+        return read(path.read_bytes())
     except OSError as error:
         raise WeightsError(f"{path} cannot be read.", got=error.strerror, allowed="a readable file") from error
+    except WeightsError as error:
+        what = f"{path}: {error.what}"
+        raise WeightsError(what, got=error.got, allowed=error.allowed, fix=error.fix) from error
 
 
-def _named(error: WeightsError, path: Path) -> WeightsError:
-    parts: dict[str, Any] = {"got": error.got, "allowed": error.allowed, "fix": error.fix}
-    return WeightsError(f"{path}: {error.what}", **parts)
+def _published_weights() -> Path:
+    path = cache_folder() / "weights" / f"{TINY}.weights"
+    if not path.is_file():
+        download(WEIGHTS_URL, path, what="The detector's file", fix="--detector FILE.weights")
+    check_digest(path, WEIGHTS_DIGEST)
+    return path
