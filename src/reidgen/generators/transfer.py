@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reidgen.config import StyleGANConfig
 from reidgen.errors import WeightsError
 from reidgen.generators.growth import HALVING, QUIET, halve_first, quiet_colours
+from reidgen.generators.order import sort_channels
 from reidgen.generators.roles import move
 from reidgen.generators.weights import SHAPE_FIELDS, GeneratorFile, Part, style_config
 from reidgen.models.discriminator import Discriminator
@@ -101,7 +102,7 @@ def _move(
     own = network.state_dict()
     report = TransferReport(values=(0, sum(value.numel() for value in own.values())))
     taken = 0
-    for name, value in tensors.items():
+    for name, value in sort_channels(tensors, own).items():
         reason = _no_place(name, own, before, after)
         moved = move(name, value, own[name]) if reason is None else reason
         if isinstance(moved, str):
