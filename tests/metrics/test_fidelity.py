@@ -6,7 +6,7 @@ import torch
 from scipy import linalg
 
 from reidgen.errors import DataError
-from reidgen.metrics import kernel_distance as kernel_module
+from reidgen.metrics import kernel as kernel_module
 from reidgen.metrics import manifold as manifold_module
 from reidgen.metrics.fidelity import Moments, frechet_distance, kernel_distance, precision_recall, squared_mmd
 

@@ -1,7 +1,7 @@
 """How near generated features are to real ones: FID, KID, improved precision and recall."""
 
 from reidgen.metrics.frechet import Moments, frechet_distance
-from reidgen.metrics.kernel_distance import KernelDistance, kernel_distance, squared_mmd
+from reidgen.metrics.kernel import KernelDistance, kernel_distance, squared_mmd
 from reidgen.metrics.manifold import Manifold, precision_recall
 
 __all__ = [
