@@ -35,3 +35,29 @@ def test_readme_picture(tmp_path):
     with Image.open(tmp_path / "strip.png") as image:
         assert image.width > image.height > 300
         assert len(np.unique(np.asarray(image.convert("RGB").resize((40, 10))).reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.slow
+def test_gpu_generators_in_parts(tmp_path):
+    """Two presets, small, on a CPU: a call without time, one that is cut off, one to the end; the bytes of one call."""
+    sizes = ["--size", "16", "8", "--channel-base", "64", "--channel-max", "8", "--batch", "4", "--kimg", "0.016"]
+    calm = ["--precision", "float32", "--snapshot-kimg", "0.02", "--checkpoint-sec", "0", "--gamma", "0.1"]
+    presets = ["--presets", "person-stylegan2", "market-stylegan3-r"]
+
+    def call(folder, minutes):
+        where = ["--data", SAMPLE, "--out", tmp_path / folder, "--minutes", minutes]
+        command = [sys.executable, EXAMPLES / "gpu_generators.py", *map(str, where), *presets, *sizes, *calm]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert call("parts", 0) == ["person-stylegan2: not begun", "market-stylegan3-r: not begun"]
+    assert len(call("parts", 0.08)) == 2
+    done = call("parts", None)
+    assert [line.split(";")[0] for line in done] == [
+        "person-stylegan2: done, 0.016 of 0.016 kimg",
+        "market-stylegan3-r: done, 0.016 of 0.016 kimg",
+    ]
+    call("whole", None)
+    for preset in presets[1:]:
+        for name in ("generator.safetensors", "metrics.jsonl", "fakes-000000.png"):
+            ours, whole = (tmp_path / folder / preset / name for folder in ("parts", "whole"))
+            assert ours.read_bytes() == whole.read_bytes(), (preset, name)
