@@ -1,7 +1,10 @@
 import pytest
+import torch
 
-from reidgen.config import StyleGANConfig
+from reidgen.config import StyleGANConfig, generator_preset
 from reidgen.generators.train import train_generator
+from reidgen.generators.trained import load_generator
+from reidgen.generators.weights import build_generator, write_generator
 from tests.factories import make_table
 
 TINY = {
@@ -35,3 +38,24 @@ def crops(tmp_path_factory):
 def gan(crops, tiny, tmp_path_factory):
     """A trained generator."""
     return train_generator(crops, tiny, out=tmp_path_factory.mktemp("gan"))
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Generators of every kind with random weights, small, at 32x16."""
+    folder = tmp_path_factory.mktemp("untrained")
+    changes = {"size": (32, 16), "z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8}
+    configs = {
+        "stylegan2": StyleGANConfig(**changes),
+        "stylegan3-t": generator_preset("market-stylegan3-t", **changes),
+        "stylegan3-r": generator_preset("market-stylegan3-r", **changes),
+        "dcgan": generator_preset("dcgan", size=(32, 16), z_dim=8, width=4),
+    }
+    made = {}
+    for kind, config in configs.items():
+        torch.manual_seed(1)
+        path = folder / f"{kind}.safetensors"
+        parts = {"generator": build_generator(config).state_dict(), "discriminator": {}}
+        write_generator(path, parts, config=config, training={"split": "train"})
+        made[kind] = load_generator(path, device="cpu")
+    return made

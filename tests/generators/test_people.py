@@ -56,6 +56,43 @@ def test_variants_share_the_styles_outside_the_group(table, gan, monkeypatch):
         assert equal == [True, True, True, False, False, True]  # middle is 3 and 4 at height 16
 
 
+@pytest.mark.parametrize("kind", ["stylegan2", "stylegan3-t", "stylegan3-r", "dcgan"])
+def test_people_of_every_network_are_made_again_from_their_rows(kind, untrained, tmp_path):
+    gan, options = untrained[kind], {"mix": "all", "weight": 0.5} if kind == "dcgan" else {"mix": "middle"}
+    made = generate_people(gan, people=2, variants=3, **options, device="cpu", out=tmp_path)
+    assert made.rows["operation"].str.starts_with(f"{kind} psi=1.0 w=").all()
+    pixels = regenerate(gan, made.where([i in (1, 4) for i in range(6)]))
+    assert [encode(crop, quality=95) for crop in pixels] == [made.paths[i].read_bytes() for i in (1, 4)]
+    assert len({path.read_bytes() for path in made.paths}) == 6
+
+
+def test_mixes_by_turns(gan, tmp_path):
+    made = generate_people(gan, people=1, variants=5, mix=("coarse", "fine", "1+3"), device="cpu", out=tmp_path)
+    layers = [Operation.parse(text).layers for text in made.rows["operation"]]
+    assert layers == [(), (0, 1, 2), (5,), (1, 3), (0, 1, 2)]
+
+
+def test_variants_by_interpolation(gan, tmp_path):
+    options = {"people": 1, "variants": 2, "device": "cpu"}
+    made = generate_people(gan, **options, mix="all", weight=0.25, out=tmp_path / "part")
+    operation = Operation.parse(made.rows["operation"][1])
+    assert (operation.weight, operation.layers) == (0.25, tuple(range(6)))
+    own, donor = gan.map([operation.w]), gan.map([operation.donor])
+    expected = gan.synthesize(0.75 * own + 0.25 * donor, [operation.noise])
+    assert np.abs(regenerate(gan, made)[1].astype(int) - expected[0]).max() <= 1
+    assert encode(regenerate(gan, made)[1], quality=95) == made.paths[1].read_bytes()
+
+
+def test_variants_that_are_other_people_are_refused(gan, untrained, tmp_path):
+    with pytest.raises(ConfigError, match="each variant would be another person"):
+        generate_people(gan, **OPTIONS, mix="all", out=tmp_path / "new")
+    with pytest.raises(ConfigError, match="one w makes the whole image"):
+        generate_people(untrained["dcgan"], **OPTIONS, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    alone = generate_people(untrained["dcgan"], people=2, variants=1, device="cpu", out=tmp_path / "alone")
+    assert len(alone) == 2
+
+
 def test_the_pixels_do_not_depend_on_the_batch(table, gan, tmp_path):
     again = generate_people(gan, GenerateConfig(**OPTIONS, batch=5), out=tmp_path)
     assert [path.read_bytes() for path in again.paths] == [path.read_bytes() for path in table.paths]
@@ -120,10 +157,28 @@ def test_other_operations(table, gan):
 
 @pytest.mark.parametrize(
     "operation",
-    [Operation("stylegan2", 1, 2, 0.1 + 0.2, 95), Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5, 0.3)],
+    [
+        Operation("stylegan2", 1, 2, 0.1 + 0.2, 95),
+        Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5),
+        Operation("dcgan", 1, 2, 1.0, 90, (0,), 5, 0.1 + 0.2),
+    ],
 )
 def test_operations_round_trip(operation):
     assert Operation.parse(str(operation)) == operation
+
+
+def test_operations_of_before():
+    text = "stylegan2 psi=0.7 w=11 layers=0,1,2 from=13 noise=17 jpeg=95"
+    assert Operation.parse(text) == Operation("stylegan2", 11, 17, 0.7, 95, (0, 1, 2), 13)
+    assert str(Operation.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "flip", "stylegan2 psi=x w=1 noise=1 jpeg=95", "stylegan2 psi=1 w=1 jpeg=95"]
+)
+def test_texts_of_other_operations(text):
+    with pytest.raises(DataError, match="not made by generate people"):
+        Operation.parse(text)
 
 
 def test_files_are_jpeg_of_full_colour(table):

@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 
-from reidgen.generators.sampling import PASS, latents, noise_fields, to_pixels, to_tensor
+from reidgen.generators.sampling import PASS, latents, noise_fields, pass_size, to_pixels, to_tensor
 from reidgen.generators.trained import load_generator
 
 
@@ -13,6 +16,29 @@ def test_the_pixels_of_a_seed_do_not_depend_on_the_batch(gan):
     for i in (0, 1, PASS - 1, PASS, 2 * PASS + 2):
         assert np.array_equal(gan.sample([seeds[i]])[0], together[i])
     assert np.array_equal(gan.sample(seeds[::-1])[::-1], together)
+
+
+@pytest.mark.parametrize("kind", ["stylegan2", "stylegan3-t", "stylegan3-r", "dcgan"])
+def test_the_pixels_of_a_seed_do_not_depend_on_the_batch_in_any_network(kind, untrained):
+    gan = untrained[kind]
+    seeds = list(range(PASS + 2))
+    together = gan.sample(seeds, psi=0.8)
+    assert len({image.tobytes() for image in together}) == len(seeds)
+    assert np.array_equal(gan.sample(seeds[::-1], psi=0.8)[::-1], together)
+    assert np.array_equal(gan.sample([7], psi=0.8)[0], together[7])
+
+
+def test_large_maps_are_made_a_few_at_once():
+    sizes = {
+        numbers: pass_size(SimpleNamespace(largest_map=numbers)) for numbers in (1, 2**22, 2**22 + 1, 2**25, 2**30)
+    }
+    assert sizes == {1: PASS, 2**22: PASS, 2**22 + 1: PASS // 2, 2**25: 2, 2**30: 1}
+
+
+def test_the_largest_map_of_a_network(untrained):
+    # 16 channels of StyleGAN3-R's 32x16 image with margins of 10: (52, 36)
+    assert untrained["stylegan3-r"].network.largest_map == 16 * 52 * 36
+    assert pass_size(untrained["stylegan2"].network) == PASS
 
 
 def test_seeds_differ_and_repeat():

@@ -103,6 +103,9 @@ def _part(part: str, mix: str, rates: Sequence[int]) -> tuple[int, ...]:
     if part in GROUPS and count > 1:
         low, high = GROUPS[part]
         layers = [i for i, height in enumerate(detail_heights(rates)) if low <= height <= high]
+        if not layers:
+            what = f"--mix names a group that this generator has not: no layer as {part}."
+            raise ConfigError(what, got=mix, allowed=f"groups with layers among its {count}", fix="--mix fine")
     else:
         layers = _listed(part, count)
     if not layers:

@@ -22,7 +22,7 @@ from reidgen.generators.operation import Operation
 from reidgen.generators.people import plan_crop, styles
 from reidgen.generators.sheets import contact_sheet, enlarge
 from reidgen.generators.trained import TrainedGenerator
-from reidgen.generators.webp import animation, durations, encode_frame
+from reidgen.generators.webp import animation, check_size, durations, encode_frame
 
 FILE = "walk.webp"
 
@@ -48,6 +48,7 @@ def generate_video(gan: TrainedGenerator, config: WalkConfig | None = None, *, o
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or WalkConfig(), **options)
+    check_size(_size(gan, config))
     layers = _layers(gan, config)
     inputs = {"generator": gan.hash, "layers": [list(chosen) for chosen in layers], "size": list(gan.size)}
     with RunFolder.begin(out, stage="generate video", config=config, inputs=inputs) as run:
@@ -65,9 +66,8 @@ def _generate(
     frames = [folder / "frames" / f"{number:06d}.webp" for number in range(count)]
     if not (folder / FILE).exists():  # it is written whole, after all frames
         _write_missing(gan, walk, config, frames)
-        height, width = (config.scale * side for side in gan.size)
-        size = config.rows * height, config.columns * width
-        write_chunks(folder / FILE, animation(frames, durations(count, fps=config.fps), size=size))
+        shown_ms = durations(count, fps=config.fps)
+        write_chunks(folder / FILE, animation(frames, shown_ms, size=_size(gan, config)))
     shutil.rmtree(folder / "frames", ignore_errors=True)
     return {
         "frames": count,
@@ -102,19 +102,19 @@ def plan_walk(gan: TrainedGenerator, config: WalkConfig, layers: Sequence[tuple[
 
 
 def frame_pixels(gan: TrainedGenerator, walk: Walk, config: WalkConfig, numbers: Sequence[int]) -> np.ndarray:
-    """The pictures of the given frames, uint8 (len(numbers), H, W, 3)."""
+    """The pictures of the given frames before they are enlarged, uint8 (len(numbers), H, W, 3)."""
     times = [number / config.segment_frames for number in numbers]
     at = closed_path(walk.keys, times, path=config.path).flatten(0, 1)
     if config.path == "slerp":
         w = sampling.map_latents(gan.network, at, psi=config.psi, device=gan.device)
         at = gan.network.spread(w)
-    images = gan.synthesize(at, walk.noise * len(numbers))
-    return np.stack(
-        [
-            enlarge(contact_sheet(images[first : first + len(walk.noise)], columns=config.columns), config.scale)
-            for first in range(0, len(images), len(walk.noise))
-        ]
-    )
+    images = gan.synthesize(at, walk.noise * len(numbers)).reshape(len(numbers), len(walk.noise), *gan.size, 3)
+    return np.stack([contact_sheet(cells, columns=config.columns) for cells in images])
+
+
+def _size(gan: TrainedGenerator, config: WalkConfig) -> tuple[int, int]:
+    height, width = gan.size
+    return config.rows * config.scale * height, config.columns * config.scale * width
 
 
 def _layers(gan: TrainedGenerator, config: WalkConfig) -> list[tuple[int, ...]]:
@@ -144,6 +144,7 @@ def _write_missing(gan: TrainedGenerator, walk: Walk, config: WalkConfig, frames
     with progress("generate video (frames)", len(frames), start=len(frames) - len(missing)) as bar:
         for numbers in chunks(missing, at_once):
             for number, pixels in zip(numbers, frame_pixels(gan, walk, config, numbers), strict=True):
-                frame = encode_frame(pixels, compression=config.compression, quality=config.quality)
+                picture = enlarge(pixels, config.scale)
+                frame = encode_frame(picture, compression=config.compression, quality=config.quality)
                 write_bytes(frames[number], frame)
             bar.advance(len(numbers))

@@ -5,7 +5,7 @@ import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -20,26 +20,22 @@ LARGEST = 1 << 24  # pixels along an axis, and milliseconds of a frame
 STILL = 16383  # pixels along an axis of a frame
 
 
-def encode_frame(pixels: np.ndarray, *, compression: Literal["lossy", "lossless"], quality: int) -> bytes:
-    """A picture (H, W, 3) uint8 as a still WebP file.
-
-    Raises:
-        ConfigError: WebP holds no picture of this size.
-    """
-    height, width, _ = pixels.shape
-    if max(height, width) > STILL:
+def check_size(size: tuple[int, int]) -> None:
+    """Raise `ConfigError` where WebP holds no picture of (height, width)."""
+    if max(size) > STILL:
         raise ConfigError(
             "The picture is too large for WebP.",
-            got=f"{height}x{width}",
+            got=f"{size[0]}x{size[1]}",
             allowed=f"up to {STILL} pixels high and wide",
             fix="fewer --rows and --columns, or a smaller --scale",
         )
+
+
+def encode_frame(pixels: np.ndarray, *, compression: Literal["lossy", "lossless"], quality: int) -> bytes:
+    """A picture (H, W, 3) uint8, of a size that `check_size` allows, as a still WebP file."""
     stream = io.BytesIO()
-    image = Image.fromarray(pixels)
-    if compression == "lossless":
-        image.save(stream, "WEBP", lossless=True, method=4)
-    else:
-        image.save(stream, "WEBP", quality=quality, method=4)
+    options: dict[str, Any] = {"lossless": True} if compression == "lossless" else {"quality": quality}
+    Image.fromarray(pixels).save(stream, "WEBP", method=4, **options)
     return stream.getvalue()
 
 
