@@ -78,8 +78,8 @@ def test_a_page_of_measurements_alone(page):
         "FID of snapshot-000120: 14.25 (24 real against 18 generated crops). Real crops against other real crops reach "
         "3.25 with 12 on each side, where these generated crops have 15.25.",
         "It has seen them.",
-        "snapshot-000080 80 24 / 18 21.50 3.25 22.50 21.50 ± 0.50 75.0 50.0",
-        "real crops against others - 12 / 12 3.25",
+        "snapshot-000080 80 24 / 18 21.50 22.50 21.50 ± 0.50 75.0 50.0",
+        "floor: real / other real - 12 / 12 3.25 3.25",
         "floor: real against real, 12 each",
         "FID of 24 real crops.",
         "Re-ID-FID",
@@ -114,8 +114,8 @@ def test_json_and_markdown_have_the_figures_too(page):
     assert said["fidelity"][0]["floor"]["fid"] == 3.25
     assert said["means"] == {}
     text = (page.parent / "table.md").read_text()
-    assert "| snapshot-000120 | 120 | 24 / 18 | 14.25 | 3.25 | 15.25 | 14.25 ± 0.50 | 75.0 | 50.0 |" in text
-    assert "| generated crops | thousand images | real / generated crops | Re-ID-FID | floor |" in text
+    assert "| snapshot-000120 | 120 | 24 / 18 | 14.25 | 15.25 | 14.25 ± 0.50 | 75.0 | 50.0 |" in text
+    assert "| generated crops | kimg | real / generated crops | Re-ID-FID | Re-ID-FID as the floor |" in text
     assert "- Protocol: FID of 24 real crops." in text
 
 

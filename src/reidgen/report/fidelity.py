@@ -65,11 +65,19 @@ def _group(group: Sequence[Fidelity], number: int) -> Markup:
     return join(
         [
             _charts(first, found, number) if sum(point["kimg"] is not None for point in found) > 1 else None,
-            table(head(first), rows(first, found), words=1),
+            table(head(first), rows(first, found), rule=len(found)),
+            _soft(
+                f"“As the floor”: {first.measure} at the floor's number of crops, {first.floor['fake']:,} on each side; "
+                "the fewer crops, the larger the value. ± is the spread of the subsets."
+            ),
             tag("p", first.seen),
             details(f"Protocol of this {first.measure}", tag("p", first.protocol)),
         ]
     )
+
+
+def _soft(text: str) -> Markup:
+    return tag("p", text, class_="soft")
 
 
 def _charts(result: Fidelity, found: Sequence[dict[str, Any]], number: int) -> Markup:
@@ -121,27 +129,26 @@ def _charts(result: Fidelity, found: Sequence[dict[str, Any]], number: int) -> M
 def head(result: Fidelity) -> list[str]:
     """Titles of the columns of `rows`."""
     kid = result.measure.replace("FID", "KID")
-    counts = ["generated crops", "thousand images", "real / generated crops", result.measure, "floor"]
-    return [*counts, f"{result.measure} at the floor's number", f"{kid} x 1000", "precision, %", "recall, %"]
+    counts = ["generated crops", "kimg", "real / generated crops", result.measure, f"{result.measure} as the floor"]
+    return [*counts, f"{kid} x 1000", "precision, %", "recall, %"]
 
 
 def rows(result: Fidelity, found: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """One row a set of generated crops, and the floor."""
-    floor = result.floor[result.key]
+    """One row a set of generated crops, and the floor; "as the floor" is by as many crops as that has."""
+    floor = f"{result.floor[result.key]:.2f}"
     made = [
         [
             point["name"],
             "-" if point["kimg"] is None else f"{point['kimg']:g}",
             f"{point['real']:,} / {point['fake']:,}",
             f"{point[result.key]:.2f}",
-            f"{floor:.2f}",
             f"{point['same_number'][result.key]:.2f}",
             *_others(result, point),
         ]
         for point in found
     ]
     sizes = f"{result.floor['real']:,} / {result.floor['fake']:,}"
-    return [*made, ["real crops against others", "-", sizes, f"{floor:.2f}", "", "", *_others(result, result.floor)]]
+    return [*made, ["floor: real / other real", "-", sizes, floor, floor, *_others(result, result.floor)]]
 
 
 def _others(result: Fidelity, figures: dict[str, Any]) -> list[str]:
