@@ -130,6 +130,21 @@ def test_every_stage_of_the_chain(chain):
         "--batch",
         "3",
     )
+    small = ["--rows", "1", "--columns", "2", "--scale", "1"]
+    killed_and_whole(
+        chain / "walk",
+        [2, 4],
+        "generate",
+        "video",
+        "--generator",
+        gan,
+        *small,
+        "--keyframes",
+        "2",
+        "--segment-frames",
+        "3",
+    )
+    killed_and_whole(chain / "grid", [2], "generate", "grid", "--generator", gan, *small)
     kept = killed_and_whole(chain / "kept", [1, 3, 5], "filter", "--data", fakes, "--reference", people, "--calibrate")
     more = killed_and_whole(chain / "more", [2, 4], "extend", "--real", people, "--generated", kept, "--people", "3")
     reid = killed_and_whole(

@@ -105,7 +105,7 @@ def _variants(gan: TrainedGenerator, config: GridConfig, layers: Sequence[tuple[
     ]
     names = [config.mixes[(variant - 1) % turns] for variant in order]
     title = "people, and variants that take the styles of some layers from others"
-    return [Block(_cells(gan, rows, config.psi), title, _labels(config), ["person", *names])]
+    return [Block(_cells(gan, rows, config.psi), title, _labels(config), ["seed", *names])]
 
 
 def _mixing(gan: TrainedGenerator, config: GridConfig, layers: Sequence[tuple[int, ...]]) -> list[Block]:
