@@ -155,6 +155,8 @@ def _check(filter_: DetectorFilter) -> None:
             raise ConfigError(f"DetectorFilter's {name} is out of range.", got=value, allowed=f">= {lowest}")
     if filter_.score not in ("product", "class"):
         raise ConfigError("DetectorFilter's score is not known.", got=filter_.score, allowed="product or class")
+    if filter_.cfg is not None and (filter_.model == HOG or filter_.model.endswith(".onnx")):
+        raise ConfigError("DetectorFilter's cfg belongs to Darknet weights.", got=filter_.model, allowed="no cfg")
     if not 0 <= filter_.overlap <= 1:
         raise ConfigError("DetectorFilter's overlap is no share.", got=filter_.overlap, allowed="0 to 1")
     if filter_.model != HOG and not 0 <= (filter_.threshold or 0) < 1:

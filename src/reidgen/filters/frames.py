@@ -12,23 +12,40 @@ LETTERBOX = (114, 114, 114)  # what YOLO's own preprocessing puts beside a pictu
 
 
 @dataclass(frozen=True, eq=False)
+class Taps:
+    """Linear interpolation along one axis, in whole numbers as OpenCV does it.
+
+    Attributes:
+        first: Place in the resized line of the first value that depends on the crop; all others are border.
+        low, high: int64 (n,): the two pixels between which a value lies, 0 the border pixel before the crop.
+        low_share, high_share: int32 (n,): their weights, in 2048ths.
+    """
+
+    first: int
+    low: Tensor
+    high: Tensor
+    low_share: Tensor
+    high_share: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """How crops of one size become the network's input, and where its boxes lie in the crop.
 
-    The resampling is OpenCV's `INTER_LINEAR` of 8-bit pictures: between the two nearest pixels in each direction,
-    without antialiasing, rounded to whole values. Only the crop itself is computed; the border is constant.
+    The pixels are those of OpenCV's `INTER_LINEAR` of 8-bit pictures: between the two nearest pixels in each direction,
+    without antialiasing, with weights in 2048ths and its roundings. Only what depends on the crop is computed.
 
     Attributes:
         background: float (1, 3, h, w): the input without a crop, in [0, 255].
-        rows, columns: float (h', H) and (w', W): weights of the crop's pixels in the part of the input they reach.
-        corner: (top, left) of that part.
+        rows, columns: The resampling of the crop.
+        corner: (top, left) of the bordered crop in the input; (0, 0) unless it is letterboxed.
         scale: Input pixels per crop pixel, (y, x).
         origin: Input coordinates (y, x) of the crop's upper left corner.
     """
 
     background: Tensor
-    rows: Tensor
-    columns: Tensor
+    rows: Taps
+    columns: Taps
     corner: tuple[int, int]
     scale: tuple[float, float]
     origin: tuple[float, float]
@@ -51,24 +68,34 @@ class Frame:
         else:
             ratio = min(size[0] / bordered[0], size[1] / bordered[1])
             inner = max(1, round(bordered[0] * ratio)), max(1, round(bordered[1] * ratio))
-        start = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
         background = _colour(LETTERBOX).expand(1, 3, *size).clone()
-        background[..., start[0] : start[0] + inner[0], start[1] : start[1] + inner[1]] = _colour(BORDER)
-        (rows, top), (columns, left) = (_weights(crop[i], padding, inner[i]) for i in (0, 1))
+        background[..., corner[0] : corner[0] + inner[0], corner[1] : corner[1] + inner[1]] = _colour(BORDER)
         scale = inner[0] / bordered[0], inner[1] / bordered[1]
-        origin = start[0] + padding * scale[0], start[1] + padding * scale[1]
-        return cls(background, rows, columns, (start[0] + top, start[1] + left), scale, origin)
+        return cls(
+            background,
+            _taps(crop[0], padding, inner[0], at_edges="repeat"),
+            _taps(crop[1], padding, inner[1], at_edges="one pixel"),
+            corner,
+            scale,
+            (corner[0] + padding * scale[0], corner[1] + padding * scale[1]),
+        )
 
     def pictures(self, crops: np.ndarray, device: torch.device) -> Tensor:
         """uint8 (B, H, W, 3) -> float (B, 3, h, w), whole values in [0, 255]."""
-        border, rows, columns, background = (
-            part.to(device) for part in (_colour(BORDER), self.rows, self.columns, self.background)
-        )
-        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).float() - border
-        frames = background.expand(len(crops), -1, -1, -1).clone()
-        top, left = self.corner
-        frames[..., top : top + len(rows), left : left + len(columns)] += rows @ pixels @ columns.T
-        return frames.round_()
+        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(device).permute(0, 3, 1, 2).int()
+        bordered = _colour(BORDER).int().to(device).repeat(len(crops), 1, pixels.shape[2] + 2, pixels.shape[3] + 2)
+        bordered[..., 1:-1, 1:-1] = pixels
+        low, high, low_share, high_share = _on(self.columns, device)
+        lines = bordered[..., low] * low_share + bordered[..., high] * high_share
+        lines >>= 4
+        low, high, low_share, high_share = _on(self.rows, device)
+        values = (lines[..., low, :] * low_share[:, None]) >> 16
+        values += (lines[..., high, :] * high_share[:, None]) >> 16
+        top, left = self.corner[0] + self.rows.first, self.corner[1] + self.columns.first
+        frames = self.background.to(device).repeat(len(crops), 1, 1, 1)
+        frames[..., top : top + values.shape[2], left : left + values.shape[3]] = ((values + 2) >> 2).float()
+        return frames
 
     def to_crop(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (N, 4) of centre x, centre y, width, height in input pixels -> left, top, width, height in the crop's.
@@ -85,16 +112,27 @@ def _colour(rgb: tuple[int, int, int]) -> Tensor:
     return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1)
 
 
-def _weights(length: int, padding: int, out: int) -> tuple[Tensor, int]:
-    """Linear interpolation of a bordered line at `out` places: weights (n, length) of the inner pixels, first place."""
+def _on(taps: Taps, device: torch.device) -> list[Tensor]:
+    return [part.to(device) for part in (taps.low, taps.high, taps.low_share, taps.high_share)]
+
+
+def _taps(length: int, padding: int, out: int, *, at_edges: Literal["repeat", "one pixel"]) -> Taps:
+    """The taps of a line with a border on both sides, resized to `out` values.
+
+    Beyond the line's ends OpenCV repeats the last pixel: along rows with weights that sum to one pixel's, down columns
+    as two taps on the same pixel, which rounds differently.
+    """
     whole = length + 2 * padding
-    at = ((torch.arange(out, dtype=torch.float64) + 0.5) * whole / out - 0.5).clamp(0, whole - 1)
-    low = at.floor().long().clamp(max=max(whole - 2, 0))
-    share = at - low
-    weights = torch.zeros(out, whole + 1, dtype=torch.float64)
-    weights.scatter_(1, low[:, None], 1 - share[:, None])
-    weights.scatter_add_(1, low[:, None] + 1, share[:, None])
-    inner = weights[:, padding : padding + length]
-    used = inner.any(1).nonzero().flatten()
-    first, last = int(used[0]), int(used[-1])
-    return inner[first : last + 1].float(), first
+    at = ((np.arange(out) + 0.5) * (whole / out) - 0.5).astype(np.float32)
+    low = np.floor(at).astype(np.int64)
+    share = at - low.astype(np.float32)
+    if at_edges == "one pixel":
+        share[(low < 0) | (low >= whole - 1)] = 0
+    low_share, high_share = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (1 - share, share))
+    high = (low + 1).clip(0, whole - 1) - padding + 1
+    low = low.clip(0, whole - 1) - padding + 1
+    used = np.flatnonzero(((low >= 1) & (low <= length)) | ((high >= 1) & (high <= length)))
+    inner = slice(used[0], used[-1] + 1)
+    # What lies further out in the border has the colour of the border pixel next to the crop.
+    parts = (low[inner].clip(0, length + 1), high[inner].clip(0, length + 1), low_share[inner], high_share[inner])
+    return Taps(int(used[0]), *(torch.from_numpy(part) for part in parts))
