@@ -20,7 +20,7 @@ def smooth(size, count=1):
 
 
 def transform(*rows):
-    return torch.tensor([*rows, [0.0, 0.0, 1.0]], dtype=torch.float64)[None]
+    return torch.tensor(rows, dtype=torch.float64)[None]
 
 
 def decibel(wrong, right):
@@ -48,7 +48,7 @@ def test_down_undoes_up():
 
 def test_standing_still_is_exact():
     images = pictures()
-    torch.testing.assert_close(affine(images, torch.eye(3).double().repeat(2, 1, 1)), images, rtol=0, atol=1e-12)
+    torch.testing.assert_close(affine(images, torch.eye(2, 3).double().repeat(2, 1, 1)), images, rtol=0, atol=1e-12)
 
 
 def test_whole_pixels_are_a_shift_of_the_reflected_image():
@@ -69,7 +69,7 @@ def slow(image, matrix):
     fine[::2, ::2] = wide
     for axis in (0, 1):
         fine = np.apply_along_axis(lambda row: np.convolve(row, math.sqrt(2) * taps)[5:-6], axis, fine)
-    inverse = np.linalg.inv(matrix)
+    inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
     height, width = image.shape
     centre = np.array([height - 1, width - 1])
     taken = np.zeros((2 * height + 10, 2 * width + 10))
@@ -132,7 +132,7 @@ def test_fold_by_hand():
 
 def test_samples_do_not_depend_on_each_other():
     images, turn = pictures(3, dtype=torch.float32), transform([0.8, -0.6, 1], [0.6, 0.8, 0])
-    transforms = torch.cat([turn, torch.eye(3).double()[None], transform([3, 0, 0], [0, 0.3, 40])])
+    transforms = torch.cat([turn, torch.eye(2, 3).double()[None], transform([3, 0, 0], [0, 0.3, 40])])
     together = affine(images, transforms)
     assert together.dtype == torch.float32
     for i in range(3):

@@ -27,6 +27,7 @@ TAPS = len(SYM6)
 # filter is not symmetric and its centre of mass is 0.1 places further, but edges of real crops are at the largest tap:
 # turned by 90 degrees they come back 5 dB better than with the centre of mass, and by other angles equally well.
 BEFORE = TAPS // 2 - 1
+PIXELS = 1 << 14  # that are moved at a time on a CPU, so that what is in between stays in its cache
 Adjoint = Callable[[Tensor], Tensor]
 
 
@@ -37,17 +38,23 @@ def affine(images: Tensor, transforms: Tensor) -> Tensor:
 
     Args:
         images: float32 or float64; H and W are 2 or more.
-        transforms: (B, 3, 3) on the CPU in float64: from a place in an image to its new place, in homogeneous pixels
-            (downwards, to the right, 1) from the image's middle.
+        transforms: (B, 2, 3) on the CPU in float64: from a place in an image, in homogeneous pixels (downwards, to the
+            right, 1) from the image's middle, to its new place.
 
     Returns:
         Images of the same shape, type and device.
     """
+    linear = torch.linalg.inv(transforms[:, :, :2])
+    inverse = torch.cat([linear, -linear @ transforms[:, :, 2:]], dim=2).to(images)
+    few = max(PIXELS // images[0, 0].numel(), 1) if images.is_cpu else len(images)
+    return torch.cat([_affine(*part) for part in zip(images.split(few), inverse.split(few), strict=True)])
+
+
+def _affine(images: Tensor, inverse: Tensor) -> Tensor:
+    """Images (B, 3, H, W), and from places in the result to places in the image, (B, 2, 3)."""
     height, width = images.shape[2:]
-    grid = _grid(torch.linalg.inv(transforms)[:, :2].to(images), height, width)
-    upper, left = (upsampling(size).to(images) for size in (height, width))
-    lower, right = (downsampling(size).to(images) for size in (height, width))
-    fine = _Sample.apply(upper @ images @ left.t(), grid)
+    upper, left, lower, right = _matrices(height, width, images.dtype, images.device)
+    fine = _Sample.apply(upper @ images @ left.t(), _grid(inverse, height, width))
     return lower @ (fine @ right.t())
 
 
@@ -61,6 +68,12 @@ def margin(size: int) -> int:
 
 
 @functools.cache
+def _matrices(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """Both directions' matrices, up and then down."""
+    matrices = (upsampling(height), upsampling(width), downsampling(height), downsampling(width))
+    return tuple(matrix.to(device, dtype) for matrix in matrices)
+
+
 def upsampling(size: int) -> Tensor:
     """Matrix (2 size - 1 + 2 margin, size) in float64: a row of pixels, reflected, at twice the resolution."""
     reach = margin(size)
@@ -73,7 +86,6 @@ def upsampling(size: int) -> Tensor:
     return matrix
 
 
-@functools.cache
 def downsampling(size: int) -> Tensor:
     """Matrix (size, 2 size + 10) in float64: places -5 ... 2 size + 4 of an upsampled row -> a row of pixels."""
     matrix = torch.zeros(size, 2 * size + TAPS - 2, dtype=torch.float64)

@@ -14,9 +14,13 @@ from torch import Tensor
 from reidgen.generators.affine import affine, fold
 
 TRANSLATE = 0.125  # of the size: the farthest whole translation, and the deviation of the fractional one
-SCALE_STD = 0.2  # of log2, both the isotropic and the anisotropic one
-BRIGHTNESS_STD, CONTRAST_STD, SATURATION_STD = 0.2, 0.5, 1.0  # the last two of log2
-MIRROR, QUARTER, WHOLE, ISO, BEFORE, ANISO, AFTER, FRACTION, BRIGHT, CONTRAST, FLIP, HUE, SATURATE = range(13)
+BRIGHTNESS_STD = 0.2
+LOG2_STD = torch.tensor([0.2, 0.2, 0.5, 1.0], dtype=torch.float64)  # of scale, stretch, contrast, saturation
+GREY = torch.full((3, 3), 1 / 3, dtype=torch.float64)  # projects RGB on its grey axis, the luma
+PLANE = torch.eye(3, dtype=torch.float64) - GREY  # and on the plane of hue and saturation
+QUARTER = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], dtype=torch.float64) / math.sqrt(
+    3
+)  # turns that plane by 90
 
 
 @dataclass(frozen=True)
@@ -65,30 +69,30 @@ def draw(count: int, size: tuple[int, int], p: float, generator: torch.Generator
         p: Probability of each single change, 0 to 1.
         generator: CPU generator, the only source of randomness; the same number of draws whatever p is.
     """
-    reach = TRANSLATE * torch.tensor(size, dtype=torch.float64)
-    chance = torch.full((13,), p, dtype=torch.float64)
-    chance[[BEFORE, AFTER]] = 1 - math.sqrt(1 - p)
-    on = torch.rand(count, 13, generator=generator, dtype=torch.float64) < chance
+    turned = 1 - math.sqrt(1 - p)
+    # mirror, flip, quarters, before, after, hue, whole, scale, stretch, contrast, saturation, brightness, shift
+    chances = torch.tensor([p, p, p, turned, turned, p, p, p, p, p, p, p, p], dtype=torch.float64)
+    on = torch.rand(count, 13, generator=generator, dtype=torch.float64) < chances
     uniform = torch.rand(count, 8, generator=generator, dtype=torch.float64)
-    normal = (
-        torch.randn(count, 7, generator=generator, dtype=torch.float64)
-        * on[:, [ISO, ANISO, FRACTION, FRACTION, BRIGHT, CONTRAST, SATURATE]]
-    )
-    before, after, hue = ((2 * uniform[:, 4:7] - 1) * math.pi * on[:, [BEFORE, AFTER, HUE]]).unbind(1)
+    normal = torch.randn(count, 7, generator=generator, dtype=torch.float64) * on[:, [*range(7, 13), 12]]
+    reach = TRANSLATE * torch.tensor(size, dtype=torch.float64)
+    coins = (uniform[:, :2] < 0.5) & on[:, :2]
+    angles = (2 * uniform[:, 2:5] - 1) * math.pi * on[:, 3:6]
+    factors = torch.exp2(normal[:, :4] * LOG2_STD)
     return Draws(
-        mirror=(uniform[:, 0] < 0.5) & on[:, MIRROR],
-        quarters=(4 * uniform[:, 1]).long() * on[:, QUARTER],
-        whole=((2 * uniform[:, 2:4] - 1) * reach).round() * on[:, WHOLE, None],
-        scale=torch.exp2(SCALE_STD * normal[:, 0]),
-        before=before,
-        stretch=torch.exp2(SCALE_STD * normal[:, 1]),
-        after=after,
-        shift=normal[:, 2:4] * reach,
+        mirror=coins[:, 0],
+        quarters=(4 * uniform[:, 5]).long() * on[:, 2],
+        whole=((2 * uniform[:, 6:] - 1) * reach).round() * on[:, 6, None],
+        scale=factors[:, 0],
+        before=angles[:, 0],
+        stretch=factors[:, 1],
+        after=angles[:, 1],
+        shift=normal[:, 5:] * reach,
         brightness=BRIGHTNESS_STD * normal[:, 4],
-        contrast=torch.exp2(CONTRAST_STD * normal[:, 5]),
-        flip=(uniform[:, 7] < 0.5) & on[:, FLIP],
-        hue=hue,
-        saturation=torch.exp2(SATURATION_STD * normal[:, 6]),
+        contrast=factors[:, 2],
+        flip=coins[:, 1],
+        hue=angles[:, 2],
+        saturation=factors[:, 3],
     )
 
 
@@ -100,7 +104,7 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
     """
     turned = blit(images, draws.mirror, draws.quarters)
     transforms = geometry(draws)
-    moving = (transforms != torch.eye(3, dtype=torch.float64)).any(dim=(1, 2)).nonzero()[:, 0]
+    moving = (transforms != torch.eye(2, 3, dtype=torch.float64)).any(dim=(1, 2)).nonzero()[:, 0]
     if len(moving):
         which = moving.to(images.device)
         turned = turned.index_copy(0, which, affine(turned.index_select(0, which), transforms[moving]))
@@ -146,45 +150,24 @@ def quarter_turn(image: Tensor) -> Tensor:
 
 
 def geometry(draws: Draws) -> Tensor:
-    """Transforms (B, 3, 3) as `affine` takes them: whole shift, scale, turn, stretch, turn, shift, in this order."""
-    one = torch.ones_like(draws.scale)
-    moved = _translation(draws.whole)
-    for then in (
-        _diagonal(draws.scale, draws.scale, one),
-        _rotation(draws.before),
-        _diagonal(1 / draws.stretch, draws.stretch, one),
-        _rotation(draws.after),
-        _translation(draws.shift),
-    ):
-        moved = then @ moved
-    return moved
+    """Transforms (B, 2, 3) as `affine` takes them: whole shift, scale, turn, stretch, turn, shift, in this order."""
+    sizes = draws.scale[:, None] * torch.stack([1 / draws.stretch, draws.stretch], dim=1)
+    linear = _rotation(draws.after) @ (sizes[:, :, None] * _rotation(draws.before))
+    return torch.cat([linear, linear @ draws.whole[:, :, None] + draws.shift[:, :, None]], dim=2)
 
 
 def colour(draws: Draws) -> Tensor:
-    """Matrices (B, 3, 3) on RGB: contrast, luma flip, hue, saturation, in this order; the brightness comes first."""
-    grey = torch.full((3, 3), 1 / 3, dtype=torch.float64)  # projection on the axis (1, 1, 1)
-    eye = torch.eye(3, dtype=torch.float64)
-    flip = eye - 2 * grey * draws.flip[:, None, None]
-    cross = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], dtype=torch.float64) / math.sqrt(3)
-    cos, sin = draws.hue.cos()[:, None, None], draws.hue.sin()[:, None, None]
-    hue = grey + cos * (eye - grey) + sin * cross
-    saturation = grey + (eye - grey) * draws.saturation[:, None, None]
-    return saturation @ hue @ flip * draws.contrast[:, None, None]
+    """Matrices (B, 3, 3) on RGB: contrast, luma flip, hue, saturation; the brightness comes before them.
 
-
-def _diagonal(*values: Tensor) -> Tensor:
-    return torch.diag_embed(torch.stack(values, dim=1))
-
-
-def _translation(shift: Tensor) -> Tensor:
-    matrix = torch.eye(3, dtype=torch.float64).repeat(len(shift), 1, 1)
-    matrix[:, :2, 2] = shift
-    return matrix
+    The flip acts on the grey axis, hue and saturation on the plane across it, so their order is of no matter.
+    """
+    luma = (1 - 2 * draws.flip.double())[:, None, None] * GREY
+    cos, sin = (part[:, None, None] for part in (draws.hue.cos(), draws.hue.sin()))
+    colours = draws.saturation[:, None, None] * (cos * PLANE + sin * QUARTER)
+    return draws.contrast[:, None, None] * (luma + colours)
 
 
 def _rotation(angle: Tensor) -> Tensor:
-    """Counterclockwise as seen; the first axis points downwards."""
-    matrix = torch.eye(3, dtype=torch.float64).repeat(len(angle), 1, 1)
-    matrix[:, 0, 0], matrix[:, 0, 1] = angle.cos(), -angle.sin()
-    matrix[:, 1, 0], matrix[:, 1, 1] = angle.sin(), angle.cos()
-    return matrix
+    """Counterclockwise as seen, (B, 2, 2); the first axis points downwards."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
