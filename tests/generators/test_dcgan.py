@@ -11,6 +11,7 @@ from reidgen.engine.device import setup
 from reidgen.errors import ConfigError, TrainingError, WeightsError
 from reidgen.generators import train
 from reidgen.generators.dcgan import DCGANTraining
+from reidgen.generators.diagnosis import advice, diagnose
 from reidgen.generators.operation import Operation
 from reidgen.generators.people import generate_people, regenerate
 from reidgen.generators.train import train_generator
@@ -212,6 +213,35 @@ def test_a_style_generator_cannot_start_from_it(dcgan, crops, tmp_path):
         with_shape_of(dcgan.path, StyleGANConfig())
     with pytest.raises(WeightsError):
         style_config(read_generator(dcgan.path))
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [({}, ""), ({"spread_fake": 0.01}, "collapse"), ({"d_real": 20.0, "d_fake": -20.0}, "discriminator ahead")],
+)
+def test_early_warnings(figures, expected):
+    """Without the figures of an augmentation; advice names options that a DCGAN has."""
+    healthy = {"kimg": 100, "spread_fake": 0.2, "spread_real": 0.25, "r_t": 0.99, "d_real": 3.0, "d_fake": -3.0}
+    assert diagnose({**healthy, **figures}, TINY) == expected
+    if expected:
+        assert "--lr," in advice(expected, TINY)
+        assert "--gamma" not in advice(expected, TINY)
+        assert "--gamma" in advice(expected, StyleGANConfig())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"batch": 1}, "--batch is too small for batch normalisation."),
+        ({"beta1": 1.0}, "--beta1 is out of range."),
+        ({"size": (48, 24)}, "--size does not fit the generator."),
+        ({"width": 0}, "--width must be positive."),
+        ({"lr": 0.0}, "--lr must be positive."),
+    ],
+)
+def test_options_out_of_range(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        dataclasses.replace(TINY, **changes)
 
 
 def test_divergence_says_what_to_lower(crops, tmp_path, monkeypatch):
