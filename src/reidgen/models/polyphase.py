@@ -24,7 +24,7 @@ from reidgen.models.resampling import Activation, Extent, Fall, Source, Taps, ph
 BLOCK = 16  # channels
 GATHERED = 4  # blocks that are gathered at once: 256 bytes of each pixel, since single cache lines are slow to collect
 SEPARABLE = 2  # outer products; a filter with more is applied as it is
-CACHED_BYTES = 6 * 2**20  # of the fine grid that is worked on at a time
+CACHED_BYTES = 3 * 2**20  # of the fine grid that is worked on at a time
 
 
 class Piece(NamedTuple):
@@ -49,16 +49,15 @@ def polyphase(sources: list[Source], step: Activation, fall: Fall, inside: Exten
         stride=fall.factor,
         columns=(span[1] - len(fall.pairs[0][1])) // fall.factor + 1,
     )
-    done = torch.empty(gathered, *fall.size, BLOCK)
     out = torch.empty((count, channels, *fall.size), dtype=sources[0].x.dtype, memory_format=torch.channels_last)
     for piece in _pieces(count, channels, gathered):
-        target = _blocks(out, piece)
         blocks = max(riser.gather(piece) for riser in risers)
+        done: list[Tensor] = []
         for first in range(0, blocks, cached):
             part = slice(first, min(first + cached, blocks))
             (low,) = falling(through([riser.planes(part) for riser in risers], risers[0].bound))
-            done[part] = low[:, :, : fall.size[1]]  # more columns than asked for, where the fine grid is wider
-        target.copy_(done[:blocks].unflatten(0, target.shape[:2])[..., : piece.width])
+            done += low[:, :, : fall.size[1]].unbind()  # more columns than asked for, where the fine grid is wider
+        _scatter(done, out, piece)
     return out
 
 
@@ -120,7 +119,8 @@ class _Riser:
         self.filter = _Correlator(products, stride=1, columns=span[1])
         rows = -(-span[0] // rise.factor)
         room = rows + len(down[0][0]) - 1, columns + len(right[0][0]) - 1
-        self.gathered = torch.zeros(blocks, *room, rise.factor * BLOCK)
+        self.factor = rise.factor
+        self.gathered = torch.zeros(blocks, *room, BLOCK)
 
     def gather(self, piece: Piece) -> int:
         """Collect those channels of the source, add their bias, and say how many blocks they are."""
@@ -129,19 +129,20 @@ class _Riser:
         overlaps = [_overlap(*axis) for axis in zip(size, self.corner, self.gathered.shape[1:3], strict=True)]
         taken, placed = zip(*overlaps, strict=True)
         used = self.gathered[: samples * blocks]
-        target = used.unflatten(0, (samples, blocks)).unflatten(4, (-1, BLOCK))[:, :, *placed, :, : piece.width]
-        values = x[:, :, *taken, None, :].expand_as(target)
+        target = used.unflatten(0, (samples, blocks))[:, :, *placed, : piece.width]
         if self.source.bias is None:
-            target.copy_(values)
+            target.copy_(x[:, :, *taken])
         else:
-            bias = self.source.bias[piece.channels].view(blocks, 1, 1, 1, piece.width)
-            torch.add(values, bias, out=target)
+            bias = self.source.bias[piece.channels].view(blocks, 1, 1, piece.width)
+            torch.add(x[:, :, *taken], bias, out=target)
         self.bound = self.norm * max(used.amax().item(), -used.amin().item())
         return samples * blocks
 
     def planes(self, part: slice) -> list[Tensor]:
         """Those blocks on the fine grid, one tensor (blocks, rows, columns * 16) for each phase of the columns."""
-        return [plane.flatten(2) for plane in self.filter(self.gathered[part])]
+        x = self.gathered[part]
+        copies = x if self.factor == 1 else torch.cat([x] * self.factor, dim=3)
+        return [plane.flatten(2) for plane in self.filter(copies)]
 
 
 class _Step:
@@ -218,6 +219,14 @@ def _blocks(x: Tensor, piece: Piece) -> Tensor:
     """A view (samples, blocks, H, W, width) of those samples and channels."""
     part = x[piece.samples, piece.channels]
     return part.permute(0, 2, 3, 1).unflatten(3, (-1, piece.width)).permute(0, 3, 1, 2, 4)
+
+
+def _scatter(blocks: list[Tensor], out: Tensor, piece: Piece) -> None:
+    """Put blocks (H, W, 16) to their samples and channels; joined first, which makes longer runs of channels."""
+    samples = out[piece.samples, piece.channels].permute(0, 2, 3, 1)
+    each = len(blocks) // len(samples)
+    for n, sample in enumerate(samples):
+        sample.copy_(torch.cat(blocks[n * each : (n + 1) * each], dim=2)[..., : sample.shape[2]])
 
 
 def _pieces(count: int, channels: int, blocks: int) -> Iterator[Piece]:
