@@ -1,6 +1,7 @@
 """Measuring from files and from weights, with a feature network that has no weights."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -17,6 +18,7 @@ from reidgen.fidelity.crops import Files, Sampled, through_jpeg
 from reidgen.fidelity.extractors import load_extractor
 from reidgen.fidelity.measure import measure_fidelity
 from reidgen.fidelity.result import Fidelity
+from reidgen.fidelity.words import seen_in_words
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.metrics.fidelity import frechet_distance, precision_recall, squared_mmd
@@ -189,6 +191,23 @@ def test_a_training_that_the_files_know_of_is_told(real, colours, tmp_path):
     config = FidelityConfig(**{**QUICK, "neighbours": 1})
     result = measure_fidelity(real, config, fake=tmp_path / "people", out=tmp_path / "out", extractor=colours)
     assert "other crops than it is compared with: 30 real crops of split all" in result.seen
+
+
+@pytest.mark.parametrize(
+    ("trainings", "words"),
+    [
+        ([], "is not known"),
+        ([{"table": "aa", "split": "train"}], "these very crops"),
+        ([{"parent": None}, {"table": "aa", "split": "train"}], "these very crops"),
+        ([{"parent": None}, {"table": "bb", "split": "train"}], "crops that nobody knows"),
+        (
+            [{"table": "bb", "images": 9, "origins": ["real"], "split": "all"}],
+            "other crops .* 9 real crops of split all",
+        ),
+    ],
+)
+def test_what_the_generator_has_seen_is_told(trainings, words):
+    assert re.search(words, seen_in_words(trainings, "aa", "train"))
 
 
 def test_a_distance_of_a_re_id_network_is_never_called_fid(real, fake, tmp_path):

@@ -64,7 +64,8 @@ def inception(path: Path | None, config: FidelityConfig) -> Extractor:
     @torch.inference_mode()
     def compute(crops: np.ndarray) -> np.ndarray:
         images = to_inception(crops, config.resize, size=SIZE).contiguous(memory_format=torch.channels_last)
-        return network(images.to(device)).float().cpu().numpy()
+        with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):  # float32 as the protocol says
+            return network(images.to(device)).float().cpu().numpy()
 
     words = (
         f"Inception-v3 of 2015-12-05, last pool, {WIDTH} numbers, float32; {source}, SHA-256 {found}; "

@@ -42,7 +42,7 @@ def compare(real: np.ndarray, fake: np.ndarray, config: FidelityConfig, extracto
         real, fake, subsets=config.kid_subsets, size=config.kid_size, seed=derive_seed("kid", config.seed) % 2**32
     )
     same = min(len(real), len(fake))
-    shown = [one[draw(same, len(one), "manifold", config.seed)] for one in (real, fake)]
+    shown = [one if len(one) == same else one[draw(same, len(one), "manifold", config.seed)] for one in (real, fake)]
     overlap = precision_recall(*(torch.from_numpy(one) for one in shown), neighbours=config.neighbours)
     return {
         "real": len(real),

@@ -58,10 +58,12 @@ def seen_in_words(trainings: list[dict[str, Any]], real: str, split: str) -> str
             f"The generator learned from these very crops (split {split}), as is usual: the figure says how well their "
             "distribution is imitated, and a generator that repeated them would score best."
         )
+    if not all(facts.get("table") for facts in trainings):
+        return (
+            "The generator, or one that it was transferred from, learned from crops that nobody knows: it may have "
+            "seen those that it is compared with."
+        )
     known = ", ".join(
-        f"{facts['images']:,} {' and '.join(facts['origins'])} crops of split {facts['split']}"
-        if facts.get("table")
-        else "crops that nobody knows"
-        for facts in trainings
+        f"{facts['images']:,} {' and '.join(facts['origins'])} crops of split {facts['split']}" for facts in trainings
     )
     return f"The generator learned from other crops than it is compared with: {known}."

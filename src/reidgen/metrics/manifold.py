@@ -48,8 +48,6 @@ def precision_recall(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, *, ne
     if few or real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         shapes = f"{tuple(real.shape)} and {tuple(fake.shape)}"
         raise DataError("The neighbourhoods need two sets of features.", got=shapes, allowed=f"more than {neighbours}")
-    centre = real.mean(0)  # near the origin, |x|^2 + |y|^2 - 2 x.y loses least
-    real, fake = real - centre, fake - centre
     real_radius, fake_radius = (_radii(one, neighbours) for one in (real, fake))
     holders, held = torch.zeros(len(fake), dtype=torch.int64), torch.zeros(len(real), dtype=torch.bool)
     recalled = torch.zeros(len(real), dtype=torch.bool)

@@ -21,11 +21,11 @@ PUBLISHED = (
     ("StyleGAN3", 9.29, "the thesis itself"),
 )
 WHY_NOT = (
-    "These are not comparable with the values above, nor all with one another. A FID depends on the number of crops on "
-    "both sides, the rule by which they are resized to 299x299, their file format, the reference split and the weights "
-    "of the feature network; of the published values most of that is not stated, and neither is how the halves behind "
-    "“Real 7.22” were taken. The StyleGAN3 of 9.29 was trained and measured on all of Market-1501, test people "
-    "included. Ours are on other crops and carry their protocol and their own floor, the value that real crops reach."
+    "The published values are not comparable with ours, nor all with one another. A FID depends on the number of crops "
+    "on both sides, the rule by which they are resized to 299x299, their file format, the reference split and the "
+    "weights of the feature network; of the published values most of that is not stated, and neither is how the halves "
+    "behind “Real 7.22” were taken. The StyleGAN3 of 9.29 was trained and measured on all of Market-1501, test people "
+    "included. Ours are of other crops, and carry their protocol and a floor of their own, which real crops reach."
 )
 
 
@@ -67,8 +67,8 @@ def _group(group: Sequence[Fidelity], number: int) -> Markup:
             _charts(first, found, number) if sum(point["kimg"] is not None for point in found) > 1 else None,
             table(head(first), rows(first, found), rule=len(found)),
             _soft(
-                f"“As the floor”: {first.measure} at the floor's number of crops, {first.floor['fake']:,} on each side; "
-                "the fewer crops, the larger the value. ± is the spread of the subsets."
+                f"“As the floor”: {first.measure} of as many crops as the floor has, {first.floor['fake']:,} each; "
+                "fewer crops make it larger. ± is the spread of the subsets."
             ),
             tag("p", first.seen),
             details(f"Protocol of this {first.measure}", tag("p", first.protocol)),
@@ -188,7 +188,7 @@ def _published(groups: Sequence[Sequence[Fidelity]]) -> Markup:
     return join(
         [
             tag("h3", "Beside the published values (not comparable)"),
-            table(["generator", "crops", "from, or number of crops", "FID"], found, words=3, rule=len(PUBLISHED)),
+            table(["generator", "crops", "from, or number of crops", "distance"], found, words=3, rule=len(PUBLISHED)),
             tag("p", "Alvarez-Gonzalez, thesis, table 5.4. ", WHY_NOT, class_="soft"),
         ]
     )
