@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import make_table, write_crop
+from tests.foreign_files import golden, module, upstream_pickle
 
 KILL_AT_WRITE = """
 import os, signal, sys
@@ -173,6 +174,13 @@ def test_a_stylegan3_training_with_everything_on(tmp_path):
     parts = ["--accumulate", "2", "--loss", "relativistic", "--precision", "fp16"]
     training = ["train-generator", "--preset", "market-stylegan3-r", "--data", people]
     killed_and_whole(tmp_path / "gan", [6], *training, *widths, *schedule, *moving, *parts)
+
+
+@pytest.mark.slow
+def test_converting(tmp_path):
+    weights, _ = golden("stylegan3_t_32")
+    (tmp_path / "network.pkl").write_bytes(upstream_pickle({"G_ema": module(weights, buffers=("w_avg",))}))
+    killed_and_whole(tmp_path, [2, 3], "convert", tmp_path / "network.pkl")
 
 
 @pytest.mark.slow

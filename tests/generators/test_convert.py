@@ -9,12 +9,16 @@ import torch
 from safetensors.torch import save_file
 
 from reidgen.cli import main
-from reidgen.config import ConvertConfig, GenerateConfig
+from reidgen.config import ConvertConfig, GenerateConfig, StyleGANConfig
 from reidgen.errors import WeightsError
+from reidgen.fidelity.words import seen_in_words
 from reidgen.generators.convert import LICENCE, convert_weights
 from reidgen.generators.people import generate_people
+from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_discriminator, read_generator
+from reidgen.report.evidence import Evidence
+from reidgen.report.folders import Run
 from tests.foreign_files import Call, EasyDict, golden, module, upstream_pickle
 
 BUFFERS = (
@@ -262,3 +266,31 @@ def test_the_verb_resumes_and_its_generator_makes_people(tmp_path, capsys):
     gan = load_generator(tmp_path / "out")
     table = generate_people(gan, GenerateConfig(people=2, variants=2, mix="3,4"), out=tmp_path / "people")
     assert len(table) == 4
+
+
+def test_nobody_takes_a_converted_network_for_one_that_has_seen_the_train_split_alone(crops, tmp_path, capsys):
+    """The facts go on to what is trained from it, with the licence; the page and the fidelity run say so."""
+    weights, _ = golden("stylegan2_g_32")
+    parent = convert_weights(write(network(weights, **STYLEGAN2), tmp_path), out=tmp_path / "parent")
+    config = StyleGANConfig(
+        transfer=str(parent.path.parent), size=(16, 8), channel_base=64, channel_max=8, batch=4, kimg=0.008
+    )
+    capsys.readouterr()
+    child = train_generator(crops, config, out=tmp_path / "child")
+    said = capsys.readouterr().err
+    assert LICENCE in said
+    assert "transfer, discriminator: 0 tensors copied, 0 resized (0.0 % of the values)" in said
+    (known,) = child.training["ancestors"]
+    assert (known["split"], known["origins"], known["licence"]) == ("unknown", ["unknown"], LICENCE)
+    run = Run.read(tmp_path / "child")
+    evidence = Evidence([], [], [run])
+    assert evidence.generator_splits == {"train", "unknown"}
+    assert evidence.learned_from == {"real", "unknown"}
+    assert "nobody knows" in seen_in_words(evidence.trainings_of_generator, "another table", "train")
+
+
+def test_a_pickle_where_a_generator_is_asked_for(tmp_path):
+    path = write([], tmp_path)
+    with pytest.raises(WeightsError, match="may hold code") as error:
+        load_generator(path)
+    assert error.value.fix == f"reidgen convert {path} --out DIR, which runs nothing that is in it"

@@ -146,6 +146,9 @@ def _start(run: RunFolder, training: Training, parent: GeneratorFile | None) -> 
         write_json(run.path / "transfer.json", as_json(parent, reports))
         for part, report in reports.items():
             _say(report.line(part))
+        for facts in (*parent.training.get("ancestors", []), parent.training):
+            if "licence" in facts:
+                _say(facts["licence"])
 
 
 def _loop(run: RunFolder, training: Training, facts: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from reidgen.models.discriminator import Discriminator
 from reidgen.models.generator import GeneratorNetwork
 
 FILE = "generator.safetensors"
+FOREIGN = (".pkl", ".pt", ".pth")
 Part = Literal["generator", "discriminator"]
 DCGAN = "dcgan"
 KINDS = (*get_args(Network), DCGAN)
@@ -119,6 +120,13 @@ def find_generator(path: Path | str) -> Path:
             got=got,
             allowed="the folder of a finished train-generator, or a generator's .safetensors file",
             fix=fix,
+        )
+    if file.suffix in FOREIGN:
+        raise WeightsError(
+            f"{file} is a weight file of another program, and may hold code.",
+            got=file.suffix,
+            allowed="the folder of a finished train-generator, or a generator's .safetensors file",
+            fix=f"reidgen convert {file} --out DIR, which runs nothing that is in it",
         )
     return file
 
