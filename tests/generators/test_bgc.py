@@ -1,10 +1,14 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from reidgen.data.store import CropStore
+from reidgen.engine.device import setup
 from reidgen.generators import ada, bgc
+from reidgen.generators.training import StyleGANTraining
 
 SIZE = (16, 8)
 
@@ -229,3 +233,33 @@ def test_r1_through_the_pipe():
         return gradient.square().sum()
 
     assert torch.autograd.gradcheck(penalty, weight, fast_mode=True)
+
+
+def test_a_training_uses_the_pipe_of_its_config(tiny, crops):
+    store = CropStore.open(crops.train, size=(16, 8))
+    logits = {}
+    for pipe in ("none", "person", "bgc"):
+        training = StyleGANTraining(
+            dataclasses.replace(tiny, augment=pipe, r1_interval=2), setup("cpu"), store, ramp=True
+        )
+        training.ada_p = 1.0
+        for _ in range(3):  # with two penalties
+            training.advance()
+        assert training.finite()
+        logits[pipe] = training.figures()["d_real"]
+    assert len(set(logits.values())) == 3
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_same_images_and_the_same_derivative_each_time():
+    images = pictures(8, (32, 16))
+    draws = bgc.draw(8, (32, 16), 1.0, random())
+    there = images.cuda().requires_grad_()
+    torch.testing.assert_close(bgc.apply(there, draws).cpu(), bgc.apply(images, draws), rtol=0, atol=1e-3)
+    weight = torch.randn(images.shape, device="cuda")
+    derivatives = [torch.autograd.grad((bgc.apply(there, draws) * weight).sum(), there)[0] for _ in range(3)]
+    assert torch.equal(derivatives[0], derivatives[1])
+    assert torch.equal(derivatives[0], derivatives[2])
+    here = images.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((bgc.apply(here, draws) * weight.cpu()).sum(), here)
+    torch.testing.assert_close(derivatives[0].cpu(), expected, rtol=0, atol=1e-2)
