@@ -19,7 +19,10 @@ def slow(x, weight, style, demodulation):
 
 # the map is larger than the weights in the first two cases, and smaller in the last two
 @pytest.mark.parametrize(("count", "size", "kernel"), [(3, (9, 7), 1), (1, (11, 8), 3), (3, (2, 1), 1), (2, (3, 2), 3)])
-def test_both_forms_are_the_definition(count, size, kernel):
+@pytest.mark.parametrize("crop", [(0, 0, 0, 0), (0, 0, 1, 0), (1, 2, 5, 4)])
+def test_both_forms_are_the_definition(count, size, kernel, crop):
+    if sum(crop[:2]) >= size[1] + kernel - 1 or sum(crop[2:]) >= size[0] + kernel - 1:
+        crop = (0, 0, 0, 1)
     torch.manual_seed(0)
     arguments = [
         torch.randn(count, 5, *size, dtype=torch.float64),
@@ -29,7 +32,10 @@ def test_both_forms_are_the_definition(count, size, kernel):
     ]
     for argument in arguments:
         argument.requires_grad_()
-    fast, expected = modulated_conv(*arguments), slow(*arguments)
+    left, right, top, bottom = crop
+    expected = slow(*arguments)
+    expected = expected[..., top : expected.shape[2] - bottom, left : expected.shape[3] - right]
+    fast = modulated_conv(*arguments, crop=crop)
     torch.testing.assert_close(fast, expected)
     direction = torch.randn_like(expected)
     for ours, theirs in zip(
@@ -42,9 +48,10 @@ def test_both_forms_are_the_definition(count, size, kernel):
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_maps_stay_channels_last(count, kernel):
+@pytest.mark.parametrize("crop", [(0, 0, 0, 0), (0, 1, 3, 0)])
+def test_maps_stay_channels_last(count, kernel, crop):
     x = torch.randn(count, 8, 12, 6).contiguous(memory_format=torch.channels_last)
-    y = modulated_conv(x, torch.randn(6, 8, kernel, kernel), torch.ones(count, 8), torch.ones(count, 6))
+    y = modulated_conv(x, torch.randn(6, 8, kernel, kernel), torch.ones(count, 8), torch.ones(count, 6), crop=crop)
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+Sides = tuple[int, int, int, int]
 
-def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, demodulation: Tensor) -> Tensor:
+
+def modulated_conv(
+    x: Tensor, weight: Tensor, style: Tensor, demodulation: Tensor, *, crop: Sides = (0, 0, 0, 0)
+) -> Tensor:
     """Convolve with weight * style * demodulation, padded so that every overlap with the map counts.
 
     Where a set of weights is smaller than a sample's map, each sample gets a set of its own, and the map is read and
@@ -19,12 +23,18 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, demodulation: Tenso
         weight: (out, in, k, k).
         style: (N, in), factors of the input channels.
         demodulation: (N, out), factors of the output channels.
+        crop: Samples of the output that nobody needs: (left, right, top, bottom).
 
     Returns:
-        (N, out, H + k - 1, W + k - 1) in the number format of x. Karras et al. 2020 (CVPR), section 2.2.
+        (N, out, H + k - 1, W + k - 1), less what is cropped, in the number format of x. Karras et al. 2020 (CVPR),
+        section 2.2.
     """
     kernel = weight.shape[-1]
-    convolve = pixel_product if kernel == 1 else full_conv
+    convolve = pixel_product if kernel == 1 else functional.conv2d
+    # outside of the convolution: by more than one within it, the gradient of the weights is three times slower on CPUs
+    if kernel > 1 or any(crop):
+        left, right, top, bottom = (kernel - 1 - side for side in crop)
+        x = functional.pad(x, (left, right, top, bottom))
     # batched GPU convolutions lose more by the loop over samples than the scaling costs
     if weight.numel() > x[0].numel() or (x.is_cuda and kernel > 1):
         y = convolve(x * _per_channel(style, x), weight.to(x.dtype))
@@ -46,15 +56,6 @@ def pixel_product(x: Tensor, weight: Tensor) -> Tensor:
     rows = x.permute(0, 2, 3, 1).reshape(count * height, width, fan_in)
     y = functional.conv2d(rows.transpose(1, 2)[:, :, None], weight)
     return y[:, :, 0].transpose(1, 2).reshape(count, height, width, -1).permute(0, 3, 1, 2)
-
-
-def full_conv(x: Tensor, weight: Tensor) -> Tensor:
-    """The convolution of (N, in, H, W) with (out, in, 3, 3), zeros outside: (N, out, H + 2, W + 2).
-
-    Half of the padding is made beforehand: the gradient of the weights is three times slower on CPUs under a
-    convolution that pads by more than one.
-    """
-    return functional.conv2d(functional.pad(x, (1, 1, 1, 1)), weight, padding=1)
 
 
 def _batched_product(x: Tensor, weight: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class SynthesisLayer(HalfLayer):
         x = self.enter(x)
         if self.training:
             self._track(x)
-        y = modulated_conv(x, *self._factors(w))
+        y = modulated_conv(x, *self._factors(w), crop=self.plan.crop)
         if self.plan.colours:
             return (y + self.bias.to(y.dtype)[:, None, None]).clamp(-CLAMP, CLAMP)
         return filtered_lrelu(
@@ -65,7 +65,7 @@ class SynthesisLayer(HalfLayer):
             bias=self.bias,
             up=self.plan.up,
             down=self.plan.down,
-            padding=self.plan.padding,
+            padding=self.plan.padding_after_crop,
             gain=GAIN,
             slope=SLOPE,
             clamp=CLAMP,

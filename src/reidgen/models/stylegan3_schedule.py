@@ -62,6 +62,18 @@ class LayerPlan:
         """Sampling rate of the leaky ReLU."""
         return self.before.rate * self.up
 
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """The part of a negative padding that is whole samples of the convolution: (left, right, top, bottom)."""
+        left, right, top, bottom = (max(-side, 0) // self.up for side in self.padding)
+        return left, right, top, bottom
+
+    @property
+    def padding_after_crop(self) -> tuple[int, int, int, int]:
+        """What is left to pad on the grid of the leaky ReLU once the convolution is cropped."""
+        left, right, top, bottom = (side + cut * self.up for side, cut in zip(self.padding, self.crop, strict=True))
+        return left, right, top, bottom
+
 
 def layer_bands(size: tuple[int, int], *, channel_base: int, channel_max: int) -> list[Band]:
     """The band that each layer puts out, the colours' last.
