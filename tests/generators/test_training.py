@@ -174,7 +174,7 @@ def test_parts_are_all_that_the_networks_see_at_once(tiny, store):
         network.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     training.advance()
     assert set(seen) == {2}
-    assert len(seen) == 4 + 2 + 4 * 4  # fakes, path lengths on half a batch, D on fakes, reals, for R1 and for R2
+    assert len(seen) == 4 + 2 + 4 * 2  # fakes, path lengths on half a batch, D on fakes and reals
 
 
 @pytest.mark.parametrize("loss", SLOPES)

@@ -65,6 +65,7 @@ class StyleGANTraining:
         for network in (self.generator, self.discriminator):
             use_half(network, HALF[config.precision])
         self.loss_scale = LOSS_SCALE[config.precision]
+        self.penalties = ("r1",) if config.loss == "logistic" else ("r1", "r2")  # on the reals, on the fakes
         self.g_parameters, self.d_parameters = _trained(self.generator), _trained(self.discriminator)
         path_interval = config.path_interval if config.path_weight else None
         penalty_interval = None if config.penalty_interval == 1 else config.penalty_interval
@@ -80,12 +81,16 @@ class StyleGANTraining:
         """One step: gradients of both networks on one batch, both updates, lazy regularisation, average, p."""
         reals, latents = self._reals(), self._latents("main", self.config.batch)
         updates.clear_gradients([*self.g_parameters, *self.d_parameters])
+        if self.step % self.config.penalty_interval == 0:
+            self.lazy.update({name: torch.zeros_like(self.lazy[name]) for name in self.penalties})
         # both gradients are taken before either network moves, so one pass of D over the fakes serves both losses
         parts = [self._play(reals[rows], latents.rows(rows), part) for part, rows in self._parts(self.config.batch)]
         fakes, ws, real_logits, fake_logits, losses = (torch.cat(column) for column in zip(*parts, strict=True))
         self.generator.mapping.track(ws)
         norm_g = self._move(self.g_optimiser, self.g_parameters)
-        norm_d = self._penalise_and_move(reals, fakes)
+        norm_d = self._move(self.d_optimiser, self.d_parameters)
+        if self.config.penalty_interval > 1 and self.step % self.config.penalty_interval == 0:
+            self._regularise_discriminator(reals, fakes)
         if self.config.path_weight and self.step % self.config.path_interval == 0:
             self._regularise_generator()
         # what D says of one image alone has no zero with the relativistic loss: there a pair's sign counts
@@ -169,7 +174,10 @@ class StyleGANTraining:
     def _play(self, reals: Tensor, latents: Latents, part: int) -> tuple[Tensor, ...]:
         """Add a part's gradients; returns its fakes, their w, the logits of reals and fakes, and (1, 2) losses."""
         ws, w = mixed_styles(self.generator, latents)
-        fakes = self.generator.synthesis(ws, latents.noise)
+        made = self.generator.synthesis(ws, latents.noise)
+        # D's graph ends at the images: their gradients serve the generator, and penalties that come at each step
+        penalised = self.config.penalty_interval == 1
+        reals, fakes = reals.requires_grad_(penalised), made.detach().requires_grad_()
         real_logits, fake_logits = self._judge(reals, "real", part), self._judge(fakes, "fake", part)
         if self.config.loss == "logistic":
             loss_g = adversarial.generator_loss(fake_logits)
@@ -178,8 +186,11 @@ class StyleGANTraining:
             loss_g = adversarial.relativistic_generator_loss(real_logits, fake_logits)
             loss_d = adversarial.relativistic_discriminator_loss(real_logits, fake_logits)
         share = self.loss_scale / self.config.accumulate
-        updates.add_gradients(loss_g * share, self.g_parameters, retain_graph=True)
-        updates.add_gradients(loss_d * share, self.d_parameters)
+        (slope,) = torch.autograd.grad(loss_g * share, fakes, retain_graph=True)
+        made.backward(slope, inputs=self.g_parameters)
+        judged = {"r1": (real_logits, reals), "r2": (fake_logits, fakes)}
+        penalty = self._penalty({name: judged[name] for name in self.penalties}) if penalised else 0.0
+        updates.add_gradients((loss_d + penalty) * share, self.d_parameters)
         losses = torch.stack([loss_g, loss_d])[None]
         return tuple(tensor.detach() for tensor in (fakes, w, real_logits, fake_logits, losses))
 
@@ -199,37 +210,23 @@ class StyleGANTraining:
         optimiser.step()
         return updates.gradient_norm(parameters)
 
-    def _penalise_and_move(self, reals: Tensor, fakes: Tensor) -> Tensor:
-        """Update the discriminator, its penalties in the same update if they come each step, else in one of their own.
+    def _penalty(self, judged: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """The sum of R1 and R2, or one, times gamma / 2, of the given logits and images (Huang et al. 2024, equation 3)."""
+        penalties = {name: r1_penalty(logits, images) for name, (logits, images) in judged.items()}
+        for name, penalty in penalties.items():
+            self.lazy[name] = self.lazy[name] + penalty.detach() / self.config.accumulate
+        return torch.stack(list(penalties.values())).sum() * (self.config.r1_gamma / 2)
 
-        Returns the norm of the gradient, without that of penalties of their own.
-        """
-        due = self.step % self.config.penalty_interval == 0
-        if self.config.penalty_interval == 1:
-            self._penalise(reals, fakes)
-            return self._move(self.d_optimiser, self.d_parameters)
-        norm = self._move(self.d_optimiser, self.d_parameters)
-        if due:
-            updates.clear_gradients(self.d_parameters)
-            self._penalise(reals, fakes)
-            self._move(self.d_optimiser, self.d_parameters)
-        return norm
-
-    def _penalise(self, reals: Tensor, fakes: Tensor) -> None:
-        """Add the gradients of R1 on the augmented reals, and of R2 on the fakes with the relativistic loss.
-
-        Lazy R1: Karras et al. 2020, CVPR, section 3.1; both: Huang et al. 2024, equation 3.
-        """
-        weight = self.config.r1_gamma / 2 * self.config.penalty_interval * self.loss_scale / self.config.accumulate
-        judged = {"r1": reals} if self.config.loss == "logistic" else {"r1": reals, "r2": fakes}
-        for name, whole in judged.items():
-            total = torch.zeros_like(self.lazy[name])
-            for part, rows in self._parts(len(whole)):
+    def _regularise_discriminator(self, reals: Tensor, fakes: Tensor) -> None:
+        """Lazy penalties, in an update of their own (Karras et al. 2020, CVPR, section 3.1)."""
+        updates.clear_gradients(self.d_parameters)
+        weight = self.config.penalty_interval * self.loss_scale / self.config.accumulate
+        for part, rows in self._parts(len(reals)):
+            for name, whole in zip(self.penalties, (reals, fakes), strict=False):
                 images = whole[rows].detach().requires_grad_()
-                penalty = r1_penalty(self._judge(images, name, part), images)
+                penalty = self._penalty({name: (self._judge(images, name, part), images)})
                 updates.add_gradients(penalty * weight, self.d_parameters)
-                total += penalty.detach() / self.config.accumulate
-            self.lazy[name] = total
+        self._move(self.d_optimiser, self.d_parameters)
 
     def _regularise_generator(self) -> None:
         """Lazy path length on half a batch."""

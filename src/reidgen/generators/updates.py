@@ -31,9 +31,9 @@ def clear_gradients(parameters: Iterable[nn.Parameter]) -> None:
         parameter.grad = None
 
 
-def add_gradients(loss: Tensor, parameters: Sequence[nn.Parameter], *, retain_graph: bool = False) -> None:
+def add_gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
     """Add the loss's gradients to those of the parameters, and of no others."""
-    loss.backward(inputs=list(parameters), retain_graph=retain_graph)
+    loss.backward(inputs=list(parameters))
 
 
 @torch.no_grad()
