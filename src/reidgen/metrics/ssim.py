@@ -35,8 +35,9 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255) -> np.ndarray:
         DataError: The shapes differ, the type is not uint8, or the images are smaller than the window.
     """
     _check(a, b, data_range)
-    weights = _weights(*a.shape[1:])
-    return np.array([_pair(x, y, weights, data_range) for x, y in zip(a, b, strict=True)], dtype=np.float64)
+    height, width, channels = a.shape[1:]
+    pairs = _Pairs(height, width, channels, data_range)
+    return np.array([pairs.score(x, y) for x, y in zip(a, b, strict=True)], dtype=np.float64)
 
 
 def _check(a: np.ndarray, b: np.ndarray, data_range: float) -> None:
@@ -56,8 +57,8 @@ def _check(a: np.ndarray, b: np.ndarray, data_range: float) -> None:
         raise DataError("The data range of SSIM must be positive.", got=data_range, allowed="255 for 8-bit images")
 
 
-def _pair(a: np.ndarray, b: np.ndarray, weights: np.ndarray, data_range: float) -> float:
-    """SSIM of one pair; one at a time, so that everything stays in the processor's cache.
+class _Pairs:
+    """SSIM of one pair after the other, in memory that is taken once and stays in the processor's cache.
 
     With S, D the window sums of a + b and a - b, and VS, VD = n sum((a +- b)^2) - (sum (a +- b))^2 for n = 49,
 
@@ -66,53 +67,82 @@ def _pair(a: np.ndarray, b: np.ndarray, weights: np.ndarray, data_range: float) 
     so SSIM = (1 - 2 p) (1 - 2 q) with p = D^2 / (S^2 + D^2 + c1'), q = VD / (VS + VD + c2'), and the mean of 1 - SSIM
     is exact where the images are nearly equal.
     """
-    size = a.size
-    both = np.empty(2 * size, np.int16)  # a + b, then a - b
-    x, y = a.ravel().astype(np.int16), b.ravel().astype(np.int16)
-    np.add(x, y, out=both[:size])
-    np.subtract(x, y, out=both[size:])
-    square, spread = _moments(both, row=a.shape[1] * a.shape[2], channels=a.shape[2])
-    windows = square.size - size
-    p = _share(square[size:], square[:windows], 2 * (0.01 * data_range) ** 2 * _PIXELS**2)
-    q = _share(spread[size:], spread[:windows], 2 * (0.03 * data_range) ** 2 * _PIXELS * (_PIXELS - 1))
-    weights = weights[:windows]
-    singles = float(np.dot(p, weights)) + float(np.dot(q, weights))
-    p *= weights
-    return 1 - 2 * singles + 4 * float(np.dot(p, q))
+
+    def __init__(self, height: int, width: int, channels: int, data_range: float) -> None:
+        self._size, self._row, self._channels = height * width * channels, width * channels, channels
+        both = 2 * self._size
+        self._values, self._square, self._spread = (_aligned(both, t) for t in (np.int16, np.float32, np.float32))
+        self._small = tuple(_aligned(both, np.int16) for _ in range(2))
+        self._wide = tuple(_aligned(both, np.int32) for _ in range(3))
+        self._weights = _weights(height, width, channels)
+        self._c1 = np.float32(2 * (0.01 * data_range) ** 2 * _PIXELS**2)
+        self._c2 = np.float32(2 * (0.03 * data_range) ** 2 * _PIXELS * (_PIXELS - 1))
+
+    def score(self, a: np.ndarray, b: np.ndarray) -> float:
+        """SSIM of two images (H, W, C) uint8."""
+        size = self._size
+        total, difference = self._values[:size], self._values[size:]  # a + b, then a - b
+        other = self._small[0][:size]
+        total[:], other[:] = a.reshape(-1), b.reshape(-1)
+        np.subtract(total, other, out=difference)
+        total += other
+        square, spread = self._moments()
+        windows = square.size - size
+        weights = self._weights[:windows]
+        p = _share(square[size:], square[:windows], self._c1)
+        q = _share(spread[size:], spread[:windows], self._c2)
+        singles = float(np.dot(p, weights)) + float(np.dot(q, weights))
+        p *= weights
+        return 1 - 2 * singles + 4 * float(np.dot(p, q))
+
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """S^2 and n sum(v^2) - S^2 of each window, S its sum; exact in int32, as 49 * 49 * 510^2 < 2^31.
+
+        The pixels are one flat run in which a window's neighbour is a constant step away. Windows that wrap around an
+        edge, or reach from one image into the next, hold rubbish; their weight is 0.
+        """
+        squares, pairs, sevens = self._wide
+        squares[:] = self._values  # to int32, for which numpy has no faster way than a pass of its own
+        squares *= squares
+        spread = self._window_sums(squares, pairs, sevens)
+        sums = self._window_sums(self._values, *self._small)
+        square = pairs[: sums.size]
+        square[:] = sums
+        square *= square
+        spread *= _PIXELS
+        spread -= square
+        self._square[: sums.size], self._spread[: sums.size] = square, spread
+        return self._square[: sums.size], self._spread[: sums.size]
+
+    def _window_sums(self, values: np.ndarray, pairs: np.ndarray, sevens: np.ndarray) -> np.ndarray:
+        """Sums of 7x7 windows, in the place of the values: first down the columns, then along the rows."""
+        return _line_sums(_line_sums(values, self._row, pairs, sevens), self._channels, pairs, values)
 
 
-def _moments(values: np.ndarray, *, row: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """S^2 and n sum(v^2) - S^2 of each window, S its sum; exact in int32, as 49 * 49 * 510^2 < 2^31.
-
-    The pixels are one flat run in which a window's neighbour is a constant step away. Windows that wrap around an edge,
-    or reach from one image into the next, hold rubbish; their weight is 0.
-    """
-    squares = values.astype(np.int32)
-    squares *= squares
-    spread = _window_sums(_window_sums(squares, row), channels)
-    square = _window_sums(_window_sums(values, row), channels).astype(np.int32)
-    square *= square
-    spread *= _PIXELS
-    spread -= square
-    return square.astype(np.float32), spread.astype(np.float32)
-
-
-def _window_sums(values: np.ndarray, step: int) -> np.ndarray:
+def _line_sums(values: np.ndarray, step: int, pairs: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Sums of seven values that lie `step` apart, by doubling: 4 + 2 + 1."""
     count = values.size - (WINDOW - 1) * step
-    two = values[:-step] + values[step:]
-    seven = two[:count] + two[2 * step : 2 * step + count]
+    two, seven = pairs[: values.size - step], out[:count]
+    np.add(values[:-step], values[step:], out=two)
+    np.add(two[:count], two[2 * step : 2 * step + count], out=seven)
     seven += two[4 * step : 4 * step + count]
     seven += values[6 * step :]
     return seven
 
 
-def _share(part: np.ndarray, rest: np.ndarray, constant: float) -> np.ndarray:
+def _share(part: np.ndarray, rest: np.ndarray, constant: np.float32) -> np.ndarray:
     """Divide part by (part + rest + constant), in place."""
-    rest += np.float32(constant)
+    rest += constant
     rest += part
     part /= rest
     return part
+
+
+def _aligned(count: int, kind: type) -> np.ndarray:
+    """Memory that begins at a multiple of 64 bytes, the width of a vector and of a cache line."""
+    raw = np.empty(count * np.dtype(kind).itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + count * np.dtype(kind).itemsize].view(kind)
 
 
 def _weights(height: int, width: int, channels: int) -> np.ndarray:
