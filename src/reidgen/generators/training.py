@@ -211,7 +211,7 @@ class StyleGANTraining:
         return updates.gradient_norm(parameters)
 
     def _penalty(self, judged: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-        """The sum of R1 and R2, or one, times gamma / 2, of the given logits and images (Huang et al. 2024, equation 3)."""
+        """Gamma / 2 times R1, or times R1 + R2, of the logits and images (Huang et al. 2024, equation 3)."""
         penalties = {name: r1_penalty(logits, images) for name, (logits, images) in judged.items()}
         for name, penalty in penalties.items():
             self.lazy[name] = self.lazy[name] + penalty.detach() / self.config.accumulate
