@@ -13,7 +13,7 @@ from reidgen.models.generator import GeneratorNetwork
 # other batch sizes, and one bit of the float decides how a pixel is rounded. A power of two, so that the images'
 # places in the batch are alike for all kernels; PASS, or less where the maps are large.
 PASS = 16
-PASS_NUMBERS = 2**26  # in the largest map of a pass; StyleGAN3 takes some 13 times its bytes, so about 3 GiB
+PASS_NUMBERS = 2**26  # in the largest map of a pass; StyleGAN3 takes three to four times its bytes on a CPU, 1 GiB
 
 
 def pass_size(network: GeneratorNetwork) -> int:

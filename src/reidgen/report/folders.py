@@ -15,7 +15,7 @@ KINDS = {
     "prepare": PEOPLE,
     "render": PEOPLE,
     "train-generator": GENERATOR,
-    "generate": GENERATED,
+    "generate people": GENERATED,
     "filter": FILTERED,
     "extend": EXTENDED,
     "train-reid": "train-reid",
