@@ -14,6 +14,7 @@ import reidgen.models.discriminator
 import reidgen.models.embedder
 import reidgen.models.resnet
 import reidgen.models.stylegan2
+import reidgen.models.stylegan3
 
 PAGE = Path(__file__).with_name("reference.md")
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -24,6 +25,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "Networks": {
         "reidgen.models.stylegan2.Generator": reidgen.models.stylegan2.Generator,
         "reidgen.models.stylegan2.Discriminator": reidgen.models.stylegan2.Discriminator,
+        "reidgen.models.stylegan3.Generator": reidgen.models.stylegan3.Generator,
         "reidgen.models.resnet.ResNet": reidgen.models.resnet.ResNet,
         "reidgen.models.embedder.Embedder": reidgen.models.embedder.Embedder,
     },
