@@ -47,9 +47,13 @@ def test_what_a_run_leaves(gan, tiny, crops):
         "r1",
         "grad_norm_g",
         "grad_norm_d",
+        "spread_fake",
+        "spread_real",
+        "blur",
         "warning",
     ):
         assert figure in records[-1]
+    assert run["cost"]["sec_per_kimg"] > 0
     assert not list(folder.glob("*real*"))
     assert not (folder / "checkpoint.safetensors").exists()
 
@@ -58,6 +62,18 @@ def test_only_the_train_split_is_learned_from(tiny, crops, tmp_path):
     run = train_generator(crops, dataclasses.replace(tiny, split="all", kimg=0.016), out=tmp_path)
     assert run.training["split"] == "all"
     assert run.training["images"] == 48
+
+
+def test_what_it_says_before_it_starts(tiny, crops, tmp_path, capsys):
+    train_generator(crops, dataclasses.replace(tiny, kimg=0.008), out=tmp_path)
+    cost, gamma = capsys.readouterr().err.splitlines()[-4:-2]
+    assert (
+        cost.startswith("generator: 0.0")
+        and "GMAC an image" in cost
+        and "GiB" in cost
+        and cost.endswith("batch 8 need")
+    )
+    assert gamma.startswith("R1 weight: --gamma 0.0032, 0.0002 * height * width / batch")
 
 
 def test_the_same_call_again_returns_what_is_there(gan, tiny, crops, monkeypatch):
