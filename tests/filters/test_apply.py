@@ -5,12 +5,15 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from reidgen.config import FilterConfig
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters, run_filters
+from reidgen.filters.discards import Outcome
+from reidgen.filters.sheets import _spread
 from tests.factories import make_table
 
 
@@ -97,8 +100,48 @@ def test_the_discard_table_counts_what_is_in_the_columns(generated, real, tmp_pa
     assert (ssim_row["reference_scored"], ssim_row["reference_rejected"]) == (4, 4)
     assert even_row["reference_share"] == 0.5
     text = (out / "discarded.md").read_text()
-    assert "| ssim | 3 | 50.00 | 100.00 | 100.00 |" in text
+    assert "| ssim | 3 | 50.00 | 100.00 | 3 | 50.00 | 100.00 |" in text
     assert "People with a single crop: 1." in text
+
+
+def test_filters_are_counted_after_each_other_and_their_overlap(generated, real, tmp_path):
+    apply_filters(generated, [SSIMFilter(0.99), EvenRows()], reference=real, out=tmp_path / "out")
+    discards = json.loads((tmp_path / "out/discarded.json").read_text())  # ssim rejects rows 1, 2, 4; even 0, 2, 4
+    rows = [(row["left_before"], row["rejected_of_left"], row["share_of_left"]) for row in discards["filters"]]
+    assert rows == [(6, 3, 0.5), (3, 1, pytest.approx(1 / 3))]
+    assert discards["overlap"] == [
+        {
+            "filters": ["ssim", "even"],
+            "both": 2,
+            "first_alone": 1,
+            "second_alone": 1,
+            "neither": 2,
+            "both_if_independent": 1.5,
+        }
+    ]
+    assert discards["reference_share_rejected"] == pytest.approx(5 / 6)  # 1, 2, 4, 5 by ssim; 0, 2, 4 by even
+    text = (tmp_path / "out/discarded.md").read_text()
+    assert "ssim and even: 2 crops discarded by both (1.5 if they were independent), 1 by ssim alone" in text
+
+
+def test_sheets_show_what_each_filter_rejects(generated, tmp_path):
+    out = tmp_path / "out"
+    apply_filters(generated, [SSIMFilter(0.99), EvenRows(threshold=0)], out=out)
+    with Image.open(out / "rejected_ssim.png") as sheet:
+        width, height = sheet.size
+        colours = sheet.convert("RGB").getcolors(maxcolors=width * height)
+    assert height == 4 + 160 + 16 + 4  # one row: three rejected crops, each after its person's first
+    assert width > 6 * 80
+    assert len(colours) > 500
+    assert not (out / "rejected_even.png").exists()
+
+
+def test_at_most_a_sheet_full_is_shown_from_the_lowest_score_to_the_highest():
+    outcome = Outcome(EvenRows(), np.arange(1000)[::-1] / 1000, ["even"] * 999 + [None], None)
+    shown = _spread(outcome, 48)
+    assert len(shown) == 48
+    assert (shown[0], shown[-1]) == (998, 0)
+    assert (np.diff(outcome.scores[shown]) > 0).all()
 
 
 def test_written_crops_are_the_given_ones_in_their_order(generated, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidgen.filters import SSIMFilter
+from reidgen.filters import DetectorFilter, SSIMFilter
 from reidgen.filters.calibration import Calibration
 
 
@@ -40,11 +40,33 @@ def test_files_say_the_same_and_the_picture_is_deterministic(calibration, tmp_pa
     written = json.loads((tmp_path / "calibration_ssim.json").read_text())
     assert written["thresholds"] == calibration.rows()
     text = (tmp_path / "calibration_ssim.md").read_text()
-    assert "| **0.3030** (in force) | 25.93 |" in text
+    assert "| **0.3030** (in force) | 25.93 | 73.33 |" in text
     picture = (tmp_path / "calibration_ssim.png").read_bytes()
-    assert picture == calibration.histogram()
-    assert Image.open(io.BytesIO(picture)).size == (840, 432)
+    assert picture == calibration.figure()
+    assert Image.open(io.BytesIO(picture)).size == (1200, 432)
+
+
+def test_both_groups_are_counted_at_the_tenths_of_the_thesis():
+    low = np.array([0.05, 0.35, 0.45, 0.45])
+    rows = {row["threshold"]: row for row in Calibration(SSIMFilter(0.3), "", low, np.array([0.5, 0.85])).rows()}
+    assert [rows[t / 10]["share_rejected"] for t in range(1, 10)] == [0.25, 0.25, 0.25, 0.5, 1, 1, 1, 1, 1]
+    assert [rows[t / 10]["others_rejected"] for t in range(1, 10)] == [0, 0, 0, 0, 0, 0.5, 0.5, 0.5, 1]
+    alone = Calibration(SSIMFilter(0.3), "", low, np.array([]))
+    assert {row["others_rejected"] for row in alone.rows()} == {None}
+    assert "| 0.9000 | 100.00 | - |" in alone.markdown()
+
+
+def test_thresholds_that_a_filter_cannot_have_are_left_out():
+    rows = Calibration(DetectorFilter(), "", np.array([0.2, 0.97]), np.array([])).rows()
+    assert max(row["threshold"] for row in rows) < 1
+    assert {row["threshold"]: row["share_rejected"] for row in rows}[0.6] == 0.5
+
+
+def test_margins_of_any_size_can_be_calibrated():
+    rows = Calibration(DetectorFilter("hog"), "", np.array([-1.2, 0.3, 2.0]), np.array([0.1])).rows()
+    assert (rows[0]["threshold"], rows[0]["share_rejected"]) == (-1.2, pytest.approx(1 / 3))
+    assert {row["threshold"]: row["others_rejected"] for row in rows}[0] == 0
 
 
 def test_equal_scores_can_be_drawn():
-    assert Calibration(SSIMFilter(0.3), "one", np.array([0.4]), np.array([])).histogram()
+    assert Calibration(SSIMFilter(0.3), "one", np.array([0.4]), np.array([])).figure()

@@ -1,5 +1,6 @@
 """Running filters over a table: scores and verdicts in columns, the discard table and the calibration in files."""
 
+import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from reidgen.config import FilterConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError, ReidgenError
-from reidgen.files import sha256, write_json, write_text
+from reidgen.files import sha256, write_bytes, write_json, write_text
 from reidgen.filters.base import Filter
 from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
 from reidgen.filters.detector import DetectorFilter
 from reidgen.filters.discards import Outcome, describe, discard_table, markdown
+from reidgen.filters.sheets import rejected_sheet
 from reidgen.filters.ssim import SSIMFilter
 
 SCORING = "scoring"  # in the run folder, until the run is done
@@ -68,7 +70,8 @@ def apply_filters(
         filters: The filters, each of another name.
         reference: Crops about which nothing is wrong, usually the real train split: open thresholds are set on them,
             and the discard table says which share of them each rule would reject.
-        out: Folder for the crops (linked, with the new columns), `discarded.json` and `discarded.md`; None writes none.
+        out: Folder for the crops (linked, with the new columns), `discarded.json` and `discarded.md`, and a sheet
+            `rejected_<filter>.png` of what each filter rejects; None writes none. A run that was killed goes on there.
         calibrate: "draw" writes `calibration_<filter>.png`, `.json` and `.md` into `out` too.
 
     Returns:
@@ -99,9 +102,19 @@ def apply_filters(
         write_text(run.path / "discarded.md", markdown(discards))
         for calibration in drawn:
             calibration.write(run.path)
+        for outcome in outcomes:
+            _write_sheet(table, outcome, run.path / f"rejected_{outcome.filter.name}.png")
         run.finish({key: value for key, value in discards.items() if key not in ("schema_version", "filters")})
         shutil.rmtree(scoring, ignore_errors=True)  # it is not there where nothing was to be scored
     return written
+
+
+def _write_sheet(table: ReidTable, outcome: Outcome, path: Path) -> None:
+    sheet = rejected_sheet(table, outcome)
+    if sheet is not None:
+        stream = io.BytesIO()
+        sheet.save(stream, "PNG")
+        write_bytes(path, stream.getvalue())
 
 
 def _inputs(table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None) -> dict[str, str | None]:

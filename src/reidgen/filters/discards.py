@@ -4,6 +4,7 @@ Alvarez-Gonzalez, thesis, tables 5.5 and 5.9, count the discarded crops alone; t
 much of that is the filter's own doing.
 """
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,14 @@ class Outcome:
     verdicts: list[str | None]
     reference_scores: np.ndarray | None
 
+    @property
+    def rejected(self) -> np.ndarray:
+        """Which crops the filter rejects, bool (N,)."""
+        return np.array([verdict is not None for verdict in self.verdicts])
+
     def counts(self) -> dict[str, Any]:
         """One row of the discard table."""
-        rejected = sum(verdict is not None for verdict in self.verdicts)
+        rejected = int(self.rejected.sum())
         scored = int(np.isfinite(self.scores).sum())
         row = {
             "filter": self.filter.name,
@@ -78,8 +84,53 @@ def discard_table(table: ReidTable, outcomes: list[Outcome], reference: ReidTabl
         "share_rejected": _share(len(table) - kept, len(table)),
         "people_with_one_crop": sum(count == 1 for count in crops_of.values()),
         "reference": describe(reference) if reference is not None else None,
-        "filters": [outcome.counts() for outcome in outcomes],
+        "reference_share_rejected": _reference_share(outcomes),
+        "filters": [
+            outcome.counts() | order for outcome, order in zip(outcomes, _in_order(table, outcomes), strict=True)
+        ],
+        "overlap": [_overlap(first, second) for first, second in itertools.combinations(outcomes, 2)],
     }
+
+
+def _in_order(table: ReidTable, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """What each filter rejects of the crops that the filters before it left: the thesis, tables 5.5 and 5.9, counts so.
+
+    Its 396 crops of the second filter are 2.3 % of the 17,032 that the first one left.
+    """
+    left, rows = np.ones(len(table), bool), []
+    for outcome in outcomes:
+        rejected = outcome.rejected
+        rows.append(
+            {
+                "left_before": int(left.sum()),
+                "rejected_of_left": int((rejected & left).sum()),
+                "share_of_left": _share(int((rejected & left).sum()), int(left.sum())),
+            }
+        )
+        left &= ~rejected
+    return rows
+
+
+def _overlap(first: Outcome, second: Outcome) -> dict[str, Any]:
+    """How many crops two filters both reject, beside how many it would be if they knew nothing of each other."""
+    a, b = first.rejected, second.rejected
+    return {
+        "filters": [first.filter.name, second.filter.name],
+        "both": int((a & b).sum()),
+        "first_alone": int((a & ~b).sum()),
+        "second_alone": int((~a & b).sum()),
+        "neither": int((~a & ~b).sum()),
+        "both_if_independent": _share(int(a.sum()) * int(b.sum()), len(a)),
+    }
+
+
+def _reference_share(outcomes: list[Outcome]) -> float | None:
+    """Share of the reference crops that at least one of the filters rejects."""
+    verdicts = [o.filter.rejected(o.reference_scores) for o in outcomes if o.reference_scores is not None]
+    if not verdicts:
+        return None
+    rejected = sum(any(verdict is not None for verdict in crop) for crop in zip(*verdicts, strict=True))
+    return _share(rejected, len(verdicts[0]))
 
 
 def describe(reference: ReidTable) -> str:
@@ -92,25 +143,39 @@ def markdown(discards: dict[str, Any]) -> str:
     """The discard table for people to read."""
     lines = [
         "# Discarded crops\n",
-        "| filter | crops discarded | % of all crops | % of scored crops | reference crops discarded, % |",
-        "|---|---:|---:|---:|---:|",
+        "| filter | crops discarded | % of all crops | % of scored crops | of those left before | % of them "
+        "| reference crops discarded, % |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in discards["filters"]:
-        reference = "-" if row["reference_share"] is None else _percent(row["reference_share"])
         shares = f"{_percent(row['share_of_all'])} | {_percent(row['share_of_scored'])}"
-        lines.append(f"| {row['filter']} | {row['rejected']:,} | {shares} | {reference} |")
+        order = f"{row['rejected_of_left']:,} | {_percent(row['share_of_left'])}"
+        reference = _percent(row["reference_share"])
+        lines.append(f"| {row['filter']} | {row['rejected']:,} | {shares} | {order} | {reference} |")
     total = f"{discards['rejected']:,} | {_percent(discards['share_rejected'])}"
     lines += [
-        f"| all, earlier verdicts included | {total} | | |",
+        f"| all, earlier verdicts included | {total} | | | | {_percent(discards['reference_share_rejected'])} |",
         "",
         f"{discards['kept']:,} of {discards['crops']:,} crops of "
         f"{discards['people']:,} people are kept. Nothing was deleted or moved.",
         "",
     ]
     lines += [f"- {row['filter']}: {row['rule']}. {_verdicts(row)}" for row in discards["filters"]]
+    lines += [_told_overlap(pair) for pair in discards["overlap"]]
     lines.append(f"- Reference: {discards['reference'] or 'none'}.")
-    lines.append(f"- People with a single crop: {discards['people_with_one_crop']:,}. They have no score and are kept.")
+    lines.append(
+        f"- People with a single crop: {discards['people_with_one_crop']:,}. The SSIM filter has no score for them."
+    )
     return "\n".join(lines) + "\n"
+
+
+def _told_overlap(pair: dict[str, Any]) -> str:
+    first, second = pair["filters"]
+    return (
+        f"- {first} and {second}: {pair['both']:,} crops discarded by both "
+        f"({pair['both_if_independent']:,.1f} if they were independent), {pair['first_alone']:,} by {first} alone, "
+        f"{pair['second_alone']:,} by {second} alone."
+    )
 
 
 def _verdicts(row: dict[str, Any]) -> str:
@@ -122,5 +187,5 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
