@@ -242,7 +242,7 @@ def test_a_tensorflow_pickle_is_told_what_to_do(tmp_path):
 
 def test_names_are_shown_short_and_printable(tmp_path):
     assert refusal(b"c\x1b[31mos\n" + b"x" * 5000 + b"\n.", tmp_path).startswith("it asks for '\\x1b[31mos.xxx")
-    assert len(refusal(b"c\x1b[31mos\n" + b"x" * 5000 + b"\n.", tmp_path)) < 120
+    assert len(refusal(b"c\x1b[31mos\n" + b"x" * 5000 + b"\n.", tmp_path)) < 180
 
 
 # -- damage, and files that lie ----------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_streams_cannot_be_read_again_and_again(tmp_path):
     data = pickle.dumps(inner.getvalue(), 2)[:-1]  # the bytes on the stack, in the memo as number 1 or so
     loads = b"0(" + b"ctorch.storage\n_load_from_bytes\nh\x03\x85R" * 1000 + b"t."
     got = refusal(data + b"r\x03\x00\x00\x00" + loads, tmp_path)
-    assert got == "more nested than a file of its length can hold"
+    assert got.startswith("more nested than a file of its length can hold")
 
 
 def test_too_many_steps(tmp_path):
@@ -335,7 +335,7 @@ def test_deep_nesting_is_read_or_refused(tmp_path):
     deep = read(b")" + b"\x85" * 200_000 + b".", tmp_path)
     assert isinstance(deep, tuple)
     del deep
-    assert refusal(b"(" * 200_000 + b".", tmp_path) == "a stack that does not come out even"
+    assert refusal(b"(" * 200_000 + b".", tmp_path).startswith("a stack that does not come out even")
 
 
 def test_keys_that_would_hash_slowly(tmp_path):
@@ -422,7 +422,9 @@ def test_other_files(tmp_path):
     assert "no data.pkl" in refusal(zip_of({"a.txt": b"x"}), tmp_path)
     assert "safetensors" in refusal((2).to_bytes(8, "little") + b"{}", tmp_path)
     assert "compressed" in refusal(zip_of({"x/data.pkl": b"N."}, zipfile.ZIP_DEFLATED), tmp_path)
-    assert refusal(b"\xff\xd8\xff\xe0", tmp_path) == "no opcode of the pickle format: byte 0xff"
+    assert refusal(b"\xff\xd8\xff\xe0", tmp_path) == (
+        "no opcode of the pickle format: byte 0xff; it does not begin as the pickles of these programs do"
+    )
     assert "bytes after the end" in refusal(b"N.N.", tmp_path)
     for path in (tmp_path, tmp_path / "missing.pkl"):
         with pytest.raises(WeightsError, match="There is no weight file"):

@@ -22,6 +22,7 @@ from reidgen.engine.pickle_machine import Budget, Record, Refused, Vocabulary, r
 from reidgen.errors import WeightsError
 
 MAX_TENSORS = 100_000
+_BEGIN = b"\x80"  # of a pickle of protocol 2 or later
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how a legacy stream of torch.save begins
 _MAX_STREAMS = 2  # a pickle, and the stream of torch.save inside it
 _ZIP_ERRORS = (  # what the standard library's reader was seen to raise on damaged archives, and what it says it raises
@@ -107,7 +108,12 @@ def _read(data: bytes) -> Any:
         return _read_zip(data, budget)
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data):
         raise Refused("a safetensors file, which holds no code and needs no conversion; reidgen reads its own")
-    value, end = run(data, 0, _vocabulary(budget), budget)
+    try:
+        value, end = run(data, 0, _vocabulary(budget), budget)
+    except Refused as refusal:
+        if data[:1] == _BEGIN:
+            raise
+        raise Refused(f"{refusal}; it does not begin as the pickles of these programs do") from refusal
     if _is(value, _MAGIC):
         value, end = _read_legacy(data, end, budget, streams=1)
     if end != len(data):

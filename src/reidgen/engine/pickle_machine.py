@@ -8,7 +8,7 @@ import pickletools
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import Any
 
 MAX_OPCODES = 2_000_000  # a StyleGAN file has some ten thousand
@@ -127,7 +127,9 @@ def _next(stream: BytesIO) -> tuple[str, Any]:
     try:
         return opcode.name, opcode.arg.reader(stream)
     except (ValueError, OverflowError, struct.error) as error:
-        raise Refused(f"a damaged argument of {opcode.name}") from error
+        where = stream.tell()
+        ended = stream.seek(0, SEEK_END) == where
+        raise Refused("it ends in the middle" if ended else f"a damaged argument of {opcode.name}") from error
 
 
 def _line(stream: BytesIO) -> str:
