@@ -123,7 +123,15 @@ def test_options_that_do_not_go_together(gan, tmp_path):
     with pytest.raises(ConfigError, match="--mix names no layers"):
         generate_video(gan, **SMALL, show="variants", mix="77", out=tmp_path / "new")
     with pytest.raises(ConfigError, match="too large for WebP"):
-        generate_video(gan, **{**SMALL, "scale": 1024}, out=tmp_path / "new")
-    for name, value in (("fps", 0), ("keyframes", 0), ("scale", 0), ("quality", 101), ("weight", 0), ("mix", ())):
+        generate_video(gan, **{**SMALL, "rows": 32, "scale": 32}, out=tmp_path / "new")
+    for name, value in (
+        ("fps", 0),
+        ("keyframes", 0),
+        ("scale", 0),
+        ("scale", 33),
+        ("quality", 101),
+        ("weight", 0),
+        ("mix", ()),
+    ):
         with pytest.raises(ConfigError, match=f"--{name}"):
             WalkConfig(**{name: value})

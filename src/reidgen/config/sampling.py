@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from reidgen.config.base import Device, check_counts, check_seed, require
 
+LARGEST_SCALE = 32
+
 
 class Mixing:
     """What has a field `mix`: one group of layers, or several."""
@@ -94,7 +96,7 @@ class WalkConfig(Mixing):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(self, "rows", "columns", "keyframes", "segment_frames", "person", "scale")
+        check_counts(self, "rows", "columns", "keyframes", "segment_frames", "person")
         _check_sampling(self)
         require(0 < self.fps <= 1000, "--fps is out of range.", got=self.fps, allowed="above 0, up to 1000")
         require(0 <= self.quality <= 100, "--quality is no WebP quality.", got=self.quality, allowed="0 to 100")
@@ -137,7 +139,7 @@ class GridConfig(Mixing):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(self, "rows", "columns", "person", "scale")
+        check_counts(self, "rows", "columns", "person")
         _check_sampling(self)
         require(
             self.show != "truncation" or self.columns >= 2,
@@ -152,4 +154,6 @@ def _check_sampling(config: Any) -> None:
     require(math.isfinite(config.psi), "--psi is no number.", got=config.psi, allowed="0 to 1, or a little above")
     require(len(config.mixes) > 0, "--mix names no layers.", got="nothing", allowed="one group or more")
     require(0 < config.weight <= 1, "--weight is out of range.", got=config.weight, allowed="above 0, up to 1")
+    scale = getattr(config, "scale", 1)
+    require(1 <= scale <= LARGEST_SCALE, "--scale is out of range.", got=scale, allowed=f"1 to {LARGEST_SCALE}")
     check_seed(config.seed)
