@@ -78,6 +78,13 @@ def test_a_dead_dimension_is_no_failure():
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(a[:, without], b[:, without]), rel=1e-10)
 
 
+def test_features_that_never_vary_have_the_distance_of_their_means():
+    still = np.full((60, 3), 2.0)
+    assert frechet_distance(still, np.zeros((60, 3))) == pytest.approx(12)
+    assert frechet_distance(still, still[:2]) == 0
+    assert frechet_distance((np.zeros(3), np.zeros((3, 3))), (np.ones(3), np.eye(3))) == pytest.approx(6)
+
+
 def test_a_set_has_no_distance_to_itself_and_the_distance_is_symmetric():
     a, b = features(200, seed=0), features(20, seed=1)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-10)
@@ -102,6 +109,8 @@ def test_moments_are_the_same_in_blocks_of_any_length():
         (np.full((5, 3), np.nan), np.ones((5, 3)), "not finite"),
         (np.zeros(3), np.ones((5, 3)), "no matrix"),
         ((np.zeros(3), np.eye(4)), np.ones((5, 3)), "do not fit"),
+        ((np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])), np.ones((5, 2)), "not symmetric"),
+        ((np.zeros(2), np.diag([1.0, -0.5])), np.ones((5, 2)), "below zero"),
     ],
 )
 def test_unusable_features_are_refused(a, b, words):

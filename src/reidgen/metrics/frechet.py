@@ -11,6 +11,7 @@ from torch import Tensor
 from reidgen.errors import DataError
 
 Array = Tensor | np.ndarray
+COVARIANCE_TOLERANCE = 1e-6  # of its largest entry: statistics may come from float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         The distance, >= 0, in float64.
 
     Raises:
-        DataError: The widths differ, there are fewer than two features, or a value is not finite.
+        DataError: The widths differ, there are fewer than two features, a value is not finite, or a covariance is not
+            symmetric or has a variance below zero.
     """
     (mean_a, factor_a), (mean_b, factor_b) = _factored(a), _factored(b)
     if len(mean_a) != len(mean_b):
@@ -106,6 +108,9 @@ def _factored(given: Gaussian) -> tuple[Tensor, Tensor]:
     if isinstance(given, tuple):
         mean, covariance = (torch.as_tensor(part, dtype=torch.float64) for part in given)
         _check(mean, covariance, f"{tuple(mean.shape)} and {tuple(covariance.shape)}", mean.ndim == 1)
+        lopsided = (covariance - covariance.T).abs().max()
+        if lopsided > COVARIANCE_TOLERANCE * covariance.abs().max():
+            raise DataError("A covariance is not symmetric.", got=f"a difference of {lopsided:.3g}", allowed="none")
         return mean, _root(covariance)
     if isinstance(given, Moments):
         moments = given
@@ -128,6 +133,9 @@ def _root(covariance: Tensor) -> Tensor:
     packed, pivots, rank, _ = dpstrf(covariance.numpy(), lower=1)
     factor = torch.zeros(len(covariance), rank, dtype=torch.float64)
     factor[torch.from_numpy(pivots - 1).long()] = torch.from_numpy(np.tril(packed)[:, :rank].copy())
+    left = (covariance - factor @ factor.T).abs().max()
+    if left > COVARIANCE_TOLERANCE * covariance.abs().max():  # pivoting stops early where a variance is below zero
+        raise DataError("A covariance has a variance below zero.", got=f"{left:.3g} left over", allowed="none")
     return factor
 
 
