@@ -59,22 +59,22 @@ def _rise_matrices(
     rise: Rise, start: Extent, span: Extent, size: Extent, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     def index(axis: int) -> Tensor:
-        m, i = torch.arange(span[axis])[:, None], torch.arange(size[axis])
+        m, i = torch.arange(span[axis], device=device)[:, None], torch.arange(size[axis], device=device)
         return m + start[axis] + rise.offset[axis] - rise.factor * i
 
     down, right = _combined(rise.pairs, index(0), index(1))
-    return down.to(device, dtype), right.to(device, dtype)
+    return down.to(dtype), right.to(dtype)
 
 
 @lru_cache(maxsize=256)
 def _fall_matrices(fall: Fall, inside: Extent, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     def index(axis: int) -> Tensor:
-        q, m = torch.arange(fall.size[axis])[:, None], torch.arange(fall.span[axis])
+        q, m = torch.arange(fall.size[axis], device=device)[:, None], torch.arange(fall.span[axis], device=device)
         there = (m >= -fall.start[axis]) & (m < inside[axis] - fall.start[axis])
         return torch.where(there, m - fall.factor * q, -1)
 
     down, right = _combined(fall.pairs, index(0), index(1))
-    return down.to(device, dtype), right.to(device, dtype)
+    return down.to(dtype), right.to(dtype)
 
 
 def _combined(pairs: Pairs, down: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,4 +86,6 @@ def _combined(pairs: Pairs, down: Tensor, right: Tensor) -> tuple[Tensor, Tensor
 def _taps_at(taps: Taps, index: Tensor) -> Tensor:
     """The tap of each index, zero outside."""
     inside = (index >= 0) & (index < len(taps))
-    return torch.where(inside, torch.tensor(taps, dtype=torch.float64)[index.clamp(0, len(taps) - 1)], 0.0)
+    return torch.where(
+        inside, torch.tensor(taps, dtype=torch.float64, device=index.device)[index.clamp(0, len(taps) - 1)], 0.0
+    )
