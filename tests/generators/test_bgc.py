@@ -221,6 +221,17 @@ def test_gradients_of_gradients():
     assert torch.autograd.gradgradcheck(bent, images, fast_mode=True)
 
 
+def test_inference_first_leaves_nothing_that_has_no_derivative():
+    draws, images = bgc.draw(4, (20, 10), 1.0, random()), pictures(size=(20, 10))
+    with torch.inference_mode():
+        expected = bgc.apply(images, draws)
+    images.requires_grad_()
+    out = bgc.apply(images, draws)
+    torch.testing.assert_close(out.detach(), expected.clone())
+    (gradient,) = torch.autograd.grad(out.sum(), images)
+    assert torch.isfinite(gradient).all()
+
+
 def test_r1_through_the_pipe():
     """The penalty's gradient on a network's weights, against finite differences."""
     images = pictures(2, (8, 8), dtype=torch.float64)

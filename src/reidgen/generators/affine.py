@@ -70,8 +70,9 @@ def margin(size: int) -> int:
 @functools.cache
 def _matrices(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
     """Both directions' matrices, up and then down."""
-    matrices = (upsampling(height), upsampling(width), downsampling(height), downsampling(width))
-    return tuple(matrix.to(device, dtype) for matrix in matrices)
+    with torch.inference_mode(False):  # they are kept, and what is made in inference mode can never be differentiated
+        matrices = (upsampling(height), upsampling(width), downsampling(height), downsampling(width))
+        return tuple(matrix.to(device, dtype) for matrix in matrices)
 
 
 def upsampling(size: int) -> Tensor:

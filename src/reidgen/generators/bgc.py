@@ -133,12 +133,13 @@ def blit(images: Tensor, mirror: Tensor, quarters: Tensor) -> Tensor:
 @functools.cache
 def symmetries(size: tuple[int, int]) -> Tensor:
     """From which pixel (row * width + column) each one is taken, int64 (8, H W): 0 to 3 turns, then those mirrored."""
-    pixels = torch.arange(size[0] * size[1]).view(size)
-    turned = []
-    for image in (pixels, pixels.flip(1)):
-        quarter = quarter_turn(image)
-        turned += [image, quarter, image.flip(0, 1), quarter.flip(0, 1)]
-    return torch.stack([image.flatten() for image in turned])
+    with torch.inference_mode(False):  # they are kept, and a derivative may need them later
+        pixels = torch.arange(size[0] * size[1]).view(size)
+        turned = []
+        for image in (pixels, pixels.flip(1)):
+            quarter = quarter_turn(image)
+            turned += [image, quarter, image.flip(0, 1), quarter.flip(0, 1)]
+        return torch.stack([image.flatten() for image in turned])
 
 
 def quarter_turn(image: Tensor) -> Tensor:
