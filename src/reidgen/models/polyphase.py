@@ -42,7 +42,7 @@ def polyphase(sources: list[Source], step: Activation, fall: Fall, inside: Exten
     span = (fall.span[0], -(-fall.span[1] // multiple) * multiple)
     cached = max(1, CACHED_BYTES // (4 * BLOCK * span[0] * span[1]))
     gathered = min(max(cached, GATHERED), count * -(-channels // BLOCK))
-    risers = [_Riser(source, fall.start, span, gathered) for source in sources]
+    risers = [_Riser(source, fall.start, span, gathered, cached) for source in sources]
     through = _Step(step, fall.start, span, inside, min(cached, gathered))
     falling = _Correlator(
         [([v], [h]) for v, h in fall.pairs],
@@ -105,9 +105,9 @@ class _Correlator:
 
 
 class _Riser:
-    """Blocks of one source on their way up: gathered with the margins that the filter needs, then filtered."""
+    """Up to `blocks` of one source: gathered with the margins that the filter needs, then led up, `most` at a time."""
 
-    def __init__(self, source: Source, start: Extent, span: Extent, blocks: int) -> None:
+    def __init__(self, source: Source, start: Extent, span: Extent, blocks: int, most: int) -> None:
         rise = source.rise
         self.source, self.bound = source, math.inf
         down, top = zip(*(phases(v, rise.factor, rise.offset[0] + start[0]) for v, _ in rise.pairs), strict=True)
@@ -121,6 +121,7 @@ class _Riser:
         room = rows + len(down[0][0]) - 1, columns + len(right[0][0]) - 1
         self.factor = rise.factor
         self.gathered = torch.zeros(blocks, *room, BLOCK)
+        self.copies = torch.empty(min(blocks, most), *room, rise.factor * BLOCK)
 
     def gather(self, piece: Piece) -> int:
         """Collect those channels of the source, add their bias, and say how many blocks they are."""
@@ -141,7 +142,7 @@ class _Riser:
     def planes(self, part: slice) -> list[Tensor]:
         """Those blocks on the fine grid, one tensor (blocks, rows, columns * 16) for each phase of the columns."""
         x = self.gathered[part]
-        copies = x if self.factor == 1 else torch.cat([x] * self.factor, dim=3)
+        copies = x if self.factor == 1 else torch.cat([x] * self.factor, dim=3, out=self.copies[: len(x)])
         return [plane.flatten(2) for plane in self.filter(copies)]
 
 
