@@ -5,12 +5,13 @@
     python benchmarks/stylegan3.py --training [--device cuda] [--config 2 t r] [--sizes 128x64 ...] [--batch 16]
                                    [--precision bf16] [--compile]
 
-On a CPU the full-width network draws one image at a time, ours and the reference's in turn, and the best of the
+On a CPU the full-width network draws one image at a time, ours and the references' in turn, and the best of the
 repetitions counts: CPU seconds over threads, and by the clock. The reference is the definition of the filtered leaky
-ReLU (zero insertion, dense two-dimensional depthwise filters, one operation after the other) in the same network with
-the same convolutions; "strided" is a better one, which computes no sample on the way down that is dropped. "Convolutions alone" are those of all layers with their modulation. With --small a quarter of
-the channels. --memory takes one step of the generator (forward and backward) in a fresh process for each way, and
-reports by how much the process grew above the network itself.
+ReLU (zeros inserted, dense two-dimensional depthwise filters, samples dropped, one operation after the other) in the
+same network with the same convolutions; "strided" is a better one, which never computes the samples that are dropped.
+"Convolutions alone" are those of all layers with their modulation. With --small a quarter of the channels. --memory
+takes one step of the generator (forward and backward) in a fresh process for each way, and reports by how much the
+process grew above the network itself.
 
 --training times whole training steps, augmentation and penalties included, over one round of the lazy penalty, and is
 meant for a GPU: seconds per kimg, peak memory of the device, and the share of the rate that a large matrix product
