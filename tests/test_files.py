@@ -16,6 +16,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_parts_are_one_file_or_none(tmp_path):
+    path = tmp_path / "a.bin"
+
+    def parts(last):
+        yield b"12"
+        yield b"3" if last else 1 / 0
+
+    files.write_chunks(path, parts(last=True))
+    with pytest.raises(ZeroDivisionError):
+        files.write_chunks(path, parts(last=False))
+    assert path.read_bytes() == b"123"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_links_are_made_once_and_replaced_when_cut_off(tmp_path):
     source, target = tmp_path / "s", tmp_path / "t"
     source.write_bytes(b"12345")
