@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.darknet_files import small_cfg, write_darknet
 from tests.factories import make_table, write_crop
 from tests.foreign_files import golden, module, upstream_pickle
 
@@ -194,6 +195,19 @@ def test_rendering(tmp_path):
 def test_the_quick_start(tmp_path):
     sizes = ["--generator-kimg", "0.05", "--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
     killed_and_whole(tmp_path, [20, 12], "quickstart", *sizes)
+
+
+@pytest.mark.slow
+def test_filtering_by_a_detector(tmp_path):
+    for pid in range(1, 10):
+        write_crop(tmp_path / "market" / "bounding_box_train" / f"{pid:04d}_c1s1_000001_00.jpg", seed=pid)
+    weights = write_darknet(tmp_path / "net", small_cfg())
+    people = tmp_path / "people"
+    done = command(0, "prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", people)
+    assert done.returncode == 0, done.stderr
+    arguments = ["--filters", "detector", "--detector", weights, "--detector-threshold", "0.3", "--reference", people]
+    killed_and_whole(tmp_path, [2, 3, 5], "filter", "--data", people, *arguments, "--calibrate")
+    assert not (tmp_path / "run" / "scoring").exists()
 
 
 def test_the_harness_kills_at_the_given_write(tmp_path):

@@ -64,7 +64,8 @@ def test_thresholds_that_a_filter_cannot_have_are_left_out():
 
 def test_margins_of_any_size_can_be_calibrated():
     rows = Calibration(DetectorFilter("hog"), "", np.array([-1.2, 0.3, 2.0]), np.array([0.1])).rows()
-    assert (rows[0]["threshold"], rows[0]["share_rejected"]) == (-1.2, pytest.approx(1 / 3))
+    assert (rows[0]["threshold"], rows[0]["share_rejected"]) == (-1.25, 0)
+    assert len(rows) < 25
     assert {row["threshold"]: row["others_rejected"] for row in rows}[0] == 0
 
 

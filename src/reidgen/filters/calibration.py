@@ -14,6 +14,7 @@ from reidgen.files import write_bytes, write_json, write_text
 from reidgen.filters.base import Filter
 
 STEP = 0.05
+WIDE = 2  # margins of a support vector machine span more, and no table should have a hundred rows
 REFERENCE, OTHERS = "#5b8db8", "#c2582e"
 TENTHS = tuple(round(0.1 * k, 1) for k in range(1, 10))  # at which the thesis, figure 5.3, counts
 QUANTILES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -42,11 +43,13 @@ class Calibration:
     def rows(self) -> list[dict[str, Any]]:
         """The shares of reference crops and of the others that each threshold rejects (thesis, figure 5.3).
 
-        The thresholds are a grid of 0.05 over the scores, 0.1 to 0.9 where that is a probability's or an SSIM's, a few
-        quantiles, and the threshold in force. `others_rejected` is None where there are no others.
+        The thresholds are a grid of 0.05 over the scores (0.25 where they span more than 2), 0.1 to 0.9 where they
+        are probabilities or SSIM, a few quantiles, and the threshold in force. `others_rejected` is None where there
+        are no others.
         """
-        low, high = np.floor(self.scores.min() / STEP), np.ceil(self.scores.max() / STEP)
-        grid = np.round(np.arange(low, high + 1) * STEP, 10)
+        step = STEP if np.ptp(self.scores) <= WIDE else 5 * STEP
+        low, high = np.floor(self.scores.min() / step), np.ceil(self.scores.max() / step)
+        grid = np.round(np.arange(low, high + 1) * step, 10)
         tenths = TENTHS if self.scores.min() >= -1 and self.scores.max() <= 1 else ()
         wanted = {float(t) for t in (*grid, *tenths, *np.quantile(self.scores, QUANTILES), _in_force(self.filter))}
         others = len(self.others) > 0
