@@ -176,6 +176,15 @@ def test_filters_that_change_in_place_are_taken_apart_again():
     assert filtered_lrelu(torch.ones(1, 1, 4, 4), None, taps, gain=1.0).item() == pytest.approx(2.0)
 
 
+def test_works_in_inference_mode():
+    x = torch.randn(1, 2, 6, 6)
+    with torch.inference_mode():
+        taps = torch.ones(4) / 4
+        y = filtered_lrelu(x, taps, taps, up=2, down=2, padding=(3, 3, 3, 3), clamp=1.0)
+    plain = torch.ones(4) / 4
+    assert torch.equal(y, filtered_lrelu(x, plain, plain, up=2, down=2, padding=(3, 3, 3, 3), clamp=1.0))
+
+
 def test_only_the_input_is_kept_for_the_backward_pass():
     x, bias = torch.randn(1, 32, 20, 20, requires_grad=True), torch.zeros(32, requires_grad=True)
     kept = []

@@ -196,6 +196,8 @@ def separable(taps: Tensor | None) -> Pairs:
     """
     if taps is None:
         return (((1.0,), (1.0,)),)
+    if taps.is_inference():  # such tensors do not tell when they change
+        return _decomposed(taps.cpu())
     version, pairs = _separated.get(taps, (None, ()))
     if version != taps._version:
         pairs = _decomposed(taps.detach().cpu())
