@@ -134,7 +134,7 @@ def test_real_crops_are_shown_mirrored_half_of_the_time(tiny, store):
     assert 0.35 < mirrored / total < 0.65
 
 
-NETWORKS = ("stylegan2", "stylegan3-t", "stylegan3-r")
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("stylegan3-t", "stylegan3-r")]
 SLOPES = {"logistic": "R1", "relativistic": "R1 and R2"}
 
 
@@ -147,7 +147,7 @@ def gradients(training):
     }
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["stylegan2", *SLOW])
 def test_parts_have_the_gradient_of_the_whole_batch(tiny, store, network):
     """Where images of a batch have something in common it is switched off: the statistic, the running magnitudes."""
     found = []
@@ -268,9 +268,8 @@ def test_blurred_are_reals_fakes_and_the_penalty(tiny, store, monkeypatch):
     torch.testing.assert_close(training._judge(images, "real", 0), training.discriminator(plain(images, 10.0)))
 
 
-@pytest.mark.parametrize(
-    ("network", "precision", "error"), [("stylegan2", "bf16", 0.1), *((name, "fp16", 0.02) for name in NETWORKS)]
-)
+@pytest.mark.parametrize(("precision", "error"), [("bf16", 0.1), ("fp16", 0.02)])
+@pytest.mark.parametrize("network", ["stylegan2", *SLOW])
 def test_half_precision_has_nearly_the_same_gradients(tiny, store, network, precision, error):
     found = []
     for kind in ("float32", precision):
@@ -299,7 +298,10 @@ def test_a_gradient_that_overflows_is_mended_in_float16_alone(tiny, store):
 @pytest.mark.parametrize(
     "options",
     [
-        {"network": "stylegan3-r", "blur_kimg": 0.016, "precision": "fp16", "style_mixing": 0.0, "augment": "bgc"},
+        pytest.param(
+            {"network": "stylegan3-r", "blur_kimg": 0.016, "precision": "fp16", "style_mixing": 0.0, "augment": "bgc"},
+            marks=pytest.mark.slow,
+        ),
         {"loss": "relativistic", "accumulate": 2},
     ],
 )
