@@ -139,7 +139,7 @@ def test_crops_without_any_candidate_score_0_and_are_rejected(tmp_path, use):
 
 def test_batches_do_not_cross_blocks_and_do_not_change_scores(tmp_path, use, monkeypatch):
     table = make_table(range(1, 12), root=tmp_path)
-    monkeypatch.setattr("reidgen.filters.blocks.BLOCK", 5)
+    monkeypatch.setattr("reidgen.filters.detector.BLOCK", 5)
     whole = use(Marks())
     scores = DetectorFilter(batch=16).scores(table)
     parts = use(Marks())
@@ -150,26 +150,20 @@ def test_batches_do_not_cross_blocks_and_do_not_change_scores(tmp_path, use, mon
 
 def test_a_killed_filter_goes_on_and_ends_with_the_same_bytes(tmp_path, use, monkeypatch):
     table, real = (make_table(range(1, 12), root=tmp_path / name, name=name) for name in ("fake", "real"))
-    monkeypatch.setattr("reidgen.filters.detector.in_blocks", small_blocks)
+    monkeypatch.setattr("reidgen.filters.detector.BLOCK", 5)  # with batches of 2, blocks of 4
     arguments = (table, [DetectorFilter(batch=2), SSIMFilter(0.3)], real)
     use(Marks())
     apply_filters(*arguments, tmp_path / "whole")
-    use(Marks(fail_after=9))  # the reference takes 7 batches, so this is the third of the crops
+    use(Marks(fail_after=9))  # the reference takes 6 batches, so this is in the second block of the crops
     with pytest.raises(KeyboardInterrupt):
         apply_filters(*arguments, tmp_path / "cut")
-    assert len(list((tmp_path / "cut" / "scoring").rglob("*.f64"))) == 4 + 1
+    assert len(list((tmp_path / "cut" / "scoring").rglob("*.f64"))) == 3 + 1
     again = use(Marks())
     apply_filters(*arguments, tmp_path / "cut")
-    assert sum(again.seen) == 11 - 3
+    assert sum(again.seen) == 11 - 4
     whole, cut = (content(tmp_path / name) for name in ("whole", "cut"))
     assert whole == cut
     assert not (tmp_path / "cut" / "scoring").exists()
-
-
-def small_blocks(*arguments, **options):
-    from reidgen.filters.blocks import in_blocks
-
-    return in_blocks(*arguments, **options, block=3)
 
 
 def content(folder):

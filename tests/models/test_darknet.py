@@ -243,6 +243,8 @@ def test_unsupported_layers_are_named_all_at_once():
         ("[net]\nheight=64\nwidth=64\n[maxpool]\nsize=2", "first layer is no convolution"),
         (small_cfg().replace("height=64", "height=0"), "no usable size"),
         (small_cfg().replace("stride=4", "stride=0", 1), "no usable shape"),
+        (yolov4_tiny_cfg(size=(400, 416)), "maps do not fit each other"),
+        (small_cfg(size=(2, 2)).replace("[yolo]", "[maxpool]\nsize=9\npadding=0\n[yolo]"), "do not fit each other"),
     ],
 )
 def test_cfg_files_that_make_no_sense_are_told(cfg, message):

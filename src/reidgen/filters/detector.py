@@ -13,7 +13,7 @@ from reidgen.config import Device
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError
-from reidgen.filters.blocks import ScoreFolder, in_blocks
+from reidgen.filters.blocks import BLOCK, ScoreFolder, in_blocks
 from reidgen.filters.detectors import HOG, TINY, Detector, detector_hash, open_detector
 from reidgen.filters.ssim import crop_size
 from reidgen.metrics.boxes import suppress
@@ -113,7 +113,7 @@ class DetectorFilter:
             found = [detector.find(images[start : min(start + self.batch, part.stop)]) for start in starts]
             return np.array([scores.max(initial=0 if self.model != HOG else -np.inf) for b in found for _, scores in b])
 
-        return in_blocks(self.name, len(table), score, kept=kept)
+        return in_blocks(self.name, len(table), score, kept=kept, block=self.batch * max(1, BLOCK // self.batch))
 
     def detect(self, crops: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """The people above the threshold, of each overlapping group the best.

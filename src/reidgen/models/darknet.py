@@ -62,6 +62,7 @@ class Darknet(nn.Module):
         if not self.heads:
             raise WeightsError("The cfg describes no detector.", got="no [yolo] section", allowed="at least one")
         self._last_use = _last_uses(self.layers)
+        self._check_shapes()
 
     @property
     def heads(self) -> list["Yolo"]:
@@ -94,6 +95,19 @@ class Darknet(nn.Module):
                 if last <= number:  # nobody reads it any more; a batch of 16 would hold half a gigabyte
                     outputs[past] = None
         return heads
+
+    def _check_shapes(self) -> None:
+        """Go through the network once without computing anything."""
+        nowhere = {name: value.to("meta") for name, value in self.named_parameters()}
+        try:
+            torch.func.functional_call(self, nowhere, torch.empty(1, 3, *self.size, device="meta"))
+        except RuntimeError as error:
+            raise WeightsError(
+                "The cfg's maps do not fit each other.",
+                got=str(error).splitlines()[0],
+                allowed="maps of one size where they are joined, and no smaller than the windows on them",
+                fix="a height and width that are multiples of 32",
+            ) from error
 
     def boxes(self, images: Tensor) -> Tensor:
         """Every box of every YOLO layer, (B, N, 5 + classes) as `decode` describes them."""
