@@ -2,10 +2,8 @@
 
     python benchmarks/stylegan3.py [--config r t] [--sizes 128x128 128x64] [--threads 2] [--repeats 2] [--small]
     python benchmarks/stylegan3.py --memory [--config r] [--batch 2]
-    python benchmarks/stylegan3.py --training [--device cuda] [--config 2 t r] [--sizes 128x64 ...] [--batch 16]
-                                   [--precision bf16] [--compile]
 
-On a CPU the full-width network draws one image at a time, ours and the references' in turn, and the best of the
+The full-width network draws one image at a time, ours and the references' in turn, and the best of the
 repetitions counts: CPU seconds over threads, and by the clock. The reference is the definition of the filtered leaky
 ReLU (zeros inserted, dense two-dimensional depthwise filters, samples dropped, one operation after the other) in the
 same network with the same convolutions; "strided" is a better one, which never computes the samples that are dropped.
@@ -13,11 +11,7 @@ same network with the same convolutions; "strided" is a better one, which never 
 takes one step of the generator (forward and backward) in a fresh process for each way, and reports by how much the
 process grew above the network itself.
 
---training times whole training steps, augmentation and penalties included, over one round of the lazy penalty, and is
-meant for a GPU: seconds per kimg, peak memory of the device, and the share of the rate that a large matrix product
-reaches there in the same number format. A step counts 3 passes of the generator, 7 of the discriminator and R1's 6 in
-one of `penalty_interval`, convolutions and fully connected layers only. --compile gives StyleGAN3's generator to
-torch.compile as well (StyleGAN3 alone: its losses need no second derivatives of the generator).
+Whole training steps, on a GPU above all, are timed by `training.py`.
 """
 
 import argparse
@@ -29,18 +23,13 @@ from collections import defaultdict
 from contextlib import contextmanager
 
 import torch
-from generator import multiply_adds
 from torch.nn import functional
 
 from reidgen.config import StyleGANConfig
-from reidgen.data.store import CropStore
-from reidgen.engine.device import setup
-from reidgen.generators.training import HALF, StyleGANTraining
 from reidgen.generators.weights import build_generator
 from reidgen.models import stylegan3
-from reidgen.models.layers import EqualLinear
 
-NAMES = {"t": "stylegan3-t", "r": "stylegan3-r", "2": "stylegan2"}
+NAMES = {"t": "stylegan3-t", "r": "stylegan3-r"}
 
 
 def reference(x, up_filter, down_filter, *, down, **arguments):
@@ -200,91 +189,6 @@ def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def training(options):
-    """Whole steps of every network."""
-    device = torch.device(options.device)
-    for kind in options.config:
-        for height, width in options.sizes:
-            config = StyleGANConfig(
-                network=NAMES[kind],
-                size=(height, width),
-                channel_base=32768 // options.share,
-                channel_max=512 // options.share,
-                batch=options.batch,
-                device=options.device,
-                precision=options.precision,
-            )
-            crops = torch.randint(0, 256, (256, height, width, 3), dtype=torch.uint8)
-            run = StyleGANTraining(
-                config, setup(options.device, options.precision), CropStore(crops.numpy()), ramp=True
-            )
-            run.ada_p = 0.5
-            macs = step_multiply_adds(run, config)
-            ways = ["eager", "compiled"] if options.compile and kind != "2" else ["eager"]
-            for way in ways:
-                if way == "compiled":
-                    run.generator.compile()
-                step_sec, megabytes = steps(run, config.penalty_interval, device)
-                share = macs * config.batch / step_sec / product_rate(device, HALF[config.precision] or torch.float32)
-                print(
-                    f"{NAMES[kind]} {height}x{width}, batch {config.batch}, {config.precision}, {way}:"
-                    f" {1000 * step_sec / config.batch:.1f} s a kimg, {megabytes:.0f} MB on the device,"
-                    f" {macs / 1e9:.1f} GMAC an image: {100 * share:.0f} % of the rate of a matrix product"
-                )
-
-
-def steps(run, count, device):
-    """Seconds of a step, the mean over `count`, after two to warm up; peak memory of the device in MB (0 on CPUs)."""
-    for _ in range(2):
-        run.advance()
-    synchronise(device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    began = time.perf_counter()
-    for _ in range(count):
-        run.advance()
-    synchronise(device)
-    sec = (time.perf_counter() - began) / count
-    return sec, torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else 0
-
-
-def synchronise(device):
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def product_rate(device, dtype):
-    """Multiply-adds a second of the best of some square products."""
-    side = 8192 if device.type == "cuda" else 1024
-    a = torch.randn(side, side, device=device, dtype=dtype)
-    best = float("inf")
-    for _ in range(10):
-        synchronise(device)
-        began = time.perf_counter()
-        a @ a
-        synchronise(device)
-        best = min(best, time.perf_counter() - began)
-    return side**3 / best
-
-
-def step_multiply_adds(run, config):
-    """Of one image in one step."""
-    device = run.fabric.device
-    image = torch.randn(2, 3, *config.size, device=device)
-    g, d = generator_multiply_adds(run.average), multiply_adds(run.discriminator, image)
-    return 3 * g + 7 * d + 6 / config.penalty_interval * d
-
-
-def generator_multiply_adds(generator):
-    if not isinstance(generator, stylegan3.Generator):
-        return multiply_adds(generator, torch.randn(1, generator.z_dim, device=generator.mapping.w_avg.device))
-    total = sum(part.weight.numel() for part in generator.modules() if isinstance(part, EqualLinear))
-    for layer in generator.synthesis.layers:
-        height, width = (side + layer.plan.kernel - 1 for side in layer.plan.before.size)
-        total += layer.weight.numel() * height * width
-    return total
-
-
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", choices=NAMES, nargs="+", default=["r", "t"])
@@ -294,11 +198,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--small", action="store_const", const=4, default=1, dest="share")
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--training", action="store_true")
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--step-of", choices=("ours", "reference"))
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("float32", "bf16", "fp16"), default="bf16")
     options = parser.parse_args()
     options.sizes = [tuple(int(side) for side in size.split("x")) for size in options.sizes]
     return options
@@ -309,8 +209,6 @@ def main():
     torch.set_num_threads(options.threads)
     if options.step_of:
         step_of(options)
-    elif options.training:
-        training(options)
     elif options.memory:
         memory(options)
     else:
