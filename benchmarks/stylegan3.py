@@ -8,8 +8,8 @@ repetitions counts: CPU seconds over threads, and by the clock. The reference is
 ReLU (zeros inserted, dense two-dimensional depthwise filters, samples dropped, one operation after the other) in the
 same network with the same convolutions; "strided" is a better one, which never computes the samples that are dropped.
 "Convolutions alone" are those of all layers with their modulation. With --small a quarter of the channels. --memory
-takes one step of the generator (forward and backward) in a fresh process for each way, and reports by how much the
-process grew above the network itself.
+takes one step of the generator (forward and backward) in a fresh process, with ours and with the strided reference,
+and reports by how much the process grew above the network itself.
 
 Whole training steps, on a GPU above all, are timed by `training.py`.
 """
@@ -159,7 +159,7 @@ def memory(options):
     for kind in options.config:
         for size in options.sizes:
             figures = []
-            for way in ("ours", "reference"):
+            for way in ("ours", "strided"):
                 command = [sys.executable, __file__, "--step-of", way, "--config", kind, "--batch", str(options.batch)]
                 command += ["--threads", str(options.threads), "--sizes", "x".join(map(str, size))]
                 command += ["--small"] if options.share > 1 else []
@@ -168,7 +168,7 @@ def memory(options):
             (ours, ours_whole), (theirs, their_whole) = figures
             print(
                 f"{NAMES[kind]} {size[0]}x{size[1]}, batch {options.batch}: the step takes {ours:.0f} MB beside the"
-                f" network, reference {theirs:.0f} MB: {ours / theirs:.2f} of it;"
+                f" network, strided {theirs:.0f} MB: {ours / theirs:.2f} of it;"
                 f" whole process {ours_whole:.0f} and {their_whole:.0f} MB: {ours_whole / their_whole:.2f}"
             )
 
@@ -180,7 +180,7 @@ def step_of(options):
     for parameter in generator.parameters():
         parameter.grad = torch.zeros_like(parameter)
     before = peak_mb()
-    with filtered_by(reference if options.step_of == "reference" else stylegan3.filtered_lrelu):
+    with filtered_by(strided if options.step_of == "strided" else stylegan3.filtered_lrelu):
         functional.softplus(-generator(z)).mean().backward()
     print(peak_mb() - before, peak_mb())
 
@@ -198,7 +198,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--small", action="store_const", const=4, default=1, dest="share")
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--step-of", choices=("ours", "reference"))
+    parser.add_argument("--step-of", choices=("ours", "strided"))
     options = parser.parse_args()
     options.sizes = [tuple(int(side) for side in size.split("x")) for size in options.sizes]
     return options
