@@ -14,8 +14,7 @@ from reidgen.errors import ConfigError, MissingExtraError, RunError, WeightsErro
 from reidgen.filters import DetectorFilter, SSIMFilter
 from reidgen.filters import detectors as detectors_module
 from reidgen.filters.apply import apply_filters, run_filters
-from reidgen.filters.detectors import DarknetDetector, person_scores
-from reidgen.models.darknet import Darknet
+from reidgen.filters.detectors import person_scores
 from reidgen.models.yolov4_tiny import yolov4_tiny_cfg
 from tests.darknet_files import small_cfg, weight_bytes, write_darknet
 from tests.factories import make_table
@@ -91,23 +90,6 @@ def opencv_people(cv2, network, crop, threshold, overlap):
     boxes = np.concatenate([corners, sizes], axis=1)
     kept = np.reshape(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), threshold, overlap), -1)
     return scores.max(), boxes[kept]
-
-
-def test_scores_at_the_same_input_are_opencvs_to_1e_4(tmp_path):
-    cv2 = pytest.importorskip("cv2", reason="the extra `detect` is not installed")
-    cfg = yolov4_tiny_cfg(classes=2).replace("[yolo]\n", "[yolo]\nthresh=0.0\n")
-    path = write_darknet(tmp_path, cfg, seed=5)
-    network = Darknet(cfg)
-    network.load_weights(path.read_bytes())
-    detector = DarknetDetector(network, padding=150, score="product")
-    crops = np.random.default_rng(0).integers(0, 256, (1, 128, 64, 3)).astype(np.uint8)
-    frame = detector._frame((128, 64))
-    theirs = cv2.dnn.readNetFromDarknet(str(path.with_suffix(".cfg")), str(path))
-    theirs.setInput((frame.pictures(crops, torch.device("cpu")) / 255).numpy())
-    rows = np.concatenate(theirs.forward(theirs.getUnconnectedOutLayersNames()))
-    ((_, scores),) = detector.find(crops)
-    expected = np.where(rows[:, 5:].argmax(1) == 0, rows[:, 5], 0)
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_which_score_is_compared():

@@ -39,7 +39,8 @@ class DetectorFilter:
         person: Number of the class person; None: 0, or by its name where the file has names.
         overlap: Of two boxes that overlap more (intersection over union), `detect` drops the lower one.
         padding: Width of the coloured border, crop pixels; "hog" does not use it.
-        size: (height, width) at which crops are shown; None takes the size of the table's first crop.
+        size: (height, width) at which crops are shown, also those of other sizes and the reference crops; None takes
+            the size of the table's first crop.
         batch: Crops a forward pass.
         device: Where a Darknet network runs.
         name: The scores' column is `score_<name>`: with another name, two detectors can be compared in one table.
