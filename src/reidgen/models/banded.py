@@ -14,7 +14,7 @@ CHUNK_BYTES = 2**30  # of the fine grid that is held at a time
 
 
 def banded(sources: list[Source], step: Activation, fall: Fall, inside: Extent) -> Tensor:
-    """See `resampling.Chain`."""
+    """Rise, pointwise step, fall: the same function as `polyphase.polyphase`, in the number format of the map."""
     x = sources[0].x
     sample_bytes = x.element_size() * x.shape[1] * fall.span[0] * fall.span[1]
     samples = max(1, CHUNK_BYTES // sample_bytes)

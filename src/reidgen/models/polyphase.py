@@ -36,7 +36,17 @@ class Piece(NamedTuple):
 
 
 def polyphase(sources: list[Source], step: Activation, fall: Fall, inside: Extent) -> Tensor:
-    """See `resampling.Chain`; maps coarser than float32 are computed in float32."""
+    """Rise, pointwise step, fall, in float32, also for maps of coarser numbers.
+
+    Args:
+        sources: One map x, for f(U x), or two of the same samples and channels, for f'(U x) * V y.
+        step: f.
+        fall: The way back.
+        inside: Rows and columns of the fine grid, from 0 on, that exist; the fall takes zeros elsewhere.
+
+    Returns:
+        (N, C, *fall.size) in the number format of x, channels_last.
+    """
     count, channels = sources[0].x.shape[:2]
     multiple = math.lcm(*(source.rise.factor for source in sources))
     span = (fall.span[0], -(-fall.span[1] // multiple) * multiple)
