@@ -10,7 +10,7 @@ from reidgen.engine.progress import progress
 from reidgen.errors import RunError
 from reidgen.files import write_bytes
 
-BLOCK = 128
+BLOCK = 64
 
 
 @dataclass(frozen=True)
