@@ -119,7 +119,8 @@ def test_help_says_what_each_knob_of_the_generator_is(capsys):
     with pytest.raises(SystemExit):
         main(["train-generator", "--help"])
     text = capsys.readouterr().out
-    assert all(words in text for words in ("R1 (and R2) weight", "Width of the latent space z", "Probability that a training"))
+    expected = ("R1 (and R2) weight", "Width of the latent space z", "Probability that a training")
+    assert all(words in text for words in expected)
 
 
 def test_what_the_public_functions_take_is_public_too():
