@@ -8,9 +8,12 @@ from reidgen.config import DCGANConfig, EvaluateConfig, ReportConfig, StyleGANCo
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, RunError
+from reidgen.filters import DetectorFilter, SSIMFilter
+from reidgen.filters.apply import apply_filters
 from reidgen.report.answer import headline, warnings
 from reidgen.report.evidence import Evidence
 from reidgen.report.page import write_report
+from tests.darknet_files import small_cfg, write_darknet
 from tests.report.made import (
     evaluation_run,
     generated_run,
@@ -132,6 +135,25 @@ def test_the_answer_and_the_table_say_the_same_as_the_json(page):
         "| mAP, % | 30.50 ± 0.71 | 40.50 ± 0.71 | +10.00 | +10.00 to +10.00 |" in (page.parent / "table.md").read_text()
     )
     assert said["warnings"] == []
+
+
+def test_the_sheet_of_what_a_filter_rejects_is_shown_only_where_its_people_may_be(story, tmp_path):
+    shown = read(write_report(ReportConfig(), **story, out=tmp_path / "shown"))
+    assert "Rejected by ssim" in shown.all
+    hidden = whole_story(tmp_path / "real", origins=["real"])
+    assert "Rejected by ssim" not in read(write_report(ReportConfig(), **hidden, out=tmp_path / "hidden")).all
+
+
+def test_two_filters_are_counted_in_order_and_together(story, tmp_path):
+    people, gan, generated, _, *trainings = story["runs"]
+    detector = DetectorFilter(str(write_darknet(tmp_path / "net", small_cfg())), 0.99, size=(32, 16))
+    filters, reference = [SSIMFilter(-1), detector], ReidTable.read(people).train
+    apply_filters(ReidTable.read(generated), filters, reference, tmp_path / "filtered")
+    runs = [people, gan, generated, tmp_path / "filtered", *trainings]
+    found = read(write_report(ReportConfig(), **{**story, "runs": runs}, out=tmp_path / "page"))
+    assert "of those left before, %" in found.all
+    assert "detector 6 100.00 100.00 100.00 100.00" in found.all  # no random network is that sure
+    assert "ssim and detector both reject 1 crops (1.0 if they knew nothing of each other)" in found.all
 
 
 def test_matches_are_green_and_mistakes_red(page):

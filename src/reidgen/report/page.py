@@ -81,7 +81,7 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             curves(evidence),
             generator(evidence, viewer),
             fidelity_section(evidence.fidelity),
-            discards(evidence),
+            discards(evidence, viewer),
             _cost(evidence),
             _provenance(evidence),
             _footer(evidence),

@@ -47,9 +47,10 @@ def _column(name: str, under: str, shown: ReidTable, viewer: Viewer, *, scored: 
 
 
 def _score(row: dict[str, Any]) -> str:
-    """The first score of a rejected crop, or the verdict where there is none."""
-    scores = [value for name, value in row.items() if name.startswith("score_") and value is not None]
-    return f"{scores[0]:.2f}" if scores else row["rejected_by"]
+    """The score by which the first filter that rejects a crop does so, or the verdict where there is none."""
+    name = row["rejected_by"].split(",")[0].split(":")[0]
+    score = row.get(f"score_{name}")
+    return row["rejected_by"] if score is None else f"{score:.2f}"
 
 
 def _with_scores(rejected: ReidTable) -> str:
@@ -191,18 +192,15 @@ def _fake_sheet(path: Path) -> Markup:
     return tag("figure", tag("h3", f"Fakes after {kimg:,} thousand images"), picture(path.read_bytes(), text=text))
 
 
-def discards(evidence: Evidence) -> Markup | None:
+def discards(evidence: Evidence, viewer: Viewer) -> Markup | None:
     """What each filter rejected, beside what the same rule does to reference crops (thesis, tables 5.5 and 5.9)."""
     run = evidence.only(FILTERED)
     if run is None:
         return None
     said = run.json("discarded.json")
     reference = said["reference"] or "no reference crops"
-    shares = ("share_of_all", "share_of_scored", "reference_share")
-    rows = [[row["filter"], f"{row['rejected']:,}", *(_percent(row[k]) for k in shares)] for row in said["filters"]]
-    rows.append(["all", f"{said['rejected']:,}", _percent(said["share_rejected"]), "", ""])
     rules = [tag("li", tag("b", row["filter"]), f": {row['rule']}.") for row in said["filters"]]
-    alone = f"{said['people_with_one_crop']:,} people have a single crop and no score. Nothing was deleted."
+    alone = f"{said['people_with_one_crop']:,} people have a single crop. Nothing was deleted."
     return _section(
         "What the filters rejected",
         tag(
@@ -210,15 +208,53 @@ def discards(evidence: Evidence) -> Markup | None:
             "The last column is the floor: the same rule rejects this share of crops that nothing is wrong with. A "
             "filter says something about generated crops only where its share is well above that.",
         ),
-        table(["filter", "crops discarded", "of all, %", "of scored, %", f"of {reference}, %"], rows),
-        tag("ul", *rules, tag("li", alone), class_="soft"),
+        _discard_table(said, reference),
+        tag("ul", *rules, *map(_overlap, said.get("overlap", [])), tag("li", alone), class_="soft"),
         _calibrations(run, reference),
+        _rejected_sheets(run, evidence, viewer),
     )
+
+
+def _discard_table(said: dict[str, Any], reference: str) -> Markup:
+    shares = ("share_of_all", "share_of_scored", "share_of_left", "reference_share")
+    rows = [[row["filter"], f"{row['rejected']:,}", *(_percent(row.get(k)) for k in shares)] for row in said["filters"]]
+    every = (
+        f"{said['rejected']:,}",
+        _percent(said["share_rejected"]),
+        "",
+        "",
+        _percent(said.get("reference_share_rejected")),
+    )
+    head = ["filter", "crops discarded", "of all, %", "of scored, %", "of those left before, %", f"of {reference}, %"]
+    return table(head, [*rows, ["all", *every]])
+
+
+def _overlap(pair: dict[str, Any]) -> Markup:
+    first, second = pair["filters"]
+    return tag(
+        "li",
+        f"{first} and {second} both reject {pair['both']:,} crops ({pair['both_if_independent']:,.1f} if they knew "
+        f"nothing of each other); {first} alone {pair['first_alone']:,}, {second} alone {pair['second_alone']:,}.",
+    )
+
+
+def _rejected_sheets(run: Run, evidence: Evidence, viewer: Viewer) -> Markup | None:
+    """What each filter threw away (thesis, figures 5.7 and 5.8), where all of it may be seen."""
+    found = sorted(run.path.glob("rejected_*.png"))
+    origins = set() if evidence.generated is None else set(evidence.generated.rows["origin"])
+    if not found or not origins or not all(map(viewer.shows, origins)):
+        return None  # the sheets of crops above say why
+    drawn = []
+    for path in found:
+        name = path.stem.removeprefix("rejected_")
+        text = f"crops that the filter {name} rejects, from the lowest score to the highest"
+        drawn.append(tag("figure", tag("h3", f"Rejected by {name}"), picture(path.read_bytes(), text=text)))
+    return tag("div", *drawn)
 
 
 def _calibrations(run: Run, reference: str) -> Markup | None:
     found = sorted(run.path.glob("calibration_*.png"))
-    text = f"histogram of the scores of {reference} and of the generated crops"
+    text = f"scores of {reference} and of the generated crops, and the share that each threshold rejects"
     return tag("div", *(picture(path.read_bytes(), text=text) for path in found)) if found else None
 
 
