@@ -216,6 +216,14 @@ def test_yolov4_tiny_comes_from_the_cache_and_is_checked(tmp_path, monkeypatch):
     assert scores.shape == (3 * (13 * 13 + 26 * 26),)
 
 
+def test_weights_of_yolov4_tiny_need_no_cfg_file(tmp_path):
+    path = write_darknet(tmp_path, yolov4_tiny_cfg())
+    path.with_suffix(".cfg").unlink()
+    with pytest.raises(WeightsError, match=r"--detector-cfg FILE\.cfg, or yolov4-tiny"):
+        DetectorFilter(str(path)).inputs()
+    assert DetectorFilter(str(path), cfg="yolov4-tiny")._open()._network.size == (416, 416)
+
+
 def test_settings_that_make_no_sense_are_refused(weights):
     for options, message in (
         ({"threshold": 60}, "no probability"),

@@ -33,7 +33,7 @@ class DetectorFilter:
             "hog", OpenCV's people detector. The last two need the extra `detect`.
         threshold: A person must score above it. None: 0.6, the sources' choice, and 0 for "hog", whose score is the
             margin of a support vector machine.
-        cfg: Darknet's `.cfg` file; None takes the one of the weights' name.
+        cfg: Darknet's `.cfg` file, or "yolov4-tiny"; None takes the one of the weights' name.
         score: "product" of objectness and class probability, which is what OpenCV gives as class score, or the
             probability of the "class" alone. ONNX files give the product where they have an objectness.
         person: Number of the class person; None: 0, or by its name where the file has names.

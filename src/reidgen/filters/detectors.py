@@ -127,7 +127,7 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
             allowed=f"{TINY}, {HOG}, or the path of a .weights or .onnx file",
             fix=f"--detector {TINY}",
         )
-    files = [path] if cfg is None else [path, Path(cfg)]
+    files = [path] if cfg in (None, TINY) else [path, Path(str(cfg))]
     if cfg is None and path.suffix == ".weights" and model != TINY:
         files.append(path.with_suffix(".cfg"))
     for file in files:
@@ -135,7 +135,7 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
             raise WeightsError(
                 f"There is no detector file {file}.",
                 allowed="a Darknet .weights file with its .cfg of the same name beside it, or an .onnx file",
-                fix="--detector-cfg FILE.cfg" if file.suffix == ".cfg" else f"--detector {TINY}",
+                fix=f"--detector-cfg FILE.cfg, or {TINY}" if file.suffix == ".cfg" else f"--detector {TINY}",
             )
     return files
 
@@ -168,6 +168,6 @@ def _told(path: Path, read: Callable[[bytes], Any]) -> Any:
 def _published_weights() -> Path:
     path = cache_folder() / "weights" / f"{TINY}.weights"
     if not path.is_file():
-        download(WEIGHTS_URL, path, what="The detector's file", fix="--detector FILE.weights")
+        download(WEIGHTS_URL, path, what="The detector's file", fix=f"--detector FILE.weights --detector-cfg {TINY}")
     check_digest(path, WEIGHTS_DIGEST)
     return path
