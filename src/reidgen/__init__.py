@@ -24,6 +24,10 @@ _PUBLIC = {
     "GenerateConfig": "reidgen.config",
     "generate_people": "reidgen.generators.people",
     "regenerate": "reidgen.generators.people",
+    "EncoderConfig": "reidgen.config",
+    "train_encoder": "reidgen.generators.encoder_training",
+    "load_encoder": "reidgen.generators.encoder",
+    "load_likeness": "reidgen.reid.likeness",
     "WalkConfig": "reidgen.config",
     "generate_video": "reidgen.generators.video",
     "GridConfig": "reidgen.config",
@@ -32,6 +36,10 @@ _PUBLIC = {
     "convert_weights": "reidgen.generators.convert",
     "DetectorFilter": "reidgen.filters.detector",
     "SSIMFilter": "reidgen.filters.ssim",
+    "IdentityFilter": "reidgen.filters.identity",
+    "RealismFilter": "reidgen.filters.realism",
+    "DiversityFilter": "reidgen.filters.diversity",
+    "CopiesFilter": "reidgen.filters.diversity",
     "apply_filters": "reidgen.filters.apply",
     "extend": "reidgen.extend",
     "AugmentConfig": "reidgen.config",
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     from reidgen.config import AugmentConfig as AugmentConfig
     from reidgen.config import ConvertConfig as ConvertConfig
     from reidgen.config import DCGANConfig as DCGANConfig
+    from reidgen.config import EncoderConfig as EncoderConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
     from reidgen.config import FidelityConfig as FidelityConfig
     from reidgen.config import GenerateConfig as GenerateConfig

@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from reidgen.config import (
     PRESETS,
     ConvertConfig,
+    EncoderConfig,
     EvaluateConfig,
     ExtendConfig,
     FidelityConfig,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
 Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
+Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
@@ -171,6 +173,25 @@ def _preset_asked(given: list[str]) -> Preset:
     values = [after for option, after in itertools.pairwise(given) if option == "--preset"]
     values += [text.removeprefix("--preset=") for text in given if text.startswith("--preset=")]
     return next((name for name in PRESETS if name in values), "person-stylegan2")
+
+
+def train_encoder(
+    generator: Generator,
+    data: Data,
+    out: Out,
+    reid: Reid = None,
+    config: Annotated[EncoderConfig, arg(name="")] = EncoderConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Train an encoder from crops of real people to the latent space of a generator."""
+    if not _planned(dry_run, "train-encoder", config, generator=generator, data=data, reid=reid, out=out):
+        from reidgen.generators.encoder_training import train_encoder as run
+        from reidgen.generators.trained import load_generator
+        from reidgen.reid.likeness import load_likeness
+
+        gan = load_generator(generator, device=config.device)
+        run(_read(data), gan, config, likeness=load_likeness(config, reid=reid, device=config.device), out=out)
+        _say(f"encoder: {out / 'encoder.safetensors'}")
 
 
 def generate_people(
@@ -325,6 +346,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "render": render,
     "prepare": prepare,
     "train-generator": _train_generator_of("person-stylegan2"),
+    "train-encoder": train_encoder,
     "generate": generate_people,
     "convert": convert,
     "filter": filter_crops,

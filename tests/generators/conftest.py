@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from reidgen.config import StyleGANConfig, generator_preset
+from reidgen.generators.likeness import Likeness
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_generator, write_generator
+from reidgen.models import resnet
 from tests.factories import make_table
 
 TINY = {
@@ -59,3 +61,28 @@ def untrained(tmp_path_factory):
         write_generator(path, parts, config=config, training={"split": "train"})
         made[kind] = load_generator(path, device="cpu")
     return made
+
+
+class Colours:
+    """In place of a re-ID network: the mean colours of the four quarters."""
+
+    hash = "colours"
+
+    def embeddings(self, images):
+        return torch.nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+
+@pytest.fixture(scope="session")
+def likeness():
+    """Distances by a small network with random weights, and by colours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
+        network = resnet.ResNet("resnet18")
+    network.initialise(torch.Generator().manual_seed(0))
+    return Likeness(network.eval().requires_grad_(False), Colours(), {"perceptual": "random"})
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Encoders are narrow."""
+    monkeypatch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))

@@ -12,6 +12,11 @@ from reidgen.config.fidelity import FidelityConfig as FidelityConfig
 from reidgen.config.generators import DCGANConfig as DCGANConfig
 from reidgen.config.generators import GeneratorConfig as GeneratorConfig
 from reidgen.config.generators import StyleGANConfig as StyleGANConfig
+from reidgen.config.inversion import EncoderConfig as EncoderConfig
+from reidgen.config.inversion import InversionConfig as InversionConfig
+from reidgen.config.inversion import LikenessConfig as LikenessConfig
+from reidgen.config.inversion import SearchConfig as SearchConfig
+from reidgen.config.inversion import VariantsConfig as VariantsConfig
 from reidgen.config.pages import QuickstartConfig as QuickstartConfig
 from reidgen.config.pages import ReportConfig as ReportConfig
 from reidgen.config.presets import PRESETS as PRESETS

@@ -51,7 +51,7 @@ class GenerateConfig(Mixing):
 
     def __post_init__(self) -> None:
         check_counts(self, "people", "variants", "cameras", "batch")
-        _check_sampling(self)
+        check_sampling(self)
         require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
 
 
@@ -97,7 +97,7 @@ class WalkConfig(Mixing):
 
     def __post_init__(self) -> None:
         check_counts(self, "rows", "columns", "keyframes", "segment_frames", "person")
-        _check_sampling(self)
+        check_sampling(self)
         require(0 < self.fps <= 1000, "--fps is out of range.", got=self.fps, allowed="above 0, up to 1000")
         require(0 <= self.quality <= 100, "--quality is no WebP quality.", got=self.quality, allowed="0 to 100")
         require(
@@ -140,7 +140,7 @@ class GridConfig(Mixing):
 
     def __post_init__(self) -> None:
         check_counts(self, "rows", "columns", "person")
-        _check_sampling(self)
+        check_sampling(self)
         require(
             self.show != "truncation" or self.columns >= 2,
             "--columns leaves no room for psi from 0 on.",
@@ -149,7 +149,7 @@ class GridConfig(Mixing):
         )
 
 
-def _check_sampling(config: Any) -> None:
+def check_sampling(config: Any) -> None:
     """Raise `ConfigError` for what people, videos and grids cannot use alike."""
     require(math.isfinite(config.psi), "--psi is no number.", got=config.psi, allowed="0 to 1, or a little above")
     require(len(config.mixes) > 0, "--mix names no layers.", got="nothing", allowed="one group or more")

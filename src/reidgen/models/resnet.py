@@ -120,8 +120,16 @@ class ResNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (N, 3, H, W) to a map (N, channels, H / 32, W / 32), or / 16 with `last_stride` 1."""
+        return self.stages(images)[-1]
+
+    def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Normalised images (N, 3, H, W) to the maps of the four stages, the last one as `forward` gives it."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        maps = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the convolutions from N(0, 2 / fan_out) (He et al. 2015, equation 14)."""

@@ -1,0 +1,317 @@
+"""Training an encoder on real people: who is learned from, one step, the loop, snapshots, checkpoints."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.config import EncoderConfig
+from reidgen.data.samplers import EpochSampler
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.device import generator as random_generator
+from reidgen.engine.progress import progress
+from reidgen.errors import DataError, TrainingError
+from reidgen.files import file_sha256, link_or_copy
+from reidgen.generators import sampling
+from reidgen.generators.encoder import (
+    ENCODER,
+    TrainedEncoder,
+    build_encoder,
+    fixed_noise,
+    load_encoder,
+    refine,
+    write_encoder,
+)
+from reidgen.generators.failures import is_out_of_memory
+from reidgen.generators.likeness import Likeness, as_images, weighted
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.trained import TrainedGenerator
+from reidgen.generators.weights import FILE
+
+CHECKPOINT = "checkpoint.safetensors"
+SHEET_CROPS, TEST_BATCH = 8, 16
+SHOWN = ("loss", "test_loss")  # beside the bar
+
+
+class EncoderTraining:
+    """The encoder, its optimiser and counters.
+
+    Random numbers come from generators seeded by (seed, purpose, step), so there is no random state to keep.
+
+    Attributes:
+        network: The encoder.
+        step: Steps done.
+        names: The distances that are measured, and "loss".
+        sums: Their sums since the last log record, of the last pass, and `summed`: over how many steps.
+    """
+
+    def __init__(self, config: EncoderConfig, gan: TrainedGenerator, crops: CropStore, likeness: Likeness) -> None:
+        self.config, self.gan, self.likeness = config, gan, likeness
+        self.store = crops.to(gan.device)
+        self.sampler = EpochSampler(len(crops), config.batch, seed=config.seed)
+        self.network = build_encoder(config, gan.network)
+        self.network.initialise(random_generator("encoder weights", config.seed))
+        self.network.to(gan.device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.noise = fixed_noise(gan.network, config.batch, gan.device)
+        present = {"l2": True, "perceptual": likeness.perceptual is not None, "reid": likeness.reid is not None}
+        self.names = ("loss", *(name for name, there in present.items() if there))
+        self.step, self.summed = 0, 0
+        self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=gan.device)
+
+    def advance(self) -> None:
+        """One step: each pass has its loss and adds its gradients, then the weights move."""
+        self.network.train()
+        target = self.likeness.of(self._batch())
+        self.optimiser.zero_grad(set_to_none=True)
+        found: dict[str, Tensor] = {}
+        for _, image in refine(self.network, self.gan.network, target.images, self.noise, passes=self.config.passes):
+            found = self.likeness.distances(image, target)
+            found["loss"] = weighted(found, self.config)
+            found["loss"].mean().backward()
+        self.optimiser.step()
+        self.sums += torch.stack([found[name].detach().mean() for name in self.names]).double()
+        self.summed += 1
+        self.step += 1
+
+    def figures(self) -> dict[str, float]:
+        """Means over the steps since the last call; starts the sums anew."""
+        means = (self.sums / max(self.summed, 1)).tolist()
+        self.sums.zero_()
+        self.summed = 0
+        return dict(zip(self.names, means, strict=True))
+
+    @torch.no_grad()
+    def test(self, pixels: np.ndarray) -> dict[str, float]:
+        """Mean distances of the last pass on crops that were kept out, uint8 (N, H, W, 3), as they are."""
+        self.network.eval()
+        sums = dict.fromkeys(self.names, 0.0)
+        for first in range(0, len(pixels), TEST_BATCH):
+            target = self.likeness.of(as_images(pixels[first : first + TEST_BATCH], self.gan.device))
+            found = self.likeness.distances(self._passes(target.images)[-1], target)
+            found["loss"] = weighted(found, self.config)
+            for name in sums:
+                sums[name] += found[name].double().sum().item()
+        return {f"test_{name}": value / len(pixels) for name, value in sums.items()}
+
+    @torch.no_grad()
+    def sheet(self, pixels: np.ndarray) -> np.ndarray:
+        """Rows of crop, first reconstruction, second, ...: uint8 (N * (passes + 1), H, W, 3)."""
+        self.network.eval()
+        made = [sampling.to_pixels(image) for image in self._passes(as_images(pixels, self.gan.device))]
+        return np.stack([pixels, *made], axis=1).reshape(-1, *pixels.shape[1:])
+
+    def finite(self) -> bool:
+        """Whether all figures since the last log record, and the weights, are numbers."""
+        return all(bool(torch.isfinite(x).all()) for x in (self.sums, *self.network.state_dict().values()))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `load` needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums,
+            "summed": self.summed,
+            "step": self.step,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sums = state["sums"].to(self.gan.device)
+        self.summed, self.step = state["summed"], state["step"]
+
+    def _batch(self) -> Tensor:
+        images = sampling.to_tensor(self.store.batch(self.sampler.indices(self.step)))
+        draws = torch.rand(len(images), generator=random_generator("encoder", self.config.seed, "flip", self.step))
+        mirrored = (draws < self.config.flip).to(images.device)
+        return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+    def _passes(self, targets: Tensor) -> list[Tensor]:
+        noise = fixed_noise(self.gan.network, len(targets), self.gan.device)
+        passes = refine(self.network, self.gan.network, targets, noise, passes=self.config.passes)
+        return [image for _, image in passes]
+
+
+def train_encoder(
+    table: ReidTable,
+    generator: TrainedGenerator,
+    config: EncoderConfig = EncoderConfig(),
+    *,
+    likeness: Likeness,
+    out: Path | str,
+) -> TrainedEncoder:
+    """Train an encoder from crops of real people to w+ of a generator, which stays as it is.
+
+    pSp (Richardson et al. 2021) with ReStyle's refinement (Alaluf et al. 2021), as in Alvarez-Gonzalez et al., *GANs
+    for data augmentation in person re-identification*, section 4.1, with a re-ID feature in place of MoCo. The same
+    call again resumes at the last checkpoint, to the same bytes as a run that was never stopped. Writes
+    encoder.safetensors, the generator beside it, metrics.jsonl (means over the last pass of each step, and the same
+    on people who are kept out), and each `snapshot_steps` a snapshot and a sheet of crops and their reconstructions.
+
+    Args:
+        table: Crops; generated and rejected ones, distractors and junk are left out.
+        generator: A trained generator; the encoder computes on its device.
+        config: Every knob.
+        likeness: The networks of the loss, see `load_likeness`.
+        out: The run folder.
+
+    Raises:
+        DataError: There are too few crops or people, or a crop cannot be read.
+        ConfigError: A distance has a weight and no network.
+        RunError: The folder belongs to another run.
+        TrainingError: A loss stopped being a number, or memory ran out.
+    """
+    likeness.check(config)
+    gan = generator.on(config.device)
+    learned, kept_out = split_people(table, config)
+    inputs = {
+        "table": learned.hash(),
+        "test": kept_out.hash(),
+        "generator": gan.hash,
+        "likeness": likeness.facts,
+    }
+    with RunFolder.begin(out, stage="train-encoder", config=config, inputs=inputs) as run:
+        if not run.done:
+            run.finish(_train(run, learned, kept_out, gan, config, likeness))
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
+    return load_encoder(run.path, device=config.device)
+
+
+def split_people(table: ReidTable, config: EncoderConfig) -> tuple[ReidTable, ReidTable]:
+    """The crops to learn from, and those of the people who are kept out: the last ones by number.
+
+    Raises:
+        DataError: There are fewer than two people, or fewer crops than a batch.
+    """
+    crops = (table.train if config.split == "train" else table).kept
+    crops = crops.where((crops.pids > 0) & (crops.rows["origin"] != "generated").to_numpy())
+    people = np.unique(crops.pids)
+    last = people[-max(math.ceil(len(people) * config.test_share), 1) :] if len(people) else people
+    kept_out = np.isin(crops.pids, last)
+    learned = crops.where(~kept_out)
+    if len(people) < 2 or len(learned) < config.batch:
+        raise DataError(
+            f"{table.name or 'The table'} has too few crops of real people for an encoder.",
+            got=f"{len(learned)} crops of {max(len(people) - len(last), 0)} people in the {config.split} split, and "
+            f"{len(crops) - len(learned)} of {len(last)} others for the test; batch {config.batch}",
+            allowed="at least two people, and a batch of crops without those of the test",
+            fix="another --data, or a smaller --batch",
+        )
+    return learned, crops.where(kept_out)
+
+
+def spread_out(table: ReidTable, count: int) -> ReidTable:
+    """At most `count` rows of a table, evenly spaced."""
+    rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int))
+    return table.where(np.isin(np.arange(len(table)), rows))
+
+
+def _train(
+    run: RunFolder,
+    learned: ReidTable,
+    kept_out: ReidTable,
+    gan: TrainedGenerator,
+    config: EncoderConfig,
+    likeness: Likeness,
+) -> dict[str, Any]:
+    """Train to the end, write the weights, and return the run's summary."""
+    tested = CropStore.open(spread_out(kept_out, config.test_crops), size=gan.size).images
+    training = EncoderTraining(config, gan, CropStore.open(learned, size=gan.size), likeness)
+    facts = _facts(learned, kept_out, gan, config, likeness)
+    link_or_copy(gan.path, run.path / FILE)
+    if (run.path / CHECKPOINT).is_file():
+        state = load_state(run.path / CHECKPOINT)
+        training.load(state["training"])
+        run.metrics.rewind(state["metrics"])
+    else:
+        run.metrics.rewind(0)
+    try:
+        _loop(run, training, tested, facts)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"The training in {run.path} ran out of memory.",
+            got=f"--batch {config.batch}",
+            fix=f"another --out with --batch {max(config.batch // 2, 2)}, or a smaller --width",
+        ) from error
+    _write(run.path / ENCODER, training, facts)
+    return {**facts, "weights": file_sha256(run.path / ENCODER)}
+
+
+def _facts(
+    learned: ReidTable, kept_out: ReidTable, gan: TrainedGenerator, config: EncoderConfig, likeness: Likeness
+) -> dict[str, Any]:
+    return {
+        "steps": config.steps,
+        "epochs": round(config.steps * config.batch / len(learned), 3),
+        "images": len(learned),
+        "people": int(np.unique(learned.pids).size),
+        "generated_share": 0.0,
+        "table": learned.hash(),
+        "split": config.split,
+        "held_out_people": sorted(set(kept_out.pids.tolist())),
+        "feature": f"w+ less the mean of w, {config.passes} passes",
+        "likeness": likeness.facts,
+        "generator": gan.hash,
+        "generator_training": gan.training,
+    }
+
+
+def _loop(run: RunFolder, training: EncoderTraining, tested: np.ndarray, facts: dict[str, Any]) -> None:
+    config = training.config
+    began_sec, began_step = time.monotonic(), training.step
+    saved_sec, shown = began_sec, dict[str, float]()
+    with progress("train encoder (steps)", config.steps, start=training.step) as bar:
+        while training.step < config.steps:
+            training.advance()
+            bar.advance()
+            step, last = training.step, training.step == config.steps
+            tests, snapshots = step % config.test_steps == 0 or last, step % config.snapshot_steps == 0 or last
+            logs = step % config.log_steps == 0 or tests
+            now_sec = time.monotonic()
+            saves = last or now_sec - saved_sec > config.checkpoint_sec
+            if (logs or snapshots or saves) and not training.finite():
+                raise _diverged(run.path, training)
+            if logs:
+                figures = {**training.figures(), **(training.test(tested) if tests else {})}
+                run.metrics.write(step=step, **figures)
+                shown.update({name: figures[name] for name in SHOWN if name in figures})
+                speed = (now_sec - began_sec) / (step - began_step)
+                bar.advance(0, **shown, **{"s/step": speed})
+            if snapshots:
+                _write(run.path / f"snapshot-{step:07d}.safetensors", training, {**facts, "steps": step})
+                sheet = training.sheet(tested[:: max(len(tested) // SHEET_CROPS, 1)][:SHEET_CROPS])
+                write_sheet(run.path / f"pairs-{step:07d}.png", sheet, columns=config.passes + 1)
+            if saves:
+                save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
+                run.note_cost(sec_per_step=round((now_sec - began_sec) / (step - began_step), 4))
+                saved_sec = now_sec
+
+
+def _diverged(folder: Path, training: EncoderTraining) -> TrainingError:
+    config, snapshots = training.config, sorted(folder.glob("snapshot-*.safetensors"))
+    broken = [
+        name for name, value in zip(training.names, training.sums.tolist(), strict=True) if not math.isfinite(value)
+    ]
+    return TrainingError(
+        f"The training in {folder} diverged: {', '.join(broken) or 'a weight'} is no number at step {training.step}.",
+        got=f"--lr {config.lr:g}, --batch {config.batch}",
+        allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
+        fix=f"another --out with --lr {config.lr / 3:.2g}",
+    )
+
+
+def _write(path: Path, training: EncoderTraining, facts: dict[str, Any]) -> None:
+    write_encoder(path, training.network, config=training.config, gan_hash=training.gan.hash, facts=facts)

@@ -1,0 +1,116 @@
+"""How like an image is to its original: pixels, features of an ImageNet network, re-ID embedding."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reidgen.config import LikenessConfig
+from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from reidgen.errors import ConfigError
+from reidgen.generators.sampling import to_tensor
+from reidgen.losses.perceptual import feature_distance
+from reidgen.models.resnet import ResNet
+
+
+class Identifier(Protocol):
+    """A re-ID network as this room needs it."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its weights."""
+
+    def embeddings(self, images: Tensor) -> Tensor:
+        """Normalised crops (N, 3, H, W) of any size to embeddings (N, D), with gradients of the images."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What originals look like to the networks, computed once."""
+
+    images: Tensor
+    features: list[Tensor]
+    embedding: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """Measures distances of images to their originals; its networks are frozen.
+
+    Attributes:
+        perceptual: Network of the perceptual distance, in evaluation mode; None leaves that distance out.
+        reid: A re-ID network; None leaves that distance out.
+        facts: Which networks these are: names and hashes.
+    """
+
+    perceptual: ResNet | None = None
+    reid: Identifier | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, config: LikenessConfig) -> None:
+        """Raise `ConfigError` where a distance has a weight and no network."""
+        for name, network in (("perceptual", self.perceptual), ("reid", self.reid)):
+            if config.weights[name] and network is None:
+                raise ConfigError(
+                    f"--{name}-weight needs a network that is not there.",
+                    got=f"--{name}-weight {config.weights[name]:g}",
+                    allowed="--reid with the folder of a train-reid, or weight 0"
+                    if name == "reid"
+                    else "a Likeness with a perceptual network, or weight 0",
+                    fix="--reid DIR, or --reid-weight 0" if name == "reid" else "--perceptual-weight 0",
+                )
+
+    @torch.no_grad()
+    def of(self, images: Tensor) -> Target:
+        """What the networks see in originals (N, 3, H, W), -1 to 1."""
+        seen = imagenet(images)
+        features = [] if self.perceptual is None else self.perceptual.stages(seen)
+        return Target(images, features, None if self.reid is None else self.reid.embeddings(seen))
+
+    def distances(self, images: Tensor, target: Target) -> dict[str, Tensor]:
+        """Distances of images (N, 3, H, W) to their originals, each (N,), with gradients.
+
+        Returns:
+            l2: mean squared difference of pixels from -1 to 1; perceptual: see `feature_distance`; reid: 1 - cosine of
+            the embeddings. The latter two only where there are their networks.
+        """
+        found = {"l2": (images - target.images).square().mean(dim=(1, 2, 3))}
+        seen = imagenet(images)
+        if self.perceptual is not None:
+            found["perceptual"] = feature_distance(self.perceptual.stages(seen), target.features)
+        if self.reid is not None:
+            assert target.embedding is not None
+            found["reid"] = 1 - functional.cosine_similarity(self.reid.embeddings(seen), target.embedding)
+        return found
+
+    @torch.no_grad()
+    def measure(
+        self, pixels: np.ndarray, originals: np.ndarray, device: torch.device, *, batch: int = 16
+    ) -> dict[str, np.ndarray]:
+        """Distances of finished pixels to their originals, both uint8 (N, H, W, 3): float64 (N,) each."""
+        parts = []
+        for first in range(0, len(pixels), batch):
+            made, real = (as_images(crops[first : first + batch], device) for crops in (pixels, originals))
+            parts.append(self.distances(made, self.of(real)))
+        return {name: np.concatenate([part[name].double().cpu().numpy() for part in parts]) for name in parts[0]}
+
+
+def weighted(distances: Mapping[str, Tensor], config: LikenessConfig) -> Tensor:
+    """The weighted sum of the distances, (N,)."""
+    return torch.stack([weight * distances[name] for name, weight in config.weights.items() if weight]).sum(dim=0)
+
+
+def imagenet(images: Tensor) -> Tensor:
+    """Images from -1 to 1 as networks trained on ImageNet want them."""
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images.float() * 0.5 + 0.5 - mean) / std
+
+
+def as_images(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Pixels, uint8 (N, H, W, 3), as images (N, 3, H, W), -1 to 1."""
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
+    return to_tensor(tensor.to(device).permute(0, 3, 1, 2))

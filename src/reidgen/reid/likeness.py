@@ -1,0 +1,72 @@
+"""The networks by which an inversion is judged: features from ImageNet, and a trained re-ID network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import functional
+
+from reidgen.config import Device, LikenessConfig, ReidConfig
+from reidgen.engine.device import setup
+from reidgen.generators.likeness import Likeness
+from reidgen.models.resnet import ResNet
+from reidgen.reid.embed import ReidModel, load_reid
+from reidgen.reid.weights import load_backbone, weights_hash
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenReid:
+    """A trained re-ID network that gives gradients to images and none to itself."""
+
+    model: ReidModel
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of its weight file."""
+        return self.model.hash
+
+    def embeddings(self, images: Tensor) -> Tensor:
+        """Normalised crops (N, 3, H, W) of any size, resized as its training did, to embeddings (N, D)."""
+        size = self.model.config.size
+        if tuple(images.shape[2:]) != size:
+            images = functional.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
+        return self.model.network(images).embedding.float()
+
+
+def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, device: Device = "auto") -> Likeness:
+    """Load the networks that a config's weights ask for, and the re-ID network if one is given.
+
+    Args:
+        config: Weights of the distances, and the perceptual network.
+        reid: Run folder of train-reid.
+        device: Where the networks shall be.
+
+    Raises:
+        ConfigError: The re-ID distance has a weight and there is no re-ID network.
+        WeightsError: A weight file cannot be had, or does not fit.
+    """
+    facts: dict[str, str] = {}
+    network = None
+    if config.perceptual_weight:
+        facts["perceptual"] = f"resnet-perceptual, {config.perceptual_backbone}"
+        facts["perceptual_weights"] = weights_hash(config.perceptual_weights)
+        network = _backbone(config).to(setup(device).device)
+    model = None
+    if reid is not None:
+        loaded = load_reid(reid, device=device)
+        loaded.network.requires_grad_(False)
+        model, facts["reid"] = FrozenReid(loaded), loaded.hash
+    likeness = Likeness(network, model, facts)
+    likeness.check(config)
+    return likeness
+
+
+def _backbone(config: LikenessConfig) -> ResNet:
+    network = ResNet(config.perceptual_backbone, stride_in=config.perceptual_stride_in)
+    asked = ReidConfig(
+        backbone=config.perceptual_backbone,
+        weights=config.perceptual_weights,
+        stride_in=config.perceptual_stride_in,
+    )
+    load_backbone(network, asked)
+    return network.eval().requires_grad_(False)
