@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from reidgen.config import ExtendConfig
+from reidgen.data.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError
@@ -107,7 +108,7 @@ def _real_labels(real: ReidTable, generated: ReidTable, kept: ReidTable) -> list
     """The pid of the real train crop that each kept crop's parents lead to."""
     pids = dict(real.train.rows.select("file_name", "pid").iter_rows())
     parents = dict(generated.rows.select("file_name", "parent").iter_rows())
-    ends = [_end_of_chain(name, parents) for name in kept.rows["file_name"]]
+    ends = [end_of_chain(name, parents) for name in kept.rows["file_name"]]
     strays = [(name, end) for name, end in zip(kept.rows["file_name"], ends, strict=True) if end not in pids]
     if strays:
         name, end = strays[0]
@@ -119,19 +120,6 @@ def _real_labels(real: ReidTable, generated: ReidTable, kept: ReidTable) -> list
             fix="--label new",
         )
     return [pids[end] for end in ends if end is not None]
-
-
-def _end_of_chain(name: str, parents: dict[str, str | None]) -> str | None:
-    """The first ancestor outside the generated table; None for a crop without parents.
-
-    A generated crop may have the very name of the real crop it was made from, so a name met twice is the real one.
-    """
-    seen = {name}
-    parent = parents[name]
-    while parent is not None and parent in parents and parent not in seen:
-        seen.add(parent)
-        parent = parents[parent]
-    return parent
 
 
 def _take(rows: pl.DataFrame, generated: ReidTable, config: ExtendConfig) -> pl.DataFrame:

@@ -12,15 +12,19 @@ import numpy as np
 import polars as pl
 
 from reidgen.config import FilterConfig
+from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError, ReidgenError
 from reidgen.files import sha256, write_bytes, write_json, write_text
-from reidgen.filters.base import Filter
+from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
 from reidgen.filters.detector import DetectorFilter
 from reidgen.filters.discards import Outcome, describe, discard_table, markdown
+from reidgen.filters.diversity import CopiesFilter, DiversityFilter
+from reidgen.filters.identity import IdentityFilter
+from reidgen.filters.realism import RealismFilter
 from reidgen.filters.sheets import rejected_sheet
 from reidgen.filters.ssim import SSIMFilter
 
@@ -36,7 +40,35 @@ FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
         device=config.device,
     ),
     "ssim": lambda config: SSIMFilter(config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095),
+    "identity": lambda config: IdentityFilter(
+        config.reid or "",
+        config.identity_threshold,
+        config.identity_people,
+        config.identity_cameras,
+        batch=config.feature_batch,
+        device=config.device,
+    ),
+    "realism": lambda config: RealismFilter(
+        _features(config),
+        config.realism_threshold,
+        config.realism_neighbours,
+        config.realism_among,
+        config.realism_balls,
+        batch=config.feature_batch,
+        device=config.device,
+    ),
+    "diversity": lambda config: DiversityFilter(
+        _features(config), config.diversity_threshold, batch=config.feature_batch, device=config.device
+    ),
+    "copies": lambda config: CopiesFilter(
+        _features(config), config.copies_threshold, batch=config.feature_batch, device=config.device
+    ),
 }
+
+
+def _features(config: FilterConfig) -> str:
+    """The feature network of the filters that may use any."""
+    return config.features or f"{REID}{config.reid}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +212,10 @@ def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None, fol
     of_reference = None if reference is None else scores_of(reference, "reference")
     filter_ = filter_.calibrated(of_reference)
     scores = scores_of(table, "crops")
-    return Outcome(filter_, scores, filter_.rejected(scores), of_reference)
+    verdicts = filter_.rejected(scores)
+    if isinstance(filter_, PointingFilter):
+        verdicts = filter_.pointed(verdicts, table, reference)
+    return Outcome(filter_, scores, verdicts, of_reference)
 
 
 def _judged(table: ReidTable, outcomes: Sequence[Outcome]) -> ReidTable:

@@ -1,6 +1,6 @@
 """What a filter is: a score for each crop, and a rule that turns scores into verdicts."""
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -54,3 +54,18 @@ class Filter(Protocol):
 
     def rejected(self, scores: np.ndarray) -> list[str | None]:
         """For each score None, or the verdict that `rejected_by` shall name: the filter's name, or `name:reason`."""
+
+
+@runtime_checkable
+class PointingFilter(Protocol):
+    """A filter that can say which crop a rejected one is like."""
+
+    def pointed(
+        self, verdicts: list[str | None], table: ReidTable, reference: ReidTable | None = None
+    ) -> list[str | None]:
+        """The verdicts of `rejected` for all crops of a table, with a file name each (`verdict_about`)."""
+
+
+def verdict_about(verdict: str, file_name: str) -> str:
+    """`name:reason=file_name`, a comma in the name as %2C: commas stand between verdicts."""
+    return f"{verdict}={file_name.replace(',', '%2C')}"

@@ -49,7 +49,7 @@ class Outcome:
             "rejected": rejected,
             "share_of_all": _share(rejected, len(self.scores)),
             "share_of_scored": _share(rejected, scored),
-            "verdicts": dict(sorted(Counter(v for v in self.verdicts if v is not None).items())),
+            "verdicts": dict(sorted(Counter(v.partition("=")[0] for v in self.verdicts if v is not None).items())),
         }
         return row | self._reference_counts()
 

@@ -48,8 +48,8 @@ def _spread(outcome: Outcome, count: int) -> np.ndarray:
 
 def _caption(outcome: Outcome, row: int) -> str:
     verdict = outcome.verdicts[row] or ""
-    reason = verdict.partition(":")[2]
-    return reason or f"{outcome.scores[row]:.2f}"
+    reason, _, about = verdict.partition(":")[2].partition("=")
+    return about.rpartition("/")[2] or reason or f"{outcome.scores[row]:.2f}"
 
 
 def _grid(table: ReidTable, cells: list[tuple[int, str]]) -> Image.Image:

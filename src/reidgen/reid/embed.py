@@ -35,6 +35,7 @@ class ReidModel:
         facts: Steps, epochs, images, people and generated share of its training; `table` is the hash of its crops.
         hash: SHA-256 of the weight file.
         device: Where it computes.
+        learned: Which crops it learned from, as `People.learned` says it; None in a file that does not.
     """
 
     network: Embedder
@@ -43,6 +44,7 @@ class ReidModel:
     facts: dict[str, Any]
     hash: str
     device: torch.device
+    learned: dict[str, Any] | None = None
 
     def embed(self, crops: ReidTable | CropStore, *, flip: Flip = "sum", batch: int = 64) -> torch.Tensor:
         """Embeddings of all crops, in order; see `embed`.
@@ -87,7 +89,7 @@ def build_network(config: ReidConfig, people: int) -> Embedder:
 
 
 def save_reid(path: Path, network: Embedder, description: dict[str, Any]) -> None:
-    """Write a trained network; `description` has the keys reid (its config), pids and facts."""
+    """Write a trained network; `description` has the keys reid (its config), pids, facts and learned."""
     save_weights(path, network.state_dict(), config=description)
 
 
@@ -119,7 +121,8 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
     fill_network(network, tensors, file)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     on = setup(device).device
-    return ReidModel(network.to(on).eval(), config, description["pids"], description["facts"], file_sha256(file), on)
+    known = (description["pids"], description["facts"], file_sha256(file), on, description.get("learned"))
+    return ReidModel(network.to(on).eval(), config, *known)
 
 
 def _config(file: Path, known: dict[str, Any]) -> ReidConfig:

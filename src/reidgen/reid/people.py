@@ -8,6 +8,9 @@ import polars as pl
 from reidgen.config import ReidConfig
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
+from reidgen.files import file_sha256
+
+DIGITS = 16  # of a crop's SHA-256 in the list of crops that were learned from
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,21 @@ class People:
             _, first, counts = np.unique(labels, return_index=True, return_counts=True)
             held[first[counts > 1]] = True
         return cls(crops, pids.tolist(), labels.astype(np.int64), np.flatnonzero(~held), np.flatnonzero(held))
+
+    def learned(self) -> dict[str, list[str] | list[int]]:
+        """Which crops are learned from, so that crops can later be judged by a network that has not seen them.
+
+        `generated` and `others` hold the first 16 hexadecimal digits of each file's SHA-256, sorted; `generated_people`
+        the pids that have generated crops.
+        """
+        rows = self.table.where(np.isin(np.arange(len(self.table)), self.train))
+        generated = (rows.rows["origin"] == "generated").to_numpy()
+        digests = np.array([file_sha256(path)[:DIGITS] for path in rows.paths])
+        return {
+            "generated": sorted(digests[generated].tolist()),
+            "others": sorted(digests[~generated].tolist()),
+            "generated_people": np.unique(rows.pids[generated]).tolist(),
+        }
 
     def facts(self) -> dict[str, int | float]:
         """What a run says of its crops: how many it learns from, of how many people, and which share is generated."""

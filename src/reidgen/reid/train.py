@@ -150,7 +150,8 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
                 saved_sec = time.monotonic()
 
     facts = {"steps": steps, "epochs": round(steps / sampler.steps_per_epoch, 3), **people.facts(), "table": crops_hash}
-    save_reid(run.path / WEIGHTS, network, {"reid": as_dict(config), "pids": people.pids, "facts": facts})
+    description = {"reid": as_dict(config), "pids": people.pids, "facts": facts, "learned": people.learned()}
+    save_reid(run.path / WEIGHTS, network, description)
     return {**facts, "backbone": origin, **run.metrics.read()[-1]}
 
 

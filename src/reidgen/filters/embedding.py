@@ -1,0 +1,108 @@
+"""Features that filters share: computed once for a table and a network, and kept in the cache folder."""
+
+import json
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.config import Device, FidelityConfig
+from reidgen.config.fidelity import REID
+from reidgen.data.store import cache_folder
+from reidgen.data.table import ReidTable
+from reidgen.errors import ConfigError, DataError
+from reidgen.fidelity.crops import Files
+from reidgen.fidelity.extractors import Extractor, load_extractor
+from reidgen.fidelity.features import extract
+from reidgen.files import sha256
+
+QUANTILE = 0.05  # of reference crops, which an open threshold rejects
+BLOCK = 256  # crops against all others at a time: bounds the memory
+
+
+def feature_hash(features: str, device: Device) -> str:
+    """SHA-256 of the weights of a feature network.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another network.
+        MissingExtraError: The packaged Inception is asked for and the extra `fid` is not installed.
+    """
+    return _open(features, device).hash
+
+
+def features_of(table: ReidTable, features: str, *, size: tuple[int, int], batch: int, device: Device) -> Tensor:
+    """Features of a table's crops, float32 (N, D): of length 1 by a re-ID network, as they are by Inception.
+
+    They are computed in chunks that are kept in the cache folder, under a name made of all that they depend on; so a
+    second filter, and a run that was killed, find what is there.
+
+    Args:
+        table: The crops.
+        features: "reid:RUNFOLDER", "inception" or "inception:FILE", as for `measure_fidelity`.
+        size: (height, width) that crops are brought to before the network sees them.
+        batch: Crops a forward pass.
+        device: Where the network runs.
+
+    Raises:
+        WeightsError: The network is missing, damaged or of another kind.
+        DataError: A crop cannot be decoded.
+    """
+    extractor = _open(features, device)
+    what = (table.hash(), extractor.hash, extractor.words, *size, None, batch)
+    path = cache_folder() / f"features-{sha256([json.dumps(what).encode()])[:32]}.f32"
+    label = f"features of {table.name or 'crops'}"
+    found = extract(Files(table.paths, size, None), extractor, path, batch=batch, label=label)
+    known = torch.from_numpy(np.asarray(found))
+    return torch.nn.functional.normalize(known) if features.startswith(REID) else known
+
+
+def _open(features: str, device: Device) -> Extractor:
+    return load_extractor(FidelityConfig(features=features, device=device))
+
+
+def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, option: str, needs: str) -> float:
+    """The 5 % quantile of the reference crops' scores.
+
+    Args:
+        name: The filter's.
+        reference_scores: float64 (N,), not finite where there is no score.
+        option: The option that sets the threshold by hand, with a value.
+        needs: What the reference must have for a score.
+
+    Raises:
+        ConfigError: There is no reference.
+        DataError: No reference crop has a score.
+    """
+    if reference_scores is None:
+        raise ConfigError(
+            f"The {name} filter has no threshold, and no reference crops to take one from.",
+            got="threshold None, reference None",
+            allowed="one of the two",
+            fix=f"--reference DIR (real crops), or {option}",
+        )
+    known = reference_scores[np.isfinite(reference_scores)]
+    if not known.size:
+        raise DataError(
+            f"The reference crops give no threshold for the {name} filter.",
+            got=f"{len(reference_scores):,} crops, none with a score",
+            allowed=needs,
+            fix=f"--reference with the whole train split, or {option}",
+        )
+    return float(np.quantile(known, QUANTILE))
+
+
+def needs_reference(name: str, given: object) -> None:
+    """Raise `ConfigError` where a filter that compares with real crops gets none."""
+    if given is None:
+        raise ConfigError(
+            f"The {name} filter compares crops with real ones, and there are none.",
+            got="reference None",
+            allowed="a table of real crops",
+            fix="--reference DIR",
+        )
+
+
+def rows_in(table: ReidTable, reference: ReidTable) -> np.ndarray:
+    """int64 (N,): the reference row that is the same file as each row of the table, -1 where there is none."""
+    known = {key: row for row, key in enumerate(reference.rows.select("root", "file_name").iter_rows())}
+    return np.array([known.get(key, -1) for key in table.rows.select("root", "file_name").iter_rows()], np.int64)

@@ -1,0 +1,157 @@
+"""Does a crop lie where real crops lie? k-nearest-neighbour precision, crop by crop.
+
+Kynkäänniemi et al. 2019, *Improved precision and recall metric for assessing generative models*, equations 1 and 3.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.config import Device
+from reidgen.data.table import ReidTable
+from reidgen.errors import ConfigError, DataError
+from reidgen.filters.blocks import ScoreFolder, in_blocks
+from reidgen.filters.embedding import feature_hash, features_of, needs_reference, quantile_threshold, rows_in
+from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
+from reidgen.filters.ssim import crop_size
+from reidgen.metrics.distance import distance_to
+
+CAP = 1000.0  # of a score: a crop that is a real one would have an infinite one
+
+
+@dataclass(frozen=True)
+class RealismFilter:
+    """Rejects crops that are far from all real crops, compared with how far real ones are from each other.
+
+    Each real crop has a ball that reaches to its k-th nearest neighbour. A crop's score is the largest ratio of a
+    ball's radius to the distance from its centre: 1 or more lies within a ball. A real crop is scored as if its person
+    were not in the set, so its score is like that of a crop of somebody new.
+
+    Attributes:
+        features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
+        threshold: Lowest score that is kept; 1 is the published precision. None: the 5 % quantile of real crops.
+        neighbours: k.
+        among: "people" counts k other people, each by the nearest crop, and leaves the person of a scored real crop
+            out. "crops" counts crops, as published: where people have several, the balls are as large as a person.
+        balls: "half" leaves out the half of the balls with the largest radii, as the published score of a single crop
+            does (equation 3); "all" keeps them, as precision does (equation 1).
+        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
+        batch: Crops a forward pass.
+        device: Where the network runs.
+    """
+
+    name: ClassVar[str] = "realism"
+    features: str
+    threshold: float | None = None
+    neighbours: int = 3
+    among: Literal["people", "crops"] = "people"
+    balls: Literal["half", "all"] = "half"
+    size: tuple[int, int] | None = None
+    batch: int = 64
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.threshold < 0:
+            raise ConfigError("RealismFilter's threshold is no ratio.", got=self.threshold, allowed=">= 0, or None")
+        if self.neighbours < 1 or self.batch < 1:
+            got = f"neighbours {self.neighbours}, batch {self.batch}"
+            raise ConfigError("RealismFilter's counts must be positive.", got=got, allowed=">= 1")
+        if self.among not in ("people", "crops") or self.balls not in ("half", "all"):
+            got = f"among {self.among}, balls {self.balls}"
+            raise ConfigError("RealismFilter has no such choice.", got=got, allowed="people or crops; half or all")
+
+    @property
+    def rule(self) -> str:
+        """Which crops are rejected, in words and numbers."""
+        cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
+        kept = "the smaller half of the balls" if self.balls == "half" else "all balls"
+        return (
+            f"largest ratio of a real crop's radius to the distance below {cut} (radius: {self.neighbours} nearest "
+            f"{'other people' if self.among == 'people' else 'other crops'}, {kept}, features {self.features})"
+        )
+
+    def prepared(self, table: ReidTable) -> "RealismFilter":
+        """The filter with the size of the table's first crop, unless it has one."""
+        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
+
+    def calibrated(self, reference_scores: np.ndarray | None) -> "RealismFilter":
+        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
+
+        Raises:
+            ConfigError: There is no reference; this filter needs one in any case.
+        """
+        needs_reference(self.name, reference_scores)
+        if self.threshold is not None:
+            return self
+        needs = "crops of people (pid > 0)"
+        found = quantile_threshold(self.name, reference_scores, option="--realism-threshold 1", needs=needs)
+        return replace(self, threshold=found)
+
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of the feature network's weights."""
+        return {"features": feature_hash(self.features, self.device)}
+
+    def scores(
+        self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
+    ) -> np.ndarray:
+        """float64 (N,): the largest ratio of radius to distance over the balls of real crops, at most 1000.
+
+        Args:
+            table: The crops. Those that are in the reference too, the same files, are left out of it for their score.
+            reference: Real crops; those of distractors and junk have no ball.
+            kept: Where finished blocks are kept.
+
+        Raises:
+            ConfigError: There is no reference.
+            DataError: The reference has too few people, or crops, for k neighbours.
+        """
+        needs_reference(self.name, reference)
+        assert reference is not None
+        if not len(table):
+            return np.empty(0)
+        people = reference.where(reference.pids > 0)
+        groups = torch.tensor(people.pids if self.among == "people" else np.arange(len(people)))
+        self._check(people, len(groups.unique()))
+        hoods = Neighbourhoods.of(self._features(people), groups, self.neighbours)
+        if self.balls == "half":
+            hoods = hoods.only(hoods.radii <= hoods.radii.median())
+        crops, rows = self._features(table), rows_in(table, people)
+        own = torch.from_numpy(np.where(rows >= 0, groups.numpy()[rows], NOBODY))
+
+        def score(part: slice) -> np.ndarray:
+            return _realism(crops[part], own[part], hoods)
+
+        return in_blocks(self.name, len(table), score, kept=kept, block=BLOCK)
+
+    def rejected(self, scores: np.ndarray) -> list[str | None]:
+        """`realism` below the threshold, None else."""
+        assert self.threshold is not None, "calibrated() comes first"
+        return ["realism" if below else None for below in scores < self.threshold]
+
+    def _features(self, table: ReidTable) -> Tensor:
+        size = self.size or crop_size(table)
+        return features_of(table, self.features, size=size, batch=self.batch, device=self.device)
+
+    def _check(self, people: ReidTable, groups: int) -> None:
+        if groups < self.neighbours + 2:
+            raise DataError(
+                "The realism filter has too few real crops for its neighbourhoods.",
+                got=f"{groups} {self.among} in {people.name or 'the reference'} (pid > 0)",
+                allowed=f"{self.neighbours + 2} {self.among} or more for {self.neighbours} neighbours",
+                fix="--reference with the whole train split, or --realism-neighbours 1",
+            )
+
+
+def _realism(crops: Tensor, own: Tensor, hoods: Neighbourhoods) -> np.ndarray:
+    """The largest ratios, found by a matrix product and then computed from the difference itself."""
+    distances = distance_to(hoods.features, "euclid")(crops)
+    radii = hoods.radii_without(own) if bool((own != NOBODY).any()) else hoods.radii[None].expand_as(distances)
+    ratios = (radii / distances.clamp(min=1e-9)).masked_fill(hoods.groups[None] == own[:, None], -1.0)
+    best = ratios.argmax(dim=1)
+    radius = radii.gather(1, best[:, None])[:, 0].double().numpy()
+    distance = exact(crops, hoods.features[best])
+    far = (distance > 0) & (radius < distance * CAP)
+    return np.where(far, radius / np.where(far, distance, 1.0), CAP)
