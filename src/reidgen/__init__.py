@@ -28,6 +28,8 @@ _PUBLIC = {
     "train_encoder": "reidgen.generators.encoder_training",
     "load_encoder": "reidgen.generators.encoder",
     "load_likeness": "reidgen.reid.likeness",
+    "InversionConfig": "reidgen.config",
+    "compare_inversions": "reidgen.generators.comparison",
     "WalkConfig": "reidgen.config",
     "generate_video": "reidgen.generators.video",
     "GridConfig": "reidgen.config",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from reidgen.config import FidelityConfig as FidelityConfig
     from reidgen.config import GenerateConfig as GenerateConfig
     from reidgen.config import GridConfig as GridConfig
+    from reidgen.config import InversionConfig as InversionConfig
     from reidgen.config import PrepareConfig as PrepareConfig
     from reidgen.config import ReidConfig as ReidConfig
     from reidgen.config import RenderConfig as RenderConfig

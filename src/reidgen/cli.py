@@ -21,6 +21,7 @@ from reidgen.config import (
     FilterConfig,
     GenerateConfig,
     GridConfig,
+    InversionConfig,
     PrepareConfig,
     Preset,
     QuickstartConfig,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
 Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
+Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
 Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 DESCRIPTION = (
@@ -194,6 +196,29 @@ def train_encoder(
         _say(f"encoder: {out / 'encoder.safetensors'}")
 
 
+def invert(
+    generator: Generator,
+    data: Data,
+    out: Out,
+    encoder: Encoder = None,
+    reid: Reid = None,
+    config: Annotated[InversionConfig, arg(name="")] = InversionConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Invert real crops in several ways, and put time and error of each side by side."""
+    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid}
+    if not _planned(dry_run, "invert", config, **inputs, out=out):
+        from reidgen.generators.comparison import compare_inversions as run
+        from reidgen.generators.encoder import load_encoder
+        from reidgen.generators.trained import load_generator
+        from reidgen.reid.likeness import load_likeness
+
+        gan = load_generator(generator, device=config.device)
+        opened = load_encoder(encoder, generator=gan) if encoder else None
+        likeness = load_likeness(config, reid=reid, device=config.device)
+        _say(str(run(_read(data), gan, config, likeness=likeness, encoder=opened, out=out)))
+
+
 def generate_people(
     generator: Generator,
     out: Out,
@@ -347,6 +372,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "train-generator": _train_generator_of("person-stylegan2"),
     "train-encoder": train_encoder,
+    "invert": invert,
     "generate": generate_people,
     "convert": convert,
     "filter": filter_crops,

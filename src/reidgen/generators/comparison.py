@@ -1,0 +1,241 @@
+"""Ways of inverting the same crops, side by side: time of each, and how like its reconstructions are."""
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from reidgen.config import InversionConfig
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.data.threads import chunks
+from reidgen.engine import RunFolder
+from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.progress import progress
+from reidgen.errors import ConfigError, DataError
+from reidgen.files import write_json
+from reidgen.generators.encoder import TrainedEncoder
+from reidgen.generators.inversion import reconstruct, search, tune
+from reidgen.generators.likeness import Likeness
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.trained import TrainedGenerator
+
+RESULT, SHEET = "inversion.json", "pairs.png"
+PIVOTAL = "+pivotal"
+
+
+@dataclass(frozen=True)
+class Inversions:
+    """What a comparison found.
+
+    Attributes:
+        methods: Of each way: method, the means l2, perceptual and reid_cosine over the crops (where they were
+            measured), `deviation` and `per_crop` of each.
+        seconds: Wall and processor time of each way per crop; that of the w+ counts with the pivotal tuning's.
+        crops: How many.
+    """
+
+    methods: list[dict[str, Any]]
+    seconds: dict[str, dict[str, float]]
+    crops: int
+
+    def __str__(self) -> str:
+        names = [name for name in ("l2", "perceptual", "reid_cosine") if name in self.methods[0]]
+        lines = [f"| way | s a crop | CPU s a crop | {' | '.join(names)} |", "|---" * (3 + len(names)) + "|"]
+        for entry in self.methods:
+            spent = self.seconds[entry["method"]]
+            cells = [f"{entry[name]:.3f} ± {entry['deviation'][name]:.3f}" for name in names]
+            lines.append(f"| {entry['method']} | {spent['wall']:.3g} | {spent['cpu']:.3g} | {' | '.join(cells)} |")
+        return "\n".join([*lines, f"Mean and standard deviation over {self.crops} crops, a single run."])
+
+
+def compare_inversions(
+    table: ReidTable,
+    generator: TrainedGenerator,
+    config: InversionConfig = InversionConfig(),
+    *,
+    likeness: Likeness,
+    encoder: TrainedEncoder | None = None,
+    out: Path | str,
+) -> Inversions:
+    """Invert the same crops in several ways and measure time and error of each.
+
+    Each way that is done is kept, so the same call again goes on with the next. Writes inversion.json, the w+ and
+    pixels of each way, and pairs.png, a row a crop: the crop, then each way's reconstruction. Errors are of pixels as a
+    file would hold them.
+
+    Args:
+        table: Real crops.
+        generator: A trained generator.
+        config: Ways, crops, steps.
+        likeness: The networks of loss and errors.
+        encoder: For the ways that need one, and for its held-out people.
+        out: The run folder.
+
+    Raises:
+        ConfigError: A way, or the held-out people, need an encoder; or a distance has a weight and no network.
+        DataError: There are no such crops.
+        RunError: The folder belongs to another run.
+    """
+    likeness.check(config)
+    gan = generator.on(config.device)
+    _check(config, encoder)
+    chosen = _choose(table, config, encoder)
+    inputs = {
+        "table": chosen.hash(),
+        "generator": gan.hash,
+        "encoder": encoder.hash if encoder else None,
+        "likeness": likeness.facts,
+    }
+    with RunFolder.begin(out, stage="invert", config=config, inputs=inputs) as run:
+        if not run.done:
+            encoder = encoder.on(config.device) if encoder else None
+            ways = _Ways(run, gan, encoder, config, likeness, chosen)
+            run.finish(_compare(ways))
+        found, spent = json.loads((run.path / RESULT).read_text()), run.record["cost"]
+    methods = [way["method"] for way in found["methods"]]
+    seconds = {method: {clock: spent[spent_key(clock, method)] for clock in ("wall", "cpu")} for method in methods}
+    return Inversions(found["methods"], seconds, len(chosen))
+
+
+def spent_key(clock: str, method: str) -> str:
+    """Where run.json has the seconds of a way, "wall" or "cpu": times are nowhere else, so that runs repeat."""
+    return f"{clock}_sec_a_crop {method}"
+
+
+def in_turn(table: ReidTable, by: str) -> ReidTable:
+    """The rows with the first of each group first, then the second of each, and so on."""
+    turn = pl.int_range(pl.len()).over(by).alias("turn")
+    return dataclasses.replace(table, rows=table.rows.with_columns(turn).sort("turn", maintain_order=True).drop("turn"))
+
+
+class _Ways:
+    """The ways of inverting some crops; each is computed once and kept in the run folder with what it took."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        gan: TrainedGenerator,
+        encoder: TrainedEncoder | None,
+        config: InversionConfig,
+        likeness: Likeness,
+        crops: ReidTable,
+    ) -> None:
+        self.run, self.gan, self.encoder, self.config, self.likeness = run, gan, encoder, config, likeness
+        self.names = crops.rows["file_name"].to_list()
+        self.pixels = np.array(CropStore.open(crops, size=gan.size).images)
+
+    def result(self, method: str) -> tuple[Tensor, np.ndarray]:
+        """W+ and pixels of a way."""
+        file = self.run.path / f"way-{method.replace(':', '-').replace('+', '-')}.safetensors"
+        if not (file.is_file() and spent_key("wall", method) in self.run.record["cost"]):
+            base = method.removesuffix(PIVOTAL)
+            before = None if base == method else self.result(base)[0]
+            began = time.perf_counter(), time.process_time()
+            ws, pixels = self._start(base) if before is None else (before, self._tuned(before))
+            took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
+            took = {clock: sec / len(self.pixels) for clock, sec in took.items()}
+            if before is not None:
+                took = {clock: sec + self.run.record["cost"][spent_key(clock, base)] for clock, sec in took.items()}
+            save_state(file, {"ws": ws, "pixels": torch.from_numpy(pixels)})
+            self.run.note_cost(**{spent_key(clock, method): round(sec, 4) for clock, sec in took.items()})
+        kept = load_state(file)
+        return kept["ws"], kept["pixels"].numpy()
+
+    def _start(self, method: str) -> tuple[Tensor, np.ndarray]:
+        ws = self._ws(method)
+        return ws, reconstruct(self.gan.network, ws, self.gan.device)
+
+    def _ws(self, method: str) -> Tensor:
+        name, _, passes = method.partition(":")
+        if name == "average":
+            mean = self.gan.network.mapping.w_avg.float().cpu()
+            return self.gan.network.spread(mean.expand(len(self.pixels), -1)).clone()
+        start = None
+        if name.startswith("encoder"):
+            assert self.encoder is not None
+            start = self.encoder.invert(self.pixels, passes=int(passes) if passes else None)
+            if name == "encoder":
+                return start
+        parts = []
+        for rows in chunks(range(len(self.pixels)), self.config.batch):
+            keys = [self.names[row] for row in rows]
+            begin = None if start is None else start[list(rows)]
+            crops = self.pixels[list(rows)]
+            parts.append(search(self.gan, crops, likeness=self.likeness, config=self.config, keys=keys, start=begin))
+        return torch.cat(parts)
+
+    def _tuned(self, ws: Tensor) -> np.ndarray:
+        made = []
+        with progress("tune the generator (crops)", len(ws)) as bar:
+            for row in range(len(ws)):
+                one = slice(row, row + 1)
+                network = tune(self.gan, self.pixels[one], ws[one], likeness=self.likeness, config=self.config)
+                made.append(reconstruct(network, ws[one], self.gan.device))
+                bar.advance()
+        return np.concatenate(made)
+
+
+def _compare(ways: _Ways) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    columns = [ways.pixels]
+    for method in ways.config.methods:
+        pixels = ways.result(method)[1]
+        errors = ways.likeness.measure(pixels, ways.pixels, ways.gan.device)
+        if "reid" in errors:
+            errors["reid_cosine"] = 1 - errors.pop("reid")
+        entries.append(
+            {
+                "method": method,
+                **{name: float(values.mean()) for name, values in errors.items()},
+                "deviation": {name: float(values.std()) for name, values in errors.items()},
+                "per_crop": {name: values.tolist() for name, values in errors.items()},
+            }
+        )
+        columns.append(pixels)
+    write_json(ways.run.path / RESULT, {"crops": ways.names, "likeness": ways.likeness.facts, "methods": entries})
+    sheet = np.stack(columns, axis=1).reshape(-1, *ways.pixels.shape[1:])
+    write_sheet(ways.run.path / SHEET, sheet, columns=len(columns))
+    return {
+        "crops": len(ways.pixels),
+        "generator": ways.gan.hash,
+        "encoder": ways.encoder.hash if ways.encoder else None,
+        **{entry["method"]: {k: v for k, v in entry.items() if isinstance(v, float)} for entry in entries},
+    }
+
+
+def _check(config: InversionConfig, encoder: TrainedEncoder | None) -> None:
+    needing = [method for method in config.methods if method.startswith("encoder")]
+    if config.people == "held-out":
+        needing.append("--people held-out")
+    if needing and encoder is None:
+        raise ConfigError(
+            "There is no encoder.",
+            got=", ".join(needing),
+            allowed="--methods average optimise, and these with +pivotal, of --people train or query",
+            fix="--encoder DIR of a train-encoder",
+        )
+
+
+def _choose(table: ReidTable, config: InversionConfig, encoder: TrainedEncoder | None) -> ReidTable:
+    crops = (table.query if config.people == "query" else table.train).kept
+    crops = crops.where((pl.col("pid") > 0) & (pl.col("origin") != "generated"))
+    if config.people == "held-out":
+        assert encoder is not None
+        crops = crops.where(pl.col("pid").is_in(encoder.facts["held_out_people"]))
+    if not len(crops):
+        raise DataError(
+            f"{table.name or 'The table'} has no crops of such people.",
+            got=f"--people {config.people}",
+            allowed="a table with real crops of them; held-out: the table that the encoder was trained on",
+            fix="--people train, or another --data",
+        )
+    crops = in_turn(crops, "pid")
+    return crops.where(np.arange(len(crops)) < config.crops)
