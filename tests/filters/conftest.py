@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+from reidgen.fidelity.extractors import Extractor
 from tests.filters.made_features import Vectors
 
 
@@ -9,3 +11,18 @@ def vectors(monkeypatch):
     made = Vectors()
     made.model = made.install(monkeypatch)
     return made
+
+
+@pytest.fixture
+def colours():
+    """A feature network without weights, of the mean and spread of each colour, that counts the crops it has seen."""
+    seen = []
+
+    def compute(crops):
+        seen.append(len(crops))
+        pixels = crops.reshape(len(crops), -1, 3) / 128 - 1
+        return np.concatenate([pixels.mean(1), pixels.std(1)], 1).astype(np.float32)
+
+    extractor = Extractor(compute, 6, "0" * 64, "mean and spread of each colour", "Colour-")
+    object.__setattr__(extractor, "seen", seen)
+    return extractor

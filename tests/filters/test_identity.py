@@ -162,7 +162,7 @@ def test_a_network_of_which_nobody_knows_what_it_learned_is_refused(vectors, rea
     with pytest.raises(WeightsError, match="Nobody knows whether the re-ID network runs/reid"):
         of().scores(table, real)
     vectors.model.facts = {"generated_share": 0.25}
-    with pytest.raises(WeightsError, match="generated share 0.25"):
+    with pytest.raises(WeightsError, match=r"generated share 0\.25"):
         of().scores(table, real)
     vectors.model.facts = {"generated_share": 0.0}
     assert len(of().scores(table, real)) == 2

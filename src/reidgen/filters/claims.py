@@ -40,7 +40,7 @@ class Claims:
         return len(self.crops)
 
     def margins(self, part: slice) -> np.ndarray:
-        """Similarity to the nearest own crop less that to the nearest other, float64 (B,); -inf where one is lacking."""
+        """Similarity to the nearest own crop less that to the nearest other, float64 (B,); -inf without one."""
         similar = self.crops[part] @ self.gallery.T
         place = torch.arange(len(self.gallery))[None]
         itself = place == self.itself[part, None]
