@@ -30,6 +30,8 @@ _PUBLIC = {
     "load_likeness": "reidgen.reid.likeness",
     "InversionConfig": "reidgen.config",
     "compare_inversions": "reidgen.generators.comparison",
+    "VariantsConfig": "reidgen.config",
+    "generate_variants": "reidgen.generators.variants",
     "WalkConfig": "reidgen.config",
     "generate_video": "reidgen.generators.video",
     "GridConfig": "reidgen.config",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from reidgen.config import RenderConfig as RenderConfig
     from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
+    from reidgen.config import VariantsConfig as VariantsConfig
     from reidgen.config import WalkConfig as WalkConfig
     from reidgen.config import generator_preset as generator_preset
     from reidgen.data.table import ReidTable as ReidTable

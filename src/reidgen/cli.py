@@ -28,6 +28,7 @@ from reidgen.config import (
     ReidConfig,
     RenderConfig,
     ReportConfig,
+    VariantsConfig,
     WalkConfig,
     as_dict,
 )
@@ -234,6 +235,31 @@ def generate_people(
         _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
 
 
+def generate_variants(
+    generator: Generator,
+    data: Data,
+    out: Out,
+    encoder: Encoder = None,
+    reid: Reid = None,
+    config: Annotated[VariantsConfig, arg(name="")] = VariantsConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Generate variants of the real people of the train split."""
+    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid}
+    if not _planned(dry_run, "generate variants", config, **inputs, out=out):
+        from reidgen.generators.encoder import load_encoder
+        from reidgen.generators.trained import load_generator
+        from reidgen.generators.variants import generate_variants as run
+        from reidgen.reid.likeness import load_likeness
+
+        gan = load_generator(generator, device=config.device)
+        opened = load_encoder(encoder, generator=gan) if encoder else None
+        searches = config.invert != "encoder"
+        likeness = load_likeness(config, reid=reid, device=config.device) if searches else None
+        table = run(gan, _read(data), config, encoder=opened, likeness=likeness, out=out)
+        _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
+
+
 def generate_video(
     generator: Generator,
     out: Out,
@@ -382,4 +408,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "fidelity": fidelity,
     "report": report,
 }
-GENERATE: dict[str, Callable[..., None]] = {"people": generate_people, "video": generate_video, "grid": generate_grid}
+GENERATE: dict[str, Callable[..., None]] = {
+    "people": generate_people,
+    "variants": generate_variants,
+    "video": generate_video,
+    "grid": generate_grid,
+}

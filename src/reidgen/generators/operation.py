@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from reidgen.errors import DataError
 
 _TEXT = re.compile(
-    r"(?P<network>[a-z][a-z0-9-]*) psi=(?P<psi>\S+) w=(?P<w>\d+)"
-    r"(?: layers=(?P<layers>[\d,]+) from=(?P<donor>\d+)(?: weight=(?P<weight>\S+))?)?"
+    r"(?P<network>[a-z][a-z0-9-]*) psi=(?P<psi>\S+) w=(?:(?P<latents>[0-9a-f]{16}):)?(?P<w>\d+)"
+    r"(?: layers=(?P<layers>[\d,]+) from=(?:(?P<donors>[0-9a-f]{16}):)?(?P<donor>\d+)(?: weight=(?P<weight>\S+))?)?"
     r" noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
 )
 
@@ -18,13 +18,15 @@ class Operation:
 
     Attributes:
         network: Kind of the generator: stylegan2, stylegan3-t, stylegan3-r or dcgan.
-        w: Seed of the person's w.
+        w: Seed of the person's w; or, with `latents`, the row of its w+ in that file.
         noise: Seed of the noise; a network without noise has no use for it.
         psi: Truncation.
         quality: JPEG quality of the file.
         layers: Layers whose w moves towards the donor's; empty for the person itself.
-        donor: Seed of the donor's w, or None.
+        donor: Seed of the donor's w, or None; or, with `donors`, the row of its w+ in that file.
         weight: How far the layers move: 1 is all the way.
+        latents: The file of w+ of real crops that `w` is a row of, by the first 16 digits of its SHA-256.
+        donors: Likewise for `donor`.
     """
 
     network: str
@@ -35,11 +37,15 @@ class Operation:
     layers: tuple[int, ...] = ()
     donor: int | None = None
     weight: float = 1.0
+    latents: str | None = None
+    donors: str | None = None
 
     def __str__(self) -> str:
-        mix = "" if self.donor is None else f" layers={','.join(map(str, self.layers))} from={self.donor}"
+        donor = _numbered(self.donors, self.donor)
+        mix = "" if self.donor is None else f" layers={','.join(map(str, self.layers))} from={donor}"
         part = "" if self.weight == 1 else f" weight={self.weight!r}"
-        return f"{self.network} psi={self.psi!r} w={self.w}{mix}{part} noise={self.noise} jpeg={self.quality}"
+        own = _numbered(self.latents, self.w)
+        return f"{self.network} psi={self.psi!r} w={own}{mix}{part} noise={self.noise} jpeg={self.quality}"
 
     @classmethod
     def parse(cls, text: str | None) -> "Operation":
@@ -55,11 +61,15 @@ class Operation:
             psi, weight = float(found["psi"]), float(found["weight"] or 1)
         except ValueError as error:
             raise DataError(
-                "The crop was not made by generate people.",
+                "The crop was not made by generate people or variants.",
                 got=f"operation {text!r}",
                 allowed="NETWORK psi=... w=... noise=... jpeg=...",
             ) from error
         layers = tuple(int(layer) for layer in (found["layers"] or "").split(",") if layer)
         donor = int(found["donor"]) if found["donor"] else None
         numbers = int(found["w"]), int(found["noise"]), psi, int(found["quality"])
-        return cls(found["network"], *numbers, layers, donor, weight)
+        return cls(found["network"], *numbers, layers, donor, weight, found["latents"], found["donors"])
+
+
+def _numbered(file: str | None, number: int | None) -> str:
+    return str(number) if file is None else f"{file}:{number}"

@@ -1,8 +1,9 @@
 """New people: random w, and variants of each by mixing in other people's styles."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,12 @@ from reidgen.engine.device import derive_seed
 from reidgen.engine.progress import progress
 from reidgen.errors import WeightsError
 from reidgen.generators.crops import CropWriter
+from reidgen.generators.inverted import read_inverted
 from reidgen.generators.mixing import mix_styles, variant_layers
 from reidgen.generators.operation import Operation
 from reidgen.generators.trained import TrainedGenerator
+
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def generate_people(
@@ -110,12 +114,17 @@ def plan_crop(
     return dataclasses.replace(operation, layers=chosen, donor=donor, weight=float(config.weight))
 
 
-def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
+def regenerate(gan: TrainedGenerator, table: ReidTable, *, latents: Path | str | None = None) -> np.ndarray:
     """The pixels of generated crops, before JPEG, from what their rows say of them: uint8 (N, H, W, 3).
 
+    Args:
+        gan: The generator that the rows name.
+        table: Rows of `generate_people` or `generate_variants`.
+        latents: The run folder of `generate_variants`, where the w+ of real crops are; None looks in the rows' own.
+
     Raises:
-        WeightsError: The crops were made with other weights.
-        DataError: A row is not one of `generate_people`.
+        WeightsError: The crops were made with other weights, or the w+ of real crops are not there.
+        DataError: A row is not one of `generate_people` or `generate_variants`.
     """
     others = table.rows.filter(pl.col("generator").is_null() | (pl.col("generator") != gan.hash))
     if others.height:
@@ -126,26 +135,43 @@ def regenerate(gan: TrainedGenerator, table: ReidTable) -> np.ndarray:
             fix="load_generator with the weights that the row names",
         )
     operations = [Operation.parse(text) for text in table.rows["operation"]]
+    roots = table.rows["root"] if latents is None else [str(latents)] * len(table)
+    inverted = read_inverted(zip(operations, roots, strict=True))
     out = np.empty((len(operations), *gan.size, 3), np.uint8)
     for psi in {operation.psi for operation in operations}:
         which = [i for i, operation in enumerate(operations) if operation.psi == psi]
-        out[which] = render(gan, [operations[i] for i in which], psi=psi)
+        out[which] = render(gan, [operations[i] for i in which], psi=psi, inverted=inverted)
     return out
 
 
-def styles(gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float) -> Tensor:
-    """The w of each layer of each crop, (N, num_ws, w_dim) on the CPU."""
-    seeds = sorted({seed for o in operations for seed in (o.w, o.donor) if seed is not None})
-    of_seed = dict(zip(seeds, gan.map(seeds, psi=psi), strict=True))
-    own = gan.network.spread(torch.stack([of_seed[o.w] for o in operations]))
-    donors = gan.network.spread(torch.stack([of_seed[o.w if o.donor is None else o.donor] for o in operations]))
+def styles(
+    gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
+) -> Tensor:
+    """The w of each layer of each crop, (N, num_ws, w_dim) on the CPU.
+
+    Args:
+        gan: The generator.
+        operations: What made the crops.
+        psi: Truncation of w from seeds.
+        inverted: The w+ of real crops (rows, num_ws, w_dim), by the name of their file.
+    """
+    owners = [(o.latents, o.w) for o in operations]
+    givers = [owner if o.donor is None else (o.donors, o.donor) for o, owner in zip(operations, owners, strict=True)]
+    seeds = sorted({seed for file, seed in (*owners, *givers) if file is None})
+    of_seed = dict(zip(seeds, gan.network.spread(gan.map(seeds, psi=psi)), strict=True)) if seeds else {}
+    own, donors = (
+        torch.stack([of_seed[number] if file is None else inverted[file][number] for file, number in sources])
+        for sources in (owners, givers)
+    )
     layers, weights = [o.layers for o in operations], [o.weight for o in operations]
     return mix_styles(own, donors, layers=layers, weights=weights)
 
 
-def render(gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float) -> np.ndarray:
+def render(
+    gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
+) -> np.ndarray:
     """The pixels of crops of one psi, uint8 (N, H, W, 3)."""
-    return gan.synthesize(styles(gan, operations, psi=psi), [o.noise for o in operations])
+    return gan.synthesize(styles(gan, operations, psi=psi, inverted=inverted), [o.noise for o in operations])
 
 
 def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:

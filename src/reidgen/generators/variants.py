@@ -1,0 +1,381 @@
+"""Real people again: each crop's w+, its reconstruction, and variants of it."""
+
+import dataclasses
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from reidgen.config import VariantsConfig
+from reidgen.data.images import read_rgb
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.data.threads import chunks
+from reidgen.data.tree import market_names
+from reidgen.engine import RunFolder
+from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.device import derive_seed
+from reidgen.engine.device import generator as random_generator
+from reidgen.engine.progress import progress
+from reidgen.errors import ConfigError, DataError, WeightsError
+from reidgen.files import file_sha256
+from reidgen.generators.crops import CropWriter
+from reidgen.generators.encoder import NOISE_SEED, TrainedEncoder
+from reidgen.generators.inversion import search, tune, write_tuned
+from reidgen.generators.inverted import NAME, find_inverted, load_inverted, write_inverted
+from reidgen.generators.likeness import Likeness
+from reidgen.generators.mixing import variant_layers
+from reidgen.generators.operation import Operation
+from reidgen.generators.people import render
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.trained import TrainedGenerator, load_generator
+
+BETWEEN, ITSELF = "between", "reconstruction"
+BLOCK = 64  # crops inverted, and kept, at a time
+NEAREST, FARTHEST = 0.25, 0.75  # how far "between" goes
+SHEET, SHEET_CROPS = "pairs.png", 16
+
+
+@dataclass(frozen=True, eq=False)
+class Inverter:
+    """What finds w+: generator, encoder or search, and the networks of the search.
+
+    Attributes:
+        gan: The generator.
+        encoder: None where there is none.
+        likeness: What a search minimises.
+        config: Of the run.
+    """
+
+    gan: TrainedGenerator
+    encoder: TrainedEncoder | None
+    likeness: Likeness
+    config: VariantsConfig
+
+    def invert(self, pixels: np.ndarray, keys: Sequence[str]) -> Tensor:
+        """The w+ of crops, uint8 (N, H, W, 3) of the generator's size, each with a name: (N, num_ws, w_dim)."""
+        start = None if self.encoder is None else self.encoder.invert(pixels, passes=self.config.passes)
+        if self.config.invert == "encoder":
+            assert start is not None
+            return start
+        return search(self.gan, pixels, likeness=self.likeness, config=self.config, keys=keys, start=start)
+
+
+def generate_variants(
+    gan: TrainedGenerator,
+    table: ReidTable,
+    config: VariantsConfig | None = None,
+    *,
+    encoder: TrainedEncoder | None = None,
+    likeness: Likeness | None = None,
+    out: Path | str,
+    **options: Any,
+) -> ReidTable:
+    """Generate crops of real people, as a Market-1501 tree of JPEG files.
+
+    Of some crops of each person the w+ is found; each has its reconstruction and, by turns over `mix`, variants: with a
+    group of layers of a donor, or between two crops of the person (Alvarez-Gonzalez et al., *GANs for data augmentation
+    in person re-identification*, section 4.1). A person with one crop has nothing between; such crops are left out
+    and counted in the summary. The same call again keeps what is there and makes what is missing. Writes also the w+
+    (latents-HASH.safetensors), the tuned generators (tuned/PID.safetensors, with invert="pivotal"), and pairs.png:
+    the real crop, its reconstruction, its variants.
+
+    Args:
+        gan: A trained generator.
+        table: Real people; generated and rejected crops, distractors and junk are left out.
+        config: Every knob; None takes the defaults.
+        encoder: An encoder for this generator.
+        likeness: The networks that invert="optimise" and "pivotal" need.
+        out: The run folder.
+        options: Fields of `VariantsConfig`.
+
+    Returns:
+        The table: pid and camid of the real crop, whose file name is the `parent`; `mix` names the group and
+        `identity` says "keep" or "new", whether the crop still counts as the person; `regenerate` makes it again.
+
+    Raises:
+        ConfigError: An option is out of range, there is no encoder, or `mix` names no layers of this generator.
+        DataError: There are no real people in the split.
+        WeightsError: The encoder is for another generator.
+        RunError: The folder belongs to another run.
+    """
+    config = dataclasses.replace(config or VariantsConfig(), **options)
+    _check(gan, encoder, likeness or Likeness(), config)
+    mixes = planned_mixes(gan, config)
+    crops = choose_crops(table, config)
+    on_device = encoder.on(config.device) if encoder else None
+    inverter = Inverter(gan.on(config.device), on_device, likeness or Likeness(), config)
+    inputs = {
+        "generator": gan.hash,
+        "encoder": encoder.hash if encoder else None,
+        "likeness": {} if config.invert == "encoder" else inverter.likeness.facts,
+        "crops": crops.hash(),
+        "layers": [[name, list(layers)] for name, layers in mixes],
+    }
+    with RunFolder.begin(out, stage="generate variants", config=config, inputs=inputs) as run:
+        if not run.done:
+            run.finish(_generate(inverter, crops, table, mixes, run.path))
+    return ReidTable.read(run.path)
+
+
+def planned_mixes(gan: TrainedGenerator, config: VariantsConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """The name and the layers of each mix, by turns.
+
+    Raises:
+        ConfigError: A mix names no layers of this generator, or leaves nothing of the person.
+    """
+    rates = gan.network.layer_rates
+    every = tuple(range(len(rates)))
+    if config.variants == 1:
+        return []
+    return [
+        (mix, every if mix == BETWEEN else variant_layers([mix], rates, weight=config.weight)[0])
+        for mix in config.mixes
+    ]
+
+
+def keeps_identity(mix: str, config: VariantsConfig) -> bool:
+    """Whether a crop made by a mix still counts as the person: of a union, if each of its groups does."""
+    return mix == ITSELF or mix in config.keeps or all(part.strip() in config.keeps for part in mix.split("+"))
+
+
+def choose_crops(table: ReidTable, config: VariantsConfig) -> ReidTable:
+    """The real crops that are inverted: of each person some, the first of each camera first.
+
+    Raises:
+        DataError: There are none.
+        ConfigError: Donors shall be people, and there is one person alone.
+    """
+    rows = (table.train if config.split == "train" else table).kept.rows
+    rows = rows.filter((pl.col("pid") > 0) & (pl.col("origin") != "generated"))
+    turn = pl.int_range(pl.len()).over("pid", "camid").alias("turn")
+    rows = rows.with_columns(turn).sort("pid", "turn", "camid", maintain_order=True).drop("turn")
+    rows = rows.filter(pl.int_range(pl.len()).over("pid") < config.crops)
+    if config.people is not None:
+        rows = rows.filter(pl.col("pid").rank("dense") <= config.people)
+    if not rows.height:
+        raise DataError(
+            f"{table.name or 'The table'} has no crops of real people.",
+            got=f"{len(table):,} crops, none of a real person in the {config.split} split",
+            allowed="crops with pid > 0 that were not generated and that no filter has rejected",
+            fix="--data with a prepared dataset",
+        )
+    if config.donors == "people" and rows["pid"].n_unique() == 1:
+        raise ConfigError(
+            "--donors people needs other people.",
+            got=f"one person, {rows['pid'][0]}",
+            allowed="two people or more",
+            fix="--donors random",
+        )
+    return dataclasses.replace(table, rows=rows)
+
+
+def plan_variants(
+    kind: str, crops: ReidTable, config: VariantsConfig, mixes: Sequence[tuple[str, tuple[int, ...]]], digits: str
+) -> pl.DataFrame:
+    """The rows of all crops that shall be made, in order: real crop after real crop, its reconstruction first.
+
+    Args:
+        kind: Of the generator.
+        crops: The inverted crops; their row numbers are those of the w+.
+        config: Variants, donors, seed.
+        mixes: From `planned_mixes`.
+        digits: Name of the w+ file.
+    """
+    people = crops.rows["pid"].to_list()
+    rows: list[dict[str, Any]] = []
+    for row, crop in enumerate(crops.rows.iter_rows(named=True)):
+        others = [i for i, pid in enumerate(people) if pid == crop["pid"] and i != row]
+        for variant in range(config.variants):
+            mix, layers = (ITSELF, ()) if variant == 0 else mixes[(variant - 1) % len(mixes)]
+            if mix == BETWEEN and not others:
+                continue
+            plain = Operation(kind, row, NOISE_SEED, float(config.psi), config.quality, latents=digits)
+            operation = plain if variant == 0 else _mixed(plain, mix, layers, crop, variant, others, people, config)
+            identity = "keep" if keeps_identity(mix, config) else "new"
+            seen = {"pid": crop["pid"], "camid": crop["camid"], "seq": crop["seq"], "frame": crop["frame"]}
+            made = {"parent": crop["file_name"], "seed": operation.noise, "operation": str(operation)}
+            rows.append({**seen, **made, "mix": mix, "identity": identity})
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        file_name=pl.lit("new.jpg"), split=pl.lit("train"), origin=pl.lit("generated")
+    )
+
+
+def _mixed(
+    plain: Operation,
+    mix: str,
+    layers: tuple[int, ...],
+    crop: dict[str, Any],
+    variant: int,
+    others: Sequence[int],
+    people: Sequence[int],
+    config: VariantsConfig,
+) -> Operation:
+    """How one variant is made; its draws depend on the crop's name and the variant's number alone."""
+    key = (config.seed, crop["file_name"], variant)
+    draw = random_generator("real variant", *key)
+    noise = derive_seed("real variant noise", *key)
+    if mix == BETWEEN:
+        donor = others[int(torch.randint(len(others), (), generator=draw))]
+        share = torch.rand((), generator=draw).item()
+        weight = round(NEAREST + (FARTHEST - NEAREST) * share, 3)
+        return dataclasses.replace(plain, noise=noise, layers=layers, donor=donor, donors=plain.latents, weight=weight)
+    mixed = dataclasses.replace(plain, noise=noise, layers=layers, weight=float(config.weight))
+    if config.donors == "random":
+        return dataclasses.replace(mixed, donor=derive_seed("real variant donor", *key))
+    strangers = [i for i, pid in enumerate(people) if pid != crop["pid"]]
+    donor = strangers[int(torch.randint(len(strangers), (), generator=draw))]
+    return dataclasses.replace(mixed, donor=donor, donors=plain.latents)
+
+
+def _generate(
+    inverter: Inverter,
+    crops: ReidTable,
+    table: ReidTable,
+    mixes: Sequence[tuple[str, tuple[int, ...]]],
+    folder: Path,
+) -> dict[str, Any]:
+    """Invert, write all crops and the table, and return the run's summary."""
+    gan, config = inverter.gan, inverter.config
+    pixels = CropStore.open(crops, size=gan.size).images
+    ws, digits = _inverted(inverter, crops, pixels, folder)
+    tuned = _tuned(inverter, crops, pixels, ws, folder) if config.invert == "pivotal" else {}
+    rows = plan_variants(gan.kind, crops, config, mixes, digits)
+    hashes = {pid: file_sha256(path) for pid, path in tuned.items()}
+    rows = rows.with_columns(generator=pl.Series([hashes.get(pid, gan.hash) for pid in rows["pid"]]))
+    # names that no real crop has, so that a parent's name is the parent's alone
+    known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
+    names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
+    rows = rows.with_columns(file_name=pl.Series(names))
+    _write_missing(gan, tuned, rows, {digits: ws}, config, folder)
+    made = ReidTable.from_rows(rows, root=folder, name="variants of real people")
+    made.write_metadata(folder)
+    _write_pairs(made, crops, gan, folder)
+    single = crops.rows.group_by("pid").len().filter(pl.col("len") == 1).height
+    if single and BETWEEN in config.mixes:
+        _say(f"{single:,} people have a single crop, so nothing between two; those variants are left out.")
+    return {
+        "people": crops.rows["pid"].n_unique(),
+        "people_with_a_single_crop": single,
+        "real_crops": len(crops),
+        "crops": len(made),
+        "by_mix": dict(rows.group_by("mix").len().sort("mix").iter_rows()),
+        "keeping_identity": int((rows["identity"] == "keep").sum()),
+        "split": config.split,
+        "invert": config.invert,
+        "generator": gan.hash,
+        "encoder": inverter.encoder.hash if inverter.encoder else None,
+        "latents": NAME.format(digits),
+        "generator_training": gan.training,
+    }
+
+
+def _inverted(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, folder: Path) -> tuple[Tensor, str]:
+    """The w+ of all crops, and the name of their file; found block by block, and a block that is done is kept."""
+    names, blocks = crops.rows["file_name"].to_list(), folder / "blocks"
+    digits = find_inverted(folder)
+    if digits is None:
+        parts = []
+        with progress("invert (real crops)", len(names)) as bar:
+            for number, rows in enumerate(chunks(range(len(names)), BLOCK)):
+                file = blocks / f"{number:06d}.safetensors"
+                if not file.is_file():
+                    which = list(rows)
+                    found = inverter.invert(np.array(pixels[which]), [names[row] for row in which])
+                    save_state(file, {"ws": found})
+                parts.append(load_state(file)["ws"])
+                bar.advance(len(rows))
+        facts = {
+            "generator": inverter.gan.hash,
+            "encoder": inverter.encoder.hash if inverter.encoder else None,
+            "invert": inverter.config.invert,
+            "crops": names,
+        }
+        digits = write_inverted(folder, torch.cat(parts), facts)
+    if blocks.exists():
+        shutil.rmtree(blocks)
+    return load_inverted(folder, digits), digits
+
+
+def _tuned(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, ws: Tensor, folder: Path) -> dict[int, Path]:
+    """The generator of each person, tuned around all its w+; one that is written is kept."""
+    files = {pid: folder / "tuned" / f"{pid:04d}.safetensors" for pid in crops.rows["pid"].unique(maintain_order=True)}
+    with progress("tune the generator (people)", len(files)) as bar:
+        for pid, file in files.items():
+            if not file.is_file():
+                which = np.flatnonzero(crops.pids == pid)
+                likeness, config = inverter.likeness, inverter.config
+                network = tune(inverter.gan, np.array(pixels[which]), ws[which], likeness=likeness, config=config)
+                facts = {"person": pid, "crops": crops.rows["file_name"].gather(which).to_list()}
+                write_tuned(file, network, inverter.gan, facts)
+            bar.advance()
+    return files
+
+
+def _write_missing(
+    gan: TrainedGenerator,
+    tuned: dict[int, Path],
+    rows: pl.DataFrame,
+    inverted: dict[str, Tensor],
+    config: VariantsConfig,
+    folder: Path,
+) -> None:
+    """Make the crops whose files are not there, person after person where each has a generator."""
+    todo = [(pid, folder / name, text) for pid, name, text in rows.select("pid", "file_name", "operation").iter_rows()]
+    missing = [(pid, path, Operation.parse(text)) for pid, path, text in todo if not path.exists()]
+    groups = {pid: [one for one in missing if one[0] == pid] for pid in dict.fromkeys(one[0] for one in missing)}
+    parts = list(groups.values()) if tuned else [missing]
+    with (
+        progress("generate variants (crops)", len(todo), start=len(todo) - len(missing)) as bar,
+        CropWriter() as writer,
+    ):
+        for part in parts:
+            for chunk in chunks(part, config.batch):
+                network = load_generator(tuned[chunk[0][0]], device=config.device) if tuned else gan
+                made = render(network, [o for _, _, o in chunk], psi=float(config.psi), inverted=inverted)
+                bar.advance(writer.write([path for _, path, _ in chunk], made, quality=config.quality))
+        bar.advance(writer.wait())
+
+
+def _write_pairs(made: ReidTable, crops: ReidTable, gan: TrainedGenerator, folder: Path) -> None:
+    """A sheet with a row a real crop: the crop, its reconstruction, its variants; of the first crop of some people."""
+    firsts = crops.rows.unique("pid", keep="first", maintain_order=True).head(SHEET_CROPS)
+    shown = []
+    for root, name in firsts.select("root", "file_name").iter_rows():
+        shown.append([Path(root) / name, *made.where(pl.col("parent") == name).paths])
+    columns = max(len(paths) for paths in shown)
+    cells = np.zeros((len(shown), columns, *gan.size, 3), np.uint8)
+    for cell, paths in zip(cells, shown, strict=True):
+        cell[: len(paths)] = [np.asarray(read_rgb(path, size=gan.size)) for path in paths]
+    write_sheet(folder / SHEET, cells.reshape(-1, *gan.size, 3), columns=columns)
+
+
+def _check(gan: TrainedGenerator, encoder: TrainedEncoder | None, likeness: Likeness, config: VariantsConfig) -> None:
+    if encoder is not None and encoder.generator.hash != gan.hash:
+        raise WeightsError(
+            f"{encoder.path} is an encoder for another generator.",
+            got=f"generator {gan.hash} ({gan.path})",
+            allowed=f"generator {encoder.generator.hash}",
+            fix="--generator with the one that the encoder was trained with",
+        )
+    if config.invert != "encoder":
+        likeness.check(config)
+    elif encoder is None:
+        raise ConfigError(
+            "There is no encoder.",
+            got="--invert encoder",
+            allowed="--encoder DIR, or --invert optimise or pivotal, which need none",
+            fix="reidgen train-encoder --generator DIR --data DIR --out DIR",
+        )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
