@@ -5,9 +5,13 @@ import polars as pl
 import pytest
 import torch
 
-from reidgen.config import EvaluateConfig, ReidConfig
+from reidgen.cli import main
+from reidgen.config import EncoderConfig, EvaluateConfig, ReidConfig, StyleGANConfig
 from reidgen.errors import DataError, RunError
 from reidgen.evaluate import Result, evaluate_reid
+from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
+from reidgen.generators.trained import load_generator
+from reidgen.generators.weights import build_generator, write_generator
 from reidgen.metrics import rank
 from reidgen.models import resnet
 from reidgen.reid.embed import ReidModel, build_network
@@ -154,3 +158,34 @@ def test_a_damaged_result_is_told(table, model, tmp_path, name):
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
     with pytest.raises(RunError, match="holds a damaged result"):
         Result.read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def encoder_run(table, tmp_path_factory):
+    """The run folder of an encoder with random weights for a generator with random weights."""
+    folder = tmp_path_factory.mktemp("encoder")
+    gan_config = StyleGANConfig(size=(16, 8), z_dim=8, w_dim=8, channel_base=64, channel_max=8)
+    torch.manual_seed(1)
+    parts = {"generator": build_generator(gan_config).state_dict()}
+    write_generator(folder / "generator.safetensors", parts, config=gan_config, training={"split": "train"})
+    gan, config = load_generator(folder / "generator.safetensors", device="cpu"), EncoderConfig(backbone="resnet18")
+    network = build_encoder(config, gan.network)
+    network.initialise(torch.Generator().manual_seed(0))
+    facts = {"steps": 0, "table": "ab", "feature": "w+ less the mean of w, 3 passes"}
+    write_encoder(folder / "encoder.safetensors", network, config=config, gan_hash=gan.hash, facts=facts)
+    return folder
+
+
+def test_latents_are_evaluated_like_any_embedding(table, encoder_run, tmp_path, capsys):
+    encoder = load_encoder(encoder_run, device="cpu")
+    result = evaluate_reid(encoder, table)
+    query, gallery = (encoder.embed(split).numpy() for split in (table.query, table.gallery))
+    query, gallery = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, gallery))
+    ranking = rank(1 - query @ gallery.T, PIDS[:3], PIDS[3:], CAMIDS[:3], CAMIDS[3:])
+    assert result.mAP == pytest.approx(ranking.mAP)
+    assert result.facts["feature"] == "w+ less the mean of w, 3 passes"
+    assert result.facts["model"] == encoder.hash
+    data = str(table.write(tmp_path / "data").paths[0].parents[1])
+    options = ["--model", str(encoder_run), "--data", data, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    main(["evaluate", *options])
+    assert capsys.readouterr().out.startswith(f"mAP {result.mAP:.2%}")

@@ -346,7 +346,7 @@ def train_reid(
 
 
 def evaluate(
-    model: Annotated[Path, arg(help="Run folder of train-reid.")],
+    model: Annotated[Path, arg(help="Run folder of train-reid; or of train-encoder, whose w+ are then compared.")],
     data: Data,
     out: Out,
     config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),
@@ -355,9 +355,11 @@ def evaluate(
     """Rank the gallery for each query: CMC, mAP in both conventions, mINP."""
     if not _planned(dry_run, "evaluate", config, model=model, data=data, out=out):
         from reidgen.evaluate import evaluate_reid as run
+        from reidgen.generators.encoder import is_encoder, load_encoder
         from reidgen.reid.embed import load_reid
 
-        _say(str(run(load_reid(model, device=config.device), _read(data), config, out=out)))
+        load = load_encoder if is_encoder(model) else load_reid
+        _say(str(run(load(model, device=config.device), _read(data), config, out=out)))
 
 
 def fidelity(

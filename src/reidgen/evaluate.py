@@ -16,6 +16,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError
 from reidgen.files import write_bytes, write_json
+from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
 from reidgen.metrics.distance import distance_to
 from reidgen.metrics.ranking import Ranking, nearest, rank_features
@@ -115,7 +116,7 @@ class Result:
 
 
 def evaluate_reid(
-    model: ReidModel,
+    model: ReidModel | TrainedEncoder,
     table: ReidTable,
     config: EvaluateConfig = EvaluateConfig(),
     *,
@@ -126,7 +127,7 @@ def evaluate_reid(
     Crops that a filter has rejected are not left out: the test stays the same whatever was filtered.
 
     Args:
-        model: The network; it computes on the device that it was loaded on.
+        model: The network; it computes on the device that it was loaded on. An encoder's w+ are embeddings too.
         table: Crops, of which splits query and gallery are used.
         config: The protocol.
         out: Run folder; None writes nothing. Of a finished run the result is read.
@@ -152,7 +153,7 @@ def evaluate_reid(
 
 
 def _evaluate(
-    model: ReidModel, query: ReidTable, gallery: ReidTable, config: EvaluateConfig, crops_hash: str
+    model: ReidModel | TrainedEncoder, query: ReidTable, gallery: ReidTable, config: EvaluateConfig, crops_hash: str
 ) -> Result:
     theirs, others = (model.embed(split, flip=config.flip, batch=config.batch) for split in (query, gallery))
     pids, camids = (query.pids, gallery.pids), (query.camids, gallery.camids)
