@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -193,3 +194,21 @@ def test_nothing_to_add_is_an_error(real, generated):
         extend(real, rejected)
     with pytest.raises(DataError, match="no train crops to add to"):
         extend(real.query, generated)
+
+
+def test_crops_that_count_as_another_person_do_not_get_the_label_of_their_parent(real, tmp_path):
+    parents = [real.rows["file_name"][i] for i in (0, 0, 4, 4)]
+    columns = {"origin": ["generated"] * 4, "parent": parents, "identity": ["keep", "new", "new", None]}
+    made = make_table([2, 2, 7, 7], root=tmp_path / "made", name="variants", **columns)
+    table = extend(real, made, label="same", out=tmp_path / "same")
+    assert added(table)["pid"].to_list() == [2, 7]
+    assert added(table)["identity"].to_list() == ["keep", None]
+    summary = json.loads((tmp_path / "same" / "run.json").read_text())["summary"]
+    assert (summary["added_crops"], summary["left_out_as_other_people"]) == (2, 2)
+    assert len(added(extend(real, made, label="new"))) == 4
+    with pytest.raises(DataError, match="has no crops that keep a label"):
+        extend(real, made.where([False, True, True, False]), label="same")
+    other = made.where([True] * 4)
+    relabelled = dataclasses.replace(other, rows=other.rows.with_columns(identity=pl.lit("keep")))
+    with pytest.raises(RunError, match="identities"):
+        extend(real, relabelled, label="same", out=tmp_path / "same")

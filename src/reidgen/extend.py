@@ -35,7 +35,8 @@ def extend(
         crops_per_person: At most M kept crops a person, in table order; None: all.
         label: "new" gives each generated person an identity of its own, numbered from the largest real pid of any
             split on. "same" adds each crop to the real person that its parents lead to: `parent` names a crop of the
-            generated table, whose `parent` ... names a crop of the real train split.
+            generated table, whose `parent` ... names a crop of the real train split. Crops whose column `identity` is
+            "new", as `generate_variants` writes it, are then left out, and counted in the run's summary.
         out: Folder to write the table to (crops are linked); None writes nothing.
 
     Returns:
@@ -57,6 +58,9 @@ def run_extend(
 ) -> ReidTable:
     """`extend` with the options of a config."""
     kept = _kept(real, generated)
+    others = int(_others(kept).sum())
+    if config.label == "same" and others:
+        kept = _same_people(kept, generated)
     labels = _new_labels(real, kept) if config.label == "new" else _real_labels(real, generated, kept)
     added = _take(kept.rows.with_columns(pid=pl.Series(labels, dtype=pl.Int64)), generated, config)
     table = ReidTable.concat([real, replace(kept, rows=added)])
@@ -66,7 +70,8 @@ def run_extend(
         if run.done:
             return ReidTable.read(out)
         written = table.write(out)
-        run.finish(_summary(real, added))
+        left_out = others if config.label == "same" else 0
+        run.finish({**_summary(real, added), "left_out_as_other_people": left_out})
     return written
 
 
@@ -95,6 +100,26 @@ def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
             fix="--real with the real crops, --generated with the generated ones",
         )
     return kept
+
+
+def _others(kept: ReidTable) -> pl.Series:
+    """Which crops say of themselves that they do not count as the person of their parent."""
+    if "identity" not in kept.rows.columns:
+        return pl.repeat(False, len(kept), dtype=pl.Boolean, eager=True)
+    return (kept.rows["identity"] == "new").fill_null(False)
+
+
+def _same_people(kept: ReidTable, generated: ReidTable) -> ReidTable:
+    """The crops that keep the label of the real person they were made of."""
+    same = kept.where(~_others(kept))
+    if not len(same):
+        raise DataError(
+            f"The table {generated.name} has no crops that keep a label.",
+            got=f"{len(kept):,} kept crops, all with identity new",
+            allowed='crops with identity "keep"',
+            fix="reidgen generate variants with another --mix or --keeps, or --label new",
+        )
+    return same
 
 
 def _new_labels(real: ReidTable, kept: ReidTable) -> list[int]:
@@ -149,10 +174,12 @@ def _inputs(real: ReidTable, generated: ReidTable) -> dict[str, str]:
     verdicts: Sequence[str | None] = [None] * len(generated)
     if "rejected_by" in generated.rows.columns:
         verdicts = generated.rows["rejected_by"].to_list()
+    identities = generated.rows["identity"].to_list() if "identity" in generated.rows.columns else []
     return {
         "real": real.hash(),
         "generated": generated.hash(),
         "verdicts": sha256(f"{verdict or ''}\n".encode() for verdict in verdicts),
+        **({"identities": sha256(f"{word or ''}\n".encode() for word in identities)} if identities else {}),
     }
 
 

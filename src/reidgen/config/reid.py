@@ -125,7 +125,8 @@ class ExtendConfig:
         people: The first N generated people, all their kept crops. None: all people.
         crops_per_person: At most M kept crops a person, in table order. None: all crops.
         label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
-            are variants of, which needs generated crops of real people.
+            are variants of, which needs generated crops of real people; those that count as another person (column
+            `identity`, from generate variants) are left out.
     """
 
     people: int | None = None
