@@ -149,6 +149,7 @@ def test_the_run_says_what_was_added(real, generated, tmp_path):
         "added_people": 3,
         "generated_share": 6 / 11,
         "cameras_of_added_crops_alone": [6, 7],
+        "left_out_as_other_people": 0,
     }
 
 
