@@ -178,6 +178,27 @@ def test_a_stylegan3_training_with_everything_on(tmp_path):
 
 
 @pytest.mark.slow
+def test_real_people_in_the_latent_space(tmp_path):
+    people = tmp_path / "people"
+    make_table([1 + i // 3 for i in range(12)], root=tmp_path / "crops", size=(16, 8)).write(people)
+    widths = ["--size", "16", "8", "--z-dim", "8", "--w-dim", "8", "--channel-base", "64", "--channel-max", "8"]
+    short = ["--batch", "4", "--kimg", "0.004", "--out", tmp_path / "gan"]
+    done = command(0, "train-generator", "--data", people, *widths, *short)
+    assert done.returncode == 0, done.stderr
+    own = ["--generator", tmp_path / "gan", "--data", people]
+    plain = ["--perceptual-weight", "0", "--reid-weight", "0"]
+    network = ["--backbone", "resnet18", "--width", "8", "--passes", "2", "--batch", "4", "--steps", "3"]
+    often = ["--log-steps", "1", "--test-steps", "2", "--snapshot-steps", "2", "--checkpoint-sec", "0"]
+    encoder = killed_and_whole(tmp_path / "e", [3, 7], "train-encoder", *own, *plain, *network, *often)
+    search = ["--search-steps", "3", "--tune-steps", "2"]
+    ways = ["--methods", "encoder:2", "optimise", "optimise+pivotal", "--crops", "2"]
+    killed_and_whole(tmp_path / "i", [4], "invert", *own, "--encoder", encoder, *plain, *search, *ways)
+    made = ["generate", "variants", *own, "--crops", "2", "--variants", "3"]
+    killed_and_whole(tmp_path / "v", [3, 9], *made, "--encoder", encoder)
+    killed_and_whole(tmp_path / "t", [5], *made, *plain, *search, "--invert", "pivotal")
+
+
+@pytest.mark.slow
 def test_converting(tmp_path):
     weights, _ = golden("stylegan3_t_32")
     (tmp_path / "network.pkl").write_bytes(upstream_pickle({"G_ema": module(weights, buffers=("w_avg",))}))
