@@ -7,6 +7,8 @@ The full-width network draws one image at a time, ours and the references' in tu
 repetitions counts: CPU seconds over threads, and by the clock. The reference is the definition of the filtered leaky
 ReLU (zeros inserted, dense two-dimensional depthwise filters, samples dropped, one operation after the other) in the
 same network with the same convolutions; "strided" is a better one, which never computes the samples that are dropped.
+"Reference with grouped convolutions" is the whole network as it is usually computed: the reference's filters, and the
+samples of a batch as groups of one convolution in NCHW, each with its own weights, padded by k - 1.
 "Convolutions alone" are those of all layers with their modulation. With --small a quarter of the channels. --memory
 takes one step of the generator (forward and backward) in a fresh process, with ours and with the strided reference,
 and reports by how much the process grew above the network itself.
@@ -58,6 +60,24 @@ def dense_filter(x, taps, gain, stride=1):
     return functional.conv2d(x, kernel, stride=stride, groups=x.shape[1])
 
 
+def grouped(x, weight, style, demodulation, *, crop=(0, 0, 0, 0)):
+    """The modulated convolution with a set of weights a sample."""
+    count, channels, height, width = x.shape
+    own = (weight * style[:, None, :, None, None] * demodulation[:, :, None, None, None]).flatten(0, 1)
+    y = x.reshape(1, count * channels, height, width)
+    y = functional.conv2d(y.contiguous(), own, padding=weight.shape[-1] - 1, groups=count)[0].unflatten(0, (count, -1))
+    left, right, top, bottom = crop
+    return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+
+WAYS = {
+    "ours": {},
+    "strided": {"filtered_lrelu": strided},
+    "reference": {"filtered_lrelu": reference},
+    "reference with grouped convolutions": {"filtered_lrelu": reference, "modulated_conv": grouped},
+}
+
+
 def network(kind, size, options):
     config = StyleGANConfig(
         network=NAMES[kind], size=size, channel_base=32768 // options.share, channel_max=512 // options.share
@@ -68,12 +88,14 @@ def network(kind, size, options):
 
 
 @contextmanager
-def filtered_by(function):
-    ours, stylegan3.filtered_lrelu = stylegan3.filtered_lrelu, function
+def computed_by(**functions):
+    """The network with other functions in place of its own."""
+    ours = {name: getattr(stylegan3, name) for name in functions}
+    vars(stylegan3).update(functions)
     try:
         yield
     finally:
-        stylegan3.filtered_lrelu = ours
+        vars(stylegan3).update(ours)
 
 
 def timed(work, *arguments):
@@ -116,15 +138,16 @@ def profile(generator, ws):
         return wrapped
 
     layer = stylegan3.SynthesisLayer
-    plain = stylegan3.modulated_conv, layer._factors
-    stylegan3.modulated_conv, layer._factors = timing("convolutions", plain[0]), timing("modulation", plain[1])
+    factors = layer._factors
+    parts = {"modulated_conv": "convolutions", "filtered_lrelu": "filters and leaky ReLU"}
+    layer._factors = timing("modulation", factors)
     try:
-        with filtered_by(timing("filters and leaky ReLU", stylegan3.filtered_lrelu)):
+        with computed_by(**{name: timing(kind, getattr(stylegan3, name)) for name, kind in parts.items()}):
             began = time.process_time()
             generator.synthesis(ws)
             whole = time.process_time() - began
     finally:
-        stylegan3.modulated_conv, layer._factors = plain
+        layer._factors = factors
     spent["other"] = whole - sum(spent.values())
     return ", ".join(f"{kind} {100 * sec / whole:.0f} %" for kind, sec in spent.items())
 
@@ -139,11 +162,10 @@ def synthesis(options):
             alone = convolutions(generator, ws)
             best = defaultdict(lambda: (float("inf"), float("inf")))
             for _ in range(options.repeats):
-                best["ours"] = min(best["ours"], timed(generator.synthesis, ws))
                 best["convolutions alone"] = min(best["convolutions alone"], timed(alone))
-                for way in (reference, strided):
-                    with filtered_by(way):
-                        best[way.__name__] = min(best[way.__name__], timed(generator.synthesis, ws))
+                for way, functions in WAYS.items():
+                    with computed_by(**functions):
+                        best[way] = min(best[way], timed(generator.synthesis, ws))
             ours_at[kind, size] = best["ours"][0]
             print(f"{NAMES[kind]} {size[0]}x{size[1]}, seconds an image (by the clock):")
             for way, (sec, clock) in best.items():
@@ -180,7 +202,7 @@ def step_of(options):
     for parameter in generator.parameters():
         parameter.grad = torch.zeros_like(parameter)
     before = peak_mb()
-    with filtered_by(strided if options.step_of == "strided" else stylegan3.filtered_lrelu):
+    with computed_by(**WAYS[options.step_of]):
         functional.softplus(-generator(z)).mean().backward()
     print(peak_mb() - before, peak_mb())
 
