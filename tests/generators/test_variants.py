@@ -65,6 +65,7 @@ def test_rows_are_of_the_real_people_and_their_crops(made, real, gan):
     assert [cameras[parent] for parent in rows["parent"]] == made.camids.tolist()
     # three crops of person 1, two of 2 and 7, one of 3, who has nothing between; nobody of the query
     assert rows.group_by("pid").len().sort("pid").rows() == [(1, 15), (2, 10), (3, 4), (7, 10)]
+    assert set(rows["parent_origin"]) == {"real"}
     assert set(rows["origin"]) == {"generated"} and set(rows["split"]) == {"train"}
     assert set(rows["generator"]) == {gan.hash}
     assert not set(rows["file_name"]) & set(real.rows["file_name"])

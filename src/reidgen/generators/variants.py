@@ -97,8 +97,9 @@ def generate_variants(
         options: Fields of `VariantsConfig`.
 
     Returns:
-        The table: pid and camid of the real crop, whose file name is the `parent`; `mix` names the group and
-        `identity` says "keep" or "new", whether the crop still counts as the person; `regenerate` makes it again.
+        The table: pid and camid of the real crop, whose file name is the `parent`; `mix` names the group,
+        `identity` says "keep" or "new", whether the crop still counts as the person, and `parent_origin` whether the
+        person is real or rendered; `regenerate` makes it again.
 
     Raises:
         ConfigError: An option is out of range, there is no encoder, or `mix` names no layers of this generator.
@@ -202,7 +203,7 @@ def plan_variants(
             identity = "keep" if keeps_identity(mix, config) else "new"
             seen = {"pid": crop["pid"], "camid": crop["camid"], "seq": crop["seq"], "frame": crop["frame"]}
             made = {"parent": crop["file_name"], "seed": operation.noise, "operation": str(operation)}
-            rows.append({**seen, **made, "mix": mix, "identity": identity})
+            rows.append({**seen, **made, "parent_origin": crop["origin"], "mix": mix, "identity": identity})
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(
         file_name=pl.lit("new.jpg"), split=pl.lit("train"), origin=pl.lit("generated")
     )
@@ -269,6 +270,7 @@ def _generate(
         "by_mix": dict(rows.group_by("mix").len().sort("mix").iter_rows()),
         "keeping_identity": int((rows["identity"] == "keep").sum()),
         "split": config.split,
+        "origins": sorted(crops.rows["origin"].unique()),
         "invert": config.invert,
         "generator": gan.hash,
         "encoder": inverter.encoder.hash if inverter.encoder else None,

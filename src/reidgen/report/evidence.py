@@ -9,7 +9,7 @@ from typing import Any
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, RunError
 from reidgen.fidelity.result import Fidelity
-from reidgen.report.folders import EXTENDED, FIDELITY, FILTERED, GENERATED, GENERATOR, PEOPLE, Run
+from reidgen.report.folders import ENCODER, EXTENDED, FIDELITY, FILTERED, GENERATED, GENERATOR, PEOPLE, Run
 from reidgen.report.reid_runs import ReidRun, read_reid_run, weights_hash
 
 
@@ -83,8 +83,15 @@ class Evidence:
 
     @property
     def learned_from(self) -> frozenset[str]:
-        """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them."""
-        return frozenset(o for facts in self.trainings_of_generator for o in facts.get("origins", ["unknown"]))
+        """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them.
+
+        Variants of people were made to look like these people, so the generator has seen them in effect.
+        """
+        seen = frozenset(o for facts in self.trainings_of_generator for o in facts.get("origins", ["unknown"]))
+        made = self.generated
+        if made is None or "parent_origin" not in made.rows.columns:
+            return seen
+        return seen | frozenset(made.rows["parent_origin"].fill_null("unknown"))
 
     @property
     def generator_splits(self) -> frozenset[str]:
@@ -125,7 +132,7 @@ def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Seq
                 got=", ".join(f"{run.name} (seed {run.seed})" for run in runs),
                 allowed="one evaluation a seed",
             )
-    for kind in (PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED):
+    for kind in (PEOPLE, GENERATOR, ENCODER, GENERATED, FILTERED, EXTENDED):
         several = [str(run.path) for run in others if run.kind == kind]
         if len(several) > 1:
             raise ConfigError("--runs has two folders of one kind.", got=", ".join(several), allowed="one")

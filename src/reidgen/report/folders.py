@@ -10,12 +10,14 @@ from reidgen.engine.run import read_run
 from reidgen.errors import RunError
 
 PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
-FIDELITY = "fidelity"
+FIDELITY, ENCODER = "fidelity", "train-encoder"
 KINDS = {
     "prepare": PEOPLE,
     "render": PEOPLE,
     "train-generator": GENERATOR,
     "generate people": GENERATED,
+    "generate variants": GENERATED,
+    "train-encoder": ENCODER,
     "filter": FILTERED,
     "extend": EXTENDED,
     "train-reid": "train-reid",

@@ -8,6 +8,7 @@ from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
 from reidgen.report.answer import compare, headline, small_print, spread, warnings
+from reidgen.report.encoder import encoder
 from reidgen.report.evidence import Evidence
 from reidgen.report.fidelity import fidelity_section
 from reidgen.report.folders import Run
@@ -80,6 +81,7 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             _ranked(evidence, viewer) if evidence.baseline else None,
             curves(evidence),
             generator(evidence, viewer),
+            encoder(evidence),
             fidelity_section(evidence.fidelity),
             discards(evidence, viewer),
             _cost(evidence),
