@@ -51,21 +51,12 @@ class Neighbourhoods:
             near_groups.append(columns[places])
         return cls(features, groups, torch.cat(near), torch.cat(near_groups))
 
-    @property
-    def radii(self) -> Tensor:
-        """float32 (M,): distance to the k-th nearest other group."""
-        return self.near[:, -2]
-
     def radii_without(self, groups: Tensor) -> Tensor:
-        """float32 (B, M): for each given group the radii there would be if it were not in the set."""
+        """Distances to the k-th nearest other group, if each of some groups were not in the set: float32 (B, M)."""
         missing = torch.zeros(len(groups), len(self.near), dtype=torch.bool)
         for column in range(self.near.shape[1] - 1):
             missing |= self.near_groups[None, :, column] == groups[:, None]
         return torch.where(missing, self.near[None, :, -1], self.near[None, :, -2])
-
-    def only(self, which: Tensor) -> "Neighbourhoods":
-        """Some of the neighbourhoods, as they are among all."""
-        return Neighbourhoods(self.features[which], self.groups[which], self.near[which], self.near_groups[which])
 
 
 def exact(a: Tensor, b: Tensor) -> np.ndarray:

@@ -116,13 +116,11 @@ class RealismFilter:
         groups = torch.tensor(people.pids if self.among == "people" else np.arange(len(people)))
         self._check(people, len(groups.unique()))
         hoods = Neighbourhoods.of(self._features(people), groups, self.neighbours)
-        if self.balls == "half":
-            hoods = hoods.only(hoods.radii <= hoods.radii.median())
         crops, rows = self._features(table), rows_in(table, people)
         own = torch.from_numpy(np.where(rows >= 0, groups.numpy()[rows], NOBODY))
 
         def score(part: slice) -> np.ndarray:
-            return _realism(crops[part], own[part], hoods)
+            return _realism(crops[part], own[part], hoods, self.balls)
 
         return in_blocks(self.name, len(table), score, kept=kept, block=BLOCK)
 
@@ -145,11 +143,20 @@ class RealismFilter:
             )
 
 
-def _realism(crops: Tensor, own: Tensor, hoods: Neighbourhoods) -> np.ndarray:
-    """The largest ratios, found by a matrix product and then computed from the difference itself."""
+def _realism(crops: Tensor, own: Tensor, hoods: Neighbourhoods, balls: Literal["half", "all"]) -> np.ndarray:
+    """The largest ratios, found by a matrix product and then computed from the difference itself.
+
+    Which half of the balls is the smaller one is asked without the scored crop's own group too: its neighbours have
+    small radii because of it.
+    """
     distances = distance_to(hoods.features, "euclid")(crops)
-    radii = hoods.radii_without(own) if bool((own != NOBODY).any()) else hoods.radii[None].expand_as(distances)
-    ratios = (radii / distances.clamp(min=1e-9)).masked_fill(hoods.groups[None] == own[:, None], -1.0)
+    asked, of_row = own.unique(return_inverse=True)
+    radii = hoods.radii_without(asked)
+    out = hoods.groups[None] == asked[:, None]
+    if balls == "half":
+        out |= radii > radii.masked_fill(out, torch.nan).nanmedian(dim=1, keepdim=True).values
+    radii = radii[of_row]
+    ratios = (radii / distances.clamp(min=1e-9)).masked_fill(out[of_row], -1.0)
     best = ratios.argmax(dim=1)
     radius = radii.gather(1, best[:, None])[:, 0].double().numpy()
     distance = exact(crops, hoods.features[best])
