@@ -20,7 +20,7 @@ from reidgen.generators.weights import read_generator, style_config, with_shape_
 from tests.test_resume import killed_and_whole
 
 TINY = DCGANConfig(size=(16, 8), z_dim=6, width=4, batch=8, kimg=0.16, snapshot_kimg=0.08, device="cpu")
-SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.png", "snapshot-000000.safetensors")
+SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.080.png", "snapshot-000000.160.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_what_a_run_leaves(dcgan, crops):
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == list(range(1, 21))
     assert "warning" in records[-1]
-    assert (folder / "fakes-000000.png").is_file()
+    assert (folder / "fakes-000000.160.png").is_file()
     assert not (folder / "checkpoint.safetensors").exists()
 
 
@@ -256,4 +256,4 @@ def test_divergence_says_what_to_lower(crops, tmp_path, monkeypatch):
     with pytest.raises(TrainingError) as error:
         train_generator(crops, TINY, out=tmp_path)
     assert "--lr 0.0001" in error.value.fix
-    assert "snapshot-000000.safetensors" in error.value.allowed
+    assert "snapshot-000000.080.safetensors" in error.value.allowed

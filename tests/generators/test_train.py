@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 
+from reidgen.config import StyleGANConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.errors import DataError, RunError, TrainingError, WeightsError
@@ -20,7 +21,7 @@ from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from tests.factories import make_table
 
-SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.png", "snapshot-000000.safetensors")
+SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.080.png", "snapshot-000000.160.safetensors")
 
 
 def test_what_a_run_leaves(gan, tiny, crops):
@@ -170,6 +171,26 @@ def test_crops_of_other_sizes_are_resized(tiny, tmp_path):
     assert gan.sample([0]).shape == (1, 16, 8, 3)
 
 
+@pytest.mark.parametrize(
+    ("kimg", "snapshot_kimg", "batch", "steps", "names"),
+    [
+        (5000, 80, 16, (5000, 312500), ("000080", "005000")),
+        (400, 40, 128, (312, 3125), ("000040", "000400")),  # 39.936
+        (3, 1, 8, (125, 250, 375), ("000001", "000002", "000003")),
+        (2, 0.5, 8, (62, 124, 250), ("000000.496", "000000.992", "000002.000")),
+        (5.4, 5, 8, (625, 675), ("000005.000", "000005.400")),  # the last is not a thousand images from the one before
+    ],
+)
+def test_snapshots_have_names_of_their_own_that_sort_by_time(kimg, snapshot_kimg, batch, steps, names):
+    config = StyleGANConfig(kimg=kimg, snapshot_kimg=snapshot_kimg, batch=batch)
+    assert tuple(train.snapshot_name(step, config) for step in steps) == names
+    every = range(
+        training.steps_of(snapshot_kimg, config), training.total_steps(config), training.steps_of(snapshot_kimg, config)
+    )
+    told = [train.snapshot_name(step, config) for step in (*every, training.total_steps(config))]
+    assert told == sorted(set(told))
+
+
 def test_divergence_keeps_the_last_snapshot_and_says_what_to_lower(tiny, crops, tmp_path, monkeypatch):
     advance = training.StyleGANTraining.advance
 
@@ -183,8 +204,8 @@ def test_divergence_keeps_the_last_snapshot_and_says_what_to_lower(tiny, crops, 
     with pytest.raises(TrainingError) as error:
         train_generator(crops, tiny, out=tmp_path)
     assert "--lr-generator 0.00125" in error.value.fix
-    assert "snapshot-000000.safetensors" in error.value.allowed
-    snapshot = load_generator(tmp_path / "snapshot-000000.safetensors", device="cpu")
+    assert "snapshot-000000.080.safetensors" in error.value.allowed
+    snapshot = load_generator(tmp_path / "snapshot-000000.080.safetensors", device="cpu")
     assert snapshot.training["kimg"] == 0.08
     assert all(torch.isfinite(value).all() for value in snapshot.network.state_dict().values())
 

@@ -195,13 +195,28 @@ def _gpu_peak(device: torch.device) -> dict[str, float]:
 def _snapshot(folder: Path, training: Training, facts: dict[str, Any]) -> None:
     """Weights and a sheet of fakes of always the same seeds."""
     kimg = training.step * training.config.batch / 1000
-    name = f"{round(kimg):06d}"
+    name = snapshot_name(training.step, training.config)
     _write(folder / f"snapshot-{name}.safetensors", training, {**facts, "kimg": kimg})
     seeds = [derive_seed("sheet", i) for i in range(SHEET_IMAGES)]
     device = training.fabric.device
     w = sampling.map_seeds(training.average, seeds, psi=1.0, device=device)
     fakes = sampling.synthesize(training.average, training.average.spread(w), seeds, device=device)
     write_sheet(folder / f"fakes-{name}.png", fakes, columns=SHEET_COLUMNS)
+
+
+def snapshot_name(step: int, config: GeneratorConfig) -> str:
+    """The thousands of images after a step in six digits, and with decimals if two of the run would be named alike.
+
+    Names of a run sort by time.
+    """
+    steps, apart = total_steps(config), steps_of(config.snapshot_kimg, config)
+    before = (steps - 1) // apart * apart  # the last snapshot but one
+    short = min(steps, apart) * config.batch < 1000 or _whole_kimg(before, config) == _whole_kimg(steps, config)
+    return f"{step * config.batch / 1000:010.3f}" if short else f"{_whole_kimg(step, config):06d}"
+
+
+def _whole_kimg(step: int, config: GeneratorConfig) -> int:
+    return (step * config.batch + 500) // 1000
 
 
 def _write(path: Path, training: Training, facts: dict[str, Any]) -> None:

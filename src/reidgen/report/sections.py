@@ -187,9 +187,9 @@ def _fakes(run: Run, viewer: Viewer) -> Markup | None:
 
 
 def _fake_sheet(path: Path) -> Markup:
-    kimg = int(path.stem.removeprefix("fakes-"))
+    kimg = float(path.stem.removeprefix("fakes-"))
     text = "a sheet of generated people, of the same seeds in each sheet"
-    return tag("figure", tag("h3", f"Fakes after {kimg:,} thousand images"), picture(path.read_bytes(), text=text))
+    return tag("figure", tag("h3", f"Fakes after {kimg:,g} thousand images"), picture(path.read_bytes(), text=text))
 
 
 def discards(evidence: Evidence, viewer: Viewer) -> Markup | None:
