@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,7 @@ from reidgen.config import (
     WalkConfig,
     as_dict,
 )
-from reidgen.errors import ReidgenError
+from reidgen.errors import ConfigError, ReidgenError
 
 if TYPE_CHECKING:
     from reidgen.data.table import ReidTable
@@ -86,7 +87,10 @@ def _dispatch(given: list[str]) -> None:
     elif given[:1] == ["generate"]:
         _cli(GENERATE, given[1:], "reidgen generate", "Make crops with a trained generator.")
     else:
-        verbs = {**VERBS, "train-generator": _train_generator_of(_preset_asked(given))}
+        preset = _preset_asked(given)
+        if given[:1] == ["train-generator"]:
+            _check_preset_has(preset, given)
+        verbs = {**VERBS, "train-generator": _train_generator_of(preset)}
         _cli(verbs, given, "reidgen", DESCRIPTION)
 
 
@@ -176,6 +180,21 @@ def _preset_asked(given: list[str]) -> Preset:
     values = [after for option, after in itertools.pairwise(given) if option == "--preset"]
     values += [text.removeprefix("--preset=") for text in given if text.startswith("--preset=")]
     return next((name for name in PRESETS if name in values), "person-stylegan2")
+
+
+def _check_preset_has(preset: Preset, given: Sequence[str]) -> None:
+    """Raise `ConfigError` for an option that only another preset has; unknown ones are left to the parser."""
+    ours = {field.name for field in fields(PRESETS[preset])}
+    for text in given:
+        name = text.removeprefix("--").removeprefix("no-").partition("=")[0].replace("-", "_")
+        others = [other for other, config in PRESETS.items() if name in {field.name for field in fields(config)}]
+        if text.startswith("--") and others and name not in ours:
+            raise ConfigError(
+                f"{text.partition('=')[0]} is no option of --preset {preset}.",
+                got=f"--preset {preset}",
+                allowed=f"an option of {', '.join(others)}",
+                fix=f"reidgen train-generator --preset {preset} --help for its own",
+            )
 
 
 def train_encoder(
