@@ -127,6 +127,7 @@ def test_options_that_do_not_go_together(gan, tmp_path):
     for name, value in (
         ("fps", 0),
         ("keyframes", 0),
+        ("keyframes", 1501),  # of 24 frames each
         ("scale", 0),
         ("scale", 33),
         ("quality", 101),

@@ -36,19 +36,20 @@ def check_counts(config: Any, *names: str) -> None:
     """Raise `ConfigError` unless each named field is at least 1, or None."""
     for name in names:
         value = getattr(config, name)
-        require(value is None or value >= 1, f"{option(name)} must be positive.", got=value, allowed=">= 1")
+        what, fix = f"{option(name)} must be positive.", f"{option(name)} 1, or more"
+        require(value is None or value >= 1, what, got=value, allowed=">= 1", fix=fix)
 
 
 def check_not_negative(config: Any, *names: str) -> None:
     """Raise `ConfigError` unless each named field is finite and at least 0, or None."""
     for name in names:
         value, what = getattr(config, name), f"{option(name)} must not be negative."
-        require(value is None or 0 <= value < math.inf, what, got=value, allowed=">= 0")
+        require(value is None or 0 <= value < math.inf, what, got=value, allowed=">= 0", fix=f"{option(name)} 0")
 
 
 def check_seed(seed: int) -> None:
     """Raise `ConfigError` for a negative seed."""
-    require(seed >= 0, "--seed must not be negative.", got=seed, allowed=">= 0")
+    require(seed >= 0, "--seed must not be negative.", got=seed, allowed=">= 0", fix="--seed 0")
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:

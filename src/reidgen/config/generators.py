@@ -108,12 +108,14 @@ class StyleGANConfig:
             allowed=f">= {self.size[0]}, the height",
             fix="--channel-base 16384",
         )
-        require(self.batch >= 2, "--batch is too small for the minibatch statistics.", got=self.batch, allowed=">= 2")
+        statistics = "--batch is too small for the minibatch statistics."
+        require(self.batch >= 2, statistics, got=self.batch, allowed=">= 2", fix="--batch 16")
         require(
             self.accumulate >= 1 and self.batch % self.accumulate == 0 and self.batch // self.accumulate >= 2,
             "--accumulate does not divide the batch into parts of two or more.",
             got=f"--batch {self.batch} --accumulate {self.accumulate}",
             allowed="a divisor of the batch that leaves two images a part",
+            fix=f"--accumulate {self._parts()}",
         )
         require(
             self.network == "stylegan2" or self.path_weight == 0,
@@ -124,6 +126,11 @@ class StyleGANConfig:
         require(
             0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1"
         )
+
+    def _parts(self) -> int:
+        """The largest number of parts up to `accumulate` that the batch can be computed in."""
+        parts = range(1, min(self.accumulate, self.batch // 2) + 1)
+        return max((count for count in parts if self.batch % count == 0), default=1)
 
     @property
     def r1_gamma(self) -> float:
@@ -195,7 +202,8 @@ class DCGANConfig:
             require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
         check_counts(self, "z_dim", "width")
         check_seed(self.seed)
-        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        normalisation = "--batch is too small for batch normalisation."
+        require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix="--batch 128")
         require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
 
 

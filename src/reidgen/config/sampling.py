@@ -7,6 +7,7 @@ from typing import Any, Literal
 from reidgen.config.base import Device, check_counts, check_seed, require
 
 LARGEST_SCALE = 32
+MOST_FRAMES = 36_000  # 25 minutes at 24 frames a second; a WebP file ends at 4 GiB
 
 
 class Mixing:
@@ -98,6 +99,14 @@ class WalkConfig(Mixing):
     def __post_init__(self) -> None:
         check_counts(self, "rows", "columns", "keyframes", "segment_frames", "person")
         check_sampling(self)
+        frames = self.keyframes * self.segment_frames * (2 if self.show == "variants" else 1)  # there and back
+        require(
+            frames <= MOST_FRAMES,
+            "The video would be too long.",
+            got=f"{frames:,} frames",
+            allowed=f"up to {MOST_FRAMES:,}",
+            fix="smaller --keyframes or --segment-frames",
+        )
         require(0 < self.fps <= 1000, "--fps is out of range.", got=self.fps, allowed="above 0, up to 1000")
         require(0 <= self.quality <= 100, "--quality is no WebP quality.", got=self.quality, allowed="0 to 100")
         require(

@@ -48,7 +48,8 @@ def read_foreign(path: Path | str) -> Any:
     path = Path(path)
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
-        raise WeightsError(f"There is no weight file {path}.", got=got, allowed="a .pkl, .pt or .pth file")
+        what = f"There is no weight file {path}."
+        raise WeightsError(what, got=got, allowed="a .pkl, .pt or .pth file", fix="the path of the file itself")
     try:
         size = path.stat().st_size
         if size == 0:

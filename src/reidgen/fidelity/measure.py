@@ -69,6 +69,7 @@ def _sources(fake: Path | str | None, generator: Path | str | None, config: Fide
     if fake is not None and generator is None:
         source = from_files(Path(fake))
         check_sizes(source, config)
+        source.count(config)  # before anything is computed
         return [source]
     if generator is not None and fake is None:
         return from_weights(Path(generator), config)
@@ -76,6 +77,7 @@ def _sources(fake: Path | str | None, generator: Path | str | None, config: Fide
         "It is not clear which generated crops are meant.",
         got="--fake and --generator" if fake else "neither --fake nor --generator",
         allowed="--fake DIR for crops in files, or --generator DIR to sample from weights",
+        fix="--generator DIR, with the --out of a train-generator",
     )
 
 

@@ -55,8 +55,12 @@ class Source:
         if isinstance(self.origin, Path):
             return config.fakes or FAKES
         if config.fakes is not None and config.fakes > len(self.origin):
+            there = len(self.origin)
             raise ConfigError(
-                "--fakes is more than there are.", got=config.fakes, allowed=f"up to {len(self.origin)}, all of them"
+                "--fakes is more than there are.",
+                got=config.fakes,
+                allowed=f"up to {there}, all of them",
+                fix=f"--fakes {there}",
             )
         return config.fakes or len(self.origin)
 

@@ -77,6 +77,7 @@ def _convert(run: RunFolder, path: Path, config: ConvertConfig) -> dict[str, Any
             f"{path} holds no generator that reidgen has.",
             got=str(error),
             allowed="an unconditional RGB generator of StyleGAN2 (skip architecture) or of StyleGAN3-T or -R",
+            fix="another file; `--weights raw` if it has only the generator without its average",
         ) from error
     reason = _discriminator(content, style, parts)
     facts = _facts(run, path, config, generator)
