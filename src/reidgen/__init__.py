@@ -27,6 +27,7 @@ _PUBLIC = {
     "EncoderConfig": "reidgen.config",
     "train_encoder": "reidgen.generators.encoder_training",
     "load_encoder": "reidgen.generators.encoder",
+    "LikenessConfig": "reidgen.config",
     "load_likeness": "reidgen.reid.likeness",
     "InversionConfig": "reidgen.config",
     "compare_inversions": "reidgen.generators.comparison",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from reidgen.config import GenerateConfig as GenerateConfig
     from reidgen.config import GridConfig as GridConfig
     from reidgen.config import InversionConfig as InversionConfig
+    from reidgen.config import LikenessConfig as LikenessConfig
     from reidgen.config import PrepareConfig as PrepareConfig
     from reidgen.config import ReidConfig as ReidConfig
     from reidgen.config import RenderConfig as RenderConfig
