@@ -231,6 +231,25 @@ def test_filtering_by_a_detector(tmp_path):
     assert not (tmp_path / "run" / "scoring").exists()
 
 
+@pytest.mark.slow
+def test_filtering_by_a_network(tmp_path):
+    for pid in range(1, 6):
+        for camid in (1, 2):
+            name = f"{pid:04d}_c{camid}s1_000001_00.jpg"
+            write_crop(tmp_path / "market" / "bounding_box_train" / name, seed=10 * pid + camid)
+    people, reid = tmp_path / "people", tmp_path / "reid"
+    for arguments in (
+        ("prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", people),
+        ("train-reid", "--data", people, *TINY_REID, "--steps", "1", "--out", reid),
+    ):
+        done = command(0, *arguments)
+        assert done.returncode == 0, done.stderr
+    names = ["identity", "realism", "diversity", "copies"]
+    arguments = ["--filters", *names, "--reid", reid, "--reference", people, "--realism-neighbours", "1"]
+    killed_and_whole(tmp_path, [2, 4, 7], "filter", "--data", people, *arguments, "--calibrate")
+    assert not (tmp_path / "run" / "scoring").exists()
+
+
 def test_the_harness_kills_at_the_given_write(tmp_path):
     write_crop(tmp_path / "market" / "bounding_box_train" / "0001_c1s1_000001_00.jpg")
     killed = command(1, "prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", tmp_path / "out")
