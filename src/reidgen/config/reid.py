@@ -48,7 +48,7 @@ class FilterConfig:
         realism_threshold: Lowest ratio of a real crop's radius to the distance that is kept; 1 is precision.
         realism_neighbours: How many neighbours a radius reaches to.
         realism_among: "people" counts other people as neighbours, "crops" counts crops, as published.
-        realism_balls: "half" leaves out the half with the largest radii, "all" keeps them.
+        realism_balls: "all" keeps all balls, "half" leaves out the half with the largest radii.
         diversity_threshold: Lowest distance to an earlier crop of the person that is kept.
         copies_threshold: Lowest distance to a real crop, over that one's to the next, that is kept.
         calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold
@@ -73,7 +73,7 @@ class FilterConfig:
     realism_threshold: float | None = None
     realism_neighbours: int = 3
     realism_among: Literal["people", "crops"] = "people"
-    realism_balls: Literal["half", "all"] = "half"
+    realism_balls: Literal["half", "all"] = "all"
     diversity_threshold: float | None = None
     copies_threshold: float | None = None
     calibrate: bool = False
