@@ -22,7 +22,7 @@ from torch.nn import functional
 from reidgen.models.resampling import Activation, Extent, Fall, Source, Taps, phases
 
 BLOCK = 16  # channels
-GATHERED = 4  # blocks that are gathered at once: 256 bytes of each pixel, since single cache lines are slow to collect
+GATHERED = 8  # blocks that are gathered at once: 512 bytes of each pixel, since single cache lines are slow to collect
 SEPARABLE = 2  # outer products; a filter with more is applied as it is
 CACHED_BYTES = 3 * 2**20  # of the fine grid that is worked on at a time
 
