@@ -51,7 +51,8 @@ class Run:
         verb = record["stage"]
         stage = verb if verb in KINDS else verb.split()[0].split("-")[0]
         if stage not in KINDS:
-            raise RunError(f"{path} is of a stage that a report cannot show.", got=verb, allowed=", ".join(KINDS))
+            what, fix = f"{path} is of a stage that a report cannot show.", f"the same without {path}"
+            raise RunError(what, got=verb, allowed=", ".join(KINDS), fix=fix)
         return cls(Path(path), record, KINDS[stage])
 
     @property
