@@ -50,6 +50,7 @@ def test_an_option_of_another_preset_says_whose_it_is(options, other, capsys, tm
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_the_check_above_would_see_torch():
     out = subprocess.run(
         [sys.executable, "-c", "import sys, reidgen.engine.device\nprint('torch' in sys.modules)"],
