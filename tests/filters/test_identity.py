@@ -168,6 +168,11 @@ def test_a_network_of_which_nobody_knows_what_it_learned_is_refused(vectors, rea
     assert len(of().scores(table, real)) == 2
 
 
+def test_a_network_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(WeightsError, match="nowhere"):
+        IdentityFilter(str(tmp_path / "nowhere"), 0).inputs()
+
+
 def test_options_that_cannot_be_are_told():
     for wrong in ({"threshold": 3}, {"people": "all"}, {"cameras": "none"}, {"batch": 0}):
         with pytest.raises(ConfigError):

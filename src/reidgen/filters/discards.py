@@ -164,8 +164,8 @@ def markdown(discards: dict[str, Any]) -> str:
     lines += [_told_overlap(pair) for pair in discards["overlap"]]
     lines.append(f"- Reference: {discards['reference'] or 'none'}.")
     lines.append(
-        f"- People with a single crop: {discards['people_with_one_crop']:,}. The filters ssim and diversity have no score "
-        "for them; identity rejects them as alone, unless they are people of the reference."
+        f"- People with a single crop: {discards['people_with_one_crop']:,}. The filters ssim and diversity have no "
+        "score for them; identity rejects them as alone, unless they are people of the reference."
     )
     return "\n".join(lines) + "\n"
 

@@ -36,8 +36,8 @@ class RealismFilter:
         neighbours: k.
         among: "people" counts k other people, each by the nearest crop, and leaves the person of a scored real crop
             out. "crops" counts crops, as published: where people have several, the balls are as large as a person.
-        balls: "all" keeps all balls, as precision does (equation 1); "half" leaves out the half of them with the largest
-            radii, as the published score of a single crop does (equation 3).
+        balls: "all" keeps all balls, as precision does (equation 1); "half" leaves out the half with the largest radii,
+            as the published score of a single crop does (equation 3).
         size: (height, width) at which crops are compared; None takes the size of the table's first crop.
         batch: Crops a forward pass.
         device: Where the network runs.
