@@ -1,5 +1,6 @@
 """A trained encoder as a thing to use: from crops of real people to w+ of its generator."""
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,8 +56,11 @@ class TrainedEncoder:
 
     def on(self, device: Device) -> "TrainedEncoder":
         """The same on another device; "auto" leaves it where it is."""
+        if device == "auto":
+            return self
         generator = self.generator.on(device)
-        return dataclasses.replace(self, network=self.network.to(generator.device), generator=generator)
+        network = copy.deepcopy(self.network).to(generator.device)
+        return dataclasses.replace(self, network=network, generator=generator)
 
     def invert(self, pixels: np.ndarray, *, passes: int | None = None) -> Tensor:
         """The w+ of crops, (N, num_ws, w_dim) on the CPU; a crop's do not depend on the other crops.

@@ -1,6 +1,7 @@
 """Real people again: each crop's w+, its reconstruction, and variants of it."""
 
 import dataclasses
+import itertools
 import shutil
 import sys
 from collections.abc import Sequence
@@ -190,16 +191,18 @@ def plan_variants(
         mixes: From `planned_mixes`.
         digits: Name of the w+ file.
     """
-    people = crops.rows["pid"].to_list()
+    own: dict[int, list[int]] = {}
+    for row, pid in enumerate(crops.rows["pid"]):
+        own.setdefault(pid, []).append(row)
     rows: list[dict[str, Any]] = []
     for row, crop in enumerate(crops.rows.iter_rows(named=True)):
-        others = [i for i, pid in enumerate(people) if pid == crop["pid"] and i != row]
+        same = own[crop["pid"]]
         for variant in range(config.variants):
             mix, layers = (ITSELF, ()) if variant == 0 else mixes[(variant - 1) % len(mixes)]
-            if mix == BETWEEN and not others:
+            if mix == BETWEEN and len(same) == 1:
                 continue
             plain = Operation(kind, row, NOISE_SEED, float(config.psi), config.quality, latents=digits)
-            operation = plain if variant == 0 else _mixed(plain, mix, layers, crop, variant, others, people, config)
+            operation = plain if variant == 0 else _mixed(plain, mix, layers, crop, variant, same, len(crops), config)
             identity = "keep" if keeps_identity(mix, config) else "new"
             seen = {"pid": crop["pid"], "camid": crop["camid"], "seq": crop["seq"], "frame": crop["frame"]}
             made = {"parent": crop["file_name"], "seed": operation.noise, "operation": str(operation)}
@@ -215,15 +218,27 @@ def _mixed(
     layers: tuple[int, ...],
     crop: dict[str, Any],
     variant: int,
-    others: Sequence[int],
-    people: Sequence[int],
+    same: Sequence[int],
+    count: int,
     config: VariantsConfig,
 ) -> Operation:
-    """How one variant is made; its draws depend on the crop's name and the variant's number alone."""
+    """How one variant is made; its draws depend on the crop's name and the variant's number.
+
+    Args:
+        plain: How the reconstruction is made.
+        mix: Name of the mix.
+        layers: Its layers.
+        crop: The real crop's row.
+        variant: Number of the variant.
+        same: The rows of the person's crops, one after the other.
+        count: How many crops there are in all.
+        config: Donors, weight, seed.
+    """
     key = (config.seed, crop["file_name"], variant)
     draw = random_generator("real variant", *key)
     noise = derive_seed("real variant noise", *key)
     if mix == BETWEEN:
+        others = [row for row in same if row != plain.w]
         donor = others[int(torch.randint(len(others), (), generator=draw))]
         share = torch.rand((), generator=draw).item()
         weight = round(NEAREST + (FARTHEST - NEAREST) * share, 3)
@@ -231,8 +246,8 @@ def _mixed(
     mixed = dataclasses.replace(plain, noise=noise, layers=layers, weight=float(config.weight))
     if config.donors == "random":
         return dataclasses.replace(mixed, donor=derive_seed("real variant donor", *key))
-    strangers = [i for i, pid in enumerate(people) if pid != crop["pid"]]
-    donor = strangers[int(torch.randint(len(strangers), (), generator=draw))]
+    stranger = int(torch.randint(count - len(same), (), generator=draw))
+    donor = stranger if stranger < same[0] else stranger + len(same)  # a person's crops stand together
     return dataclasses.replace(mixed, donor=donor, donors=plain.latents)
 
 
@@ -332,8 +347,7 @@ def _write_missing(
     """Make the crops whose files are not there, person after person where each has a generator."""
     todo = [(pid, folder / name, text) for pid, name, text in rows.select("pid", "file_name", "operation").iter_rows()]
     missing = [(pid, path, Operation.parse(text)) for pid, path, text in todo if not path.exists()]
-    groups = {pid: [one for one in missing if one[0] == pid] for pid in dict.fromkeys(one[0] for one in missing)}
-    parts = list(groups.values()) if tuned else [missing]
+    parts = [list(group) for _, group in itertools.groupby(missing, key=lambda one: one[0])] if tuned else [missing]
     with (
         progress("generate variants (crops)", len(todo), start=len(todo) - len(missing)) as bar,
         CropWriter() as writer,
