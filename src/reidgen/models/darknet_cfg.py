@@ -13,11 +13,17 @@ LAYERS = ("convolutional", "route", "shortcut", "maxpool", "upsample", "yolo")
 ACTIVATIONS = ("linear", "leaky", "mish", "relu", "logistic", "swish")
 # Options that change what a layer computes, and the values that leave it as we compute it.
 UNSUPPORTED: dict[str, dict[str, tuple[str, ...]]] = {
-    "convolutional": dict.fromkeys(
-        ("binary", "xnor", "flipped", "antialiasing", "deform", "share_index", "assisted_excitation", "stretch_sway"),
-        ("0",),
-    )
-    | {"dilation": ("1",)},
+    "convolutional": {
+        "binary": ("0",),
+        "xnor": ("0",),
+        "flipped": ("0",),
+        "antialiasing": ("0",),
+        "deform": ("0",),
+        "share_index": ("0",),
+        "assisted_excitation": ("0",),
+        "stretch_sway": ("0",),
+        "dilation": ("1",),
+    },
     "maxpool": {"maxpool_depth": ("0",), "antialiasing": ("0",)},
     "shortcut": {"weights_type": ("none",)},
     "upsample": {"scale": ("1", "1.", "1.0")},
