@@ -31,10 +31,10 @@ check: $(VENV)/.dev  ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 test: check  ## everything: checks, fast and slow tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 test-fast: $(VENV)/.dev  ## the fast tests alone
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not gpu"
 
 format: $(VENV)/.dev  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
