@@ -4,7 +4,7 @@ Alvarez-Gonzalez et al., *GANs for data augmentation in person re-identification
 thesis, section 5.1: YOLOv4-tiny on the crop in a border of 150 pixels, stretched to 416x416; score 0.6, overlap 0.3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError
 from reidgen.filters.blocks import BLOCK, ScoreFolder, in_blocks
 from reidgen.filters.detectors import HOG, TINY, Detector, detector_hash, open_detector
-from reidgen.filters.ssim import crop_size
+from reidgen.filters.sizes import SizedFilter
 from reidgen.metrics.boxes import suppress
 
 SOURCE_THRESHOLD = 0.6
@@ -25,7 +25,7 @@ SOURCE_OVERLAP = 0.3
 
 
 @dataclass(frozen=True)
-class DetectorFilter:
+class DetectorFilter(SizedFilter):
     """Rejects crops in which the best person that a detector finds does not score above the threshold.
 
     Attributes:
@@ -69,10 +69,6 @@ class DetectorFilter:
         size = "their own size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         what = "" if self.model == HOG else f"{self.score} score, border of {self.padding} pixels, "
         return f"no person above {self.threshold:.4f} found by {self.model} ({what}at {size})"
-
-    def prepared(self, table: ReidTable) -> "DetectorFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "DetectorFilter":
         """The filter itself: its threshold is never open."""

@@ -15,12 +15,12 @@ from reidgen.filters.base import verdict_about
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, needs_reference, quantile_threshold, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
-from reidgen.filters.ssim import crop_size
+from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.metrics.distance import distance_to
 
 
 @dataclass(frozen=True)
-class DiversityFilter:
+class DiversityFilter(SizedFilter):
     """Rejects crops that are nearly an earlier crop of the same person.
 
     The score is the distance between features to the nearest earlier crop of the person that is kept itself, in table
@@ -49,10 +49,6 @@ class DiversityFilter:
         """Which crops are rejected, in words and numbers."""
         cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
         return f"distance to an earlier kept crop of the same person below {cut} (features {self.features})"
-
-    def prepared(self, table: ReidTable) -> "DiversityFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "DiversityFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
@@ -128,7 +124,7 @@ def _to_earlier_kept(crops: Tensor, threshold: float) -> tuple[np.ndarray, np.nd
 
 
 @dataclass(frozen=True)
-class CopiesFilter:
+class CopiesFilter(SizedFilter):
     """Rejects crops that are copies of real ones: much nearer to one than its own nearest neighbour is.
 
     The score is the distance to the nearest real crop over the distance from that one to its nearest other real crop
@@ -160,10 +156,6 @@ class CopiesFilter:
             f"distance to the nearest real crop, over that one's to its nearest other real crop, below {cut} "
             f"(features {self.features})"
         )
-
-    def prepared(self, table: ReidTable) -> "CopiesFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "CopiesFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.

@@ -15,14 +15,14 @@ from reidgen.filters.claims import Claims, claims_among_themselves, claims_on_re
 from reidgen.filters.embedding import feature_hash, features_of, quantile_threshold
 from reidgen.filters.neighbours import BLOCK
 from reidgen.filters.seen import check_unseen, tell_known_people
-from reidgen.filters.ssim import crop_size
+from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.reid.embed import load_reid
 
 NEEDS = "people with crops of two cameras, or with two crops where all are of one camera"
 
 
 @dataclass(frozen=True)
-class IdentityFilter:
+class IdentityFilter(SizedFilter):
     """Rejects crops that are nearer to another person than to the one they claim to be.
 
     The score is the cosine similarity to the nearest crop of the claimed person, less that to the nearest crop of
@@ -71,10 +71,6 @@ class IdentityFilter:
             f"similarity to the claimed person's crops{others} less that to anybody else's below {cut}, or nothing of "
             f"that person to compare with (network {self.model})"
         )
-
-    def prepared(self, table: ReidTable) -> "IdentityFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "IdentityFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.

@@ -16,14 +16,14 @@ from reidgen.errors import ConfigError, DataError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, needs_reference, quantile_threshold, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
-from reidgen.filters.ssim import crop_size
+from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.metrics.distance import distance_to
 
 CAP = 1000.0  # of a score: a crop that is a real one would have an infinite one
 
 
 @dataclass(frozen=True)
-class RealismFilter:
+class RealismFilter(SizedFilter):
     """Rejects crops that are far from all real crops, compared with how far real ones are from each other.
 
     Each real crop has a ball that reaches to its k-th nearest neighbour. A crop's score is the largest ratio of a
@@ -72,10 +72,6 @@ class RealismFilter:
             f"largest ratio of a real crop's radius to the distance below {cut} (radius: {self.neighbours} nearest "
             f"{'other people' if self.among == 'people' else 'other crops'}, {kept}, features {self.features})"
         )
-
-    def prepared(self, table: ReidTable) -> "RealismFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        return self if self.size is not None or not len(table) else replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "RealismFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.

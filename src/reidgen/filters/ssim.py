@@ -10,13 +10,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import polars as pl
-from PIL import Image
 
-from reidgen.data.images import read_rgb
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
+from reidgen.filters.sizes import SizedFilter
 from reidgen.metrics.ssim import ssim
 
 QUANTILE = 0.05
@@ -25,7 +24,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class SSIMFilter:
+class SSIMFilter(SizedFilter):
     """Rejects crops unlike the person's first crop (SSIM below the threshold) or equal to it (SSIM of 1).
 
     The first crop of a person in table order is what the others are compared with and has no score; nor have
@@ -54,12 +53,6 @@ class SSIMFilter:
         cut = "the 5 % quantile of reference crops" if self.threshold is None else f"{self.threshold:.4f}"
         size = "their own size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         return f"SSIM to the person's first crop below {cut}, or 1 (data range {self.data_range}, at {size})"
-
-    def prepared(self, table: ReidTable) -> "SSIMFilter":
-        """The filter with the size of the table's first crop, unless it has one."""
-        if self.size is not None or not len(table):
-            return self
-        return replace(self, size=crop_size(table))
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "SSIMFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
@@ -127,14 +120,3 @@ def first_rows(table: ReidTable) -> np.ndarray:
     """int64 (N,): the row of the first crop of each row's person, -1 for distractors and junk."""
     first = table.rows.with_row_index().select(pl.col("index").first().over("pid")).to_series().to_numpy().astype(int)
     return np.where(table.pids > 0, first, -1)
-
-
-def crop_size(table: ReidTable) -> tuple[int, int]:
-    """(height, width) of a table's first crop."""
-    path = table.paths[0]
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except OSError:
-        pixels = read_rgb(path)  # names the file and what is wrong with it
-        return pixels.height, pixels.width

@@ -102,6 +102,12 @@ def augment(images: Tensor, p: float, generator: torch.Generator, *, pipe: Pipe 
     return apply(images, draw(len(images), size, p, generator))
 
 
+def randomly_mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images (N, C, H, W), each mirrored left to right with probability 1/2, as a data set twice as large would be."""
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+
+
 def resampling_matrix(size: int, scale: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
     """Matrices (B, size, size) in float32 that magnify about the middle, shift and mirror a row of pixels.
 

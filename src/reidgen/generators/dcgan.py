@@ -12,6 +12,7 @@ from reidgen.data.samplers import EpochSampler
 from reidgen.data.store import CropStore
 from reidgen.engine.device import derive_seed
 from reidgen.engine.device import generator as random_generator
+from reidgen.generators.ada import randomly_mirrored
 from reidgen.generators.sampling import to_tensor
 from reidgen.generators.training import FIGURES, spread
 from reidgen.generators.updates import add_gradients, clear_gradients, gradient_norm
@@ -112,10 +113,7 @@ class DCGANTraining:
 
     def _reals(self) -> Tensor:
         images = to_tensor(self.store.batch(self.sampler.indices(self.step)))
-        if not self.config.mirror:
-            return images
-        mirrored = torch.rand(len(images), generator=self._random("mirror")) < 0.5
-        return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+        return randomly_mirrored(images, self._random("mirror")) if self.config.mirror else images
 
     def _fakes(self) -> Tensor:
         z = torch.randn(self.config.batch, self.config.z_dim, generator=self._random("z")).to(self.fabric.device)

@@ -157,10 +157,7 @@ class StyleGANTraining:
 
     def _reals(self) -> Tensor:
         images = to_tensor(self.store.batch(self.sampler.indices(self.step)))
-        if not self.config.mirror:
-            return images
-        mirrored = torch.rand(len(images), generator=self._random("mirror")) < 0.5
-        return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+        return ada.randomly_mirrored(images, self._random("mirror")) if self.config.mirror else images
 
     def _latents(self, purpose: str, count: int) -> Latents:
         mixing, device = self.config.style_mixing, self.fabric.device
