@@ -1,6 +1,6 @@
 """Is a crop something new? Near duplicates within a person, and copies of the crops a generator learned from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,14 +13,15 @@ from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.base import verdict_about
 from reidgen.filters.blocks import ScoreFolder, in_blocks
-from reidgen.filters.embedding import feature_hash, features_of, needs_reference, quantile_threshold, rows_in
+from reidgen.filters.embedding import feature_hash, features_of, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
 from reidgen.filters.sizes import SizedFilter, crop_size
+from reidgen.filters.thresholds import QuantileFilter, needs_reference
 from reidgen.metrics.distance import distance_to
 
 
 @dataclass(frozen=True)
-class DiversityFilter(SizedFilter):
+class DiversityFilter(SizedFilter, QuantileFilter):
     """Rejects crops that are nearly an earlier crop of the same person.
 
     The score is the distance between features to the nearest earlier crop of the person that is kept itself, in table
@@ -35,6 +36,8 @@ class DiversityFilter(SizedFilter):
     """
 
     name: ClassVar[str] = "diversity"
+    by_hand: ClassVar[str] = "--diversity-threshold 0.1"
+    needs: ClassVar[str] = "at least one person with two crops"
     features: str
     threshold: float | None = None
     size: tuple[int, int] | None = None
@@ -49,18 +52,6 @@ class DiversityFilter(SizedFilter):
         """Which crops are rejected, in words and numbers."""
         cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
         return f"distance to an earlier kept crop of the same person below {cut} (features {self.features})"
-
-    def calibrated(self, reference_scores: np.ndarray | None) -> "DiversityFilter":
-        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
-
-        Raises:
-            ConfigError: There is no threshold and no reference.
-            DataError: No person of the reference has two crops.
-        """
-        if self.threshold is not None:
-            return self
-        needs, option = "at least one person with two crops", "--diversity-threshold 0.1"
-        return replace(self, threshold=quantile_threshold(self.name, reference_scores, option=option, needs=needs))
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of the feature network's weights."""
@@ -124,7 +115,7 @@ def _to_earlier_kept(crops: Tensor, threshold: float) -> tuple[np.ndarray, np.nd
 
 
 @dataclass(frozen=True)
-class CopiesFilter(SizedFilter):
+class CopiesFilter(SizedFilter, QuantileFilter):
     """Rejects crops that are copies of real ones: much nearer to one than its own nearest neighbour is.
 
     The score is the distance to the nearest real crop over the distance from that one to its nearest other real crop
@@ -139,6 +130,9 @@ class CopiesFilter(SizedFilter):
     """
 
     name: ClassVar[str] = "copies"
+    by_hand: ClassVar[str] = "--copies-threshold 0.5"
+    needs: ClassVar[str] = "three real crops or more"
+    compares: ClassVar[bool] = True
     features: str
     threshold: float | None = None
     size: tuple[int, int] | None = None
@@ -156,18 +150,6 @@ class CopiesFilter(SizedFilter):
             f"distance to the nearest real crop, over that one's to its nearest other real crop, below {cut} "
             f"(features {self.features})"
         )
-
-    def calibrated(self, reference_scores: np.ndarray | None) -> "CopiesFilter":
-        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
-
-        Raises:
-            ConfigError: There is no reference; this filter needs one in any case.
-        """
-        needs_reference(self.name, reference_scores)
-        if self.threshold is not None:
-            return self
-        needs, option = "three real crops or more", "--copies-threshold 0.5"
-        return replace(self, threshold=quantile_threshold(self.name, reference_scores, option=option, needs=needs))
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of the feature network's weights."""

@@ -10,13 +10,11 @@ from reidgen.config import Device, FidelityConfig
 from reidgen.config.fidelity import REID
 from reidgen.data.store import cache_folder
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
 from reidgen.fidelity.crops import Files
 from reidgen.fidelity.extractors import Extractor, load_extractor
 from reidgen.fidelity.features import extract
 from reidgen.files import sha256
 
-QUANTILE = 0.05  # of reference crops, which an open threshold rejects
 BLOCK = 256  # crops against all others at a time: bounds the memory
 
 
@@ -58,48 +56,6 @@ def features_of(table: ReidTable, features: str, *, size: tuple[int, int], batch
 
 def _open(features: str, device: Device) -> Extractor:
     return load_extractor(FidelityConfig(features=features, device=device))
-
-
-def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, option: str, needs: str) -> float:
-    """The 5 % quantile of the reference crops' scores.
-
-    Args:
-        name: The filter's.
-        reference_scores: float64 (N,), not finite where there is no score.
-        option: The option that sets the threshold by hand, with a value.
-        needs: What the reference must have for a score.
-
-    Raises:
-        ConfigError: There is no reference.
-        DataError: No reference crop has a score.
-    """
-    if reference_scores is None:
-        raise ConfigError(
-            f"The {name} filter has no threshold, and no reference crops to take one from.",
-            got="threshold None, reference None",
-            allowed="one of the two",
-            fix=f"--reference DIR (real crops), or {option}",
-        )
-    known = reference_scores[np.isfinite(reference_scores)]
-    if not known.size:
-        raise DataError(
-            f"The reference crops give no threshold for the {name} filter.",
-            got=f"{len(reference_scores):,} crops, none with a score",
-            allowed=needs,
-            fix=f"--reference with the whole train split, or {option}",
-        )
-    return float(np.quantile(known, QUANTILE))
-
-
-def needs_reference(name: str, given: object) -> None:
-    """Raise `ConfigError` where a filter that compares with real crops gets none."""
-    if given is None:
-        raise ConfigError(
-            f"The {name} filter compares crops with real ones, and there are none.",
-            got="reference None",
-            allowed="a table of real crops",
-            fix="--reference DIR",
-        )
 
 
 def rows_in(table: ReidTable, reference: ReidTable) -> np.ndarray:

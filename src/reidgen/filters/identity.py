@@ -1,6 +1,6 @@
 """Is a crop the person that its label says? By the embedding of a re-ID network that has not learned from the crop."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,17 +12,16 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.claims import Claims, claims_among_themselves, claims_on_reference, has_real_people
-from reidgen.filters.embedding import feature_hash, features_of, quantile_threshold
+from reidgen.filters.embedding import feature_hash, features_of
 from reidgen.filters.neighbours import BLOCK
 from reidgen.filters.seen import check_unseen, tell_known_people
 from reidgen.filters.sizes import SizedFilter, crop_size
+from reidgen.filters.thresholds import QuantileFilter
 from reidgen.reid.embed import load_reid
-
-NEEDS = "people with crops of two cameras, or with two crops where all are of one camera"
 
 
 @dataclass(frozen=True)
-class IdentityFilter(SizedFilter):
+class IdentityFilter(SizedFilter, QuantileFilter):
     """Rejects crops that are nearer to another person than to the one they claim to be.
 
     The score is the cosine similarity to the nearest crop of the claimed person, less that to the nearest crop of
@@ -43,6 +42,8 @@ class IdentityFilter(SizedFilter):
     """
 
     name: ClassVar[str] = "identity"
+    by_hand: ClassVar[str] = "--identity-threshold 0"
+    needs: ClassVar[str] = "people with crops of two cameras, or with two crops where all are of one camera"
     model: str
     threshold: float | None = None
     people: Literal["auto", "real", "new"] = "auto"
@@ -71,18 +72,6 @@ class IdentityFilter(SizedFilter):
             f"similarity to the claimed person's crops{others} less that to anybody else's below {cut}, or nothing of "
             f"that person to compare with (network {self.model})"
         )
-
-    def calibrated(self, reference_scores: np.ndarray | None) -> "IdentityFilter":
-        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
-
-        Raises:
-            ConfigError: There is no threshold and no reference.
-            DataError: No reference crop has a score.
-        """
-        if self.threshold is not None:
-            return self
-        option = "--identity-threshold 0"
-        return replace(self, threshold=quantile_threshold(self.name, reference_scores, option=option, needs=NEEDS))
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of the network's weights."""

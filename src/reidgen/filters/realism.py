@@ -3,7 +3,7 @@
 Kynkäänniemi et al. 2019, *Improved precision and recall metric for assessing generative models*, equations 1 and 3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,16 +14,17 @@ from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
-from reidgen.filters.embedding import feature_hash, features_of, needs_reference, quantile_threshold, rows_in
+from reidgen.filters.embedding import feature_hash, features_of, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
 from reidgen.filters.sizes import SizedFilter, crop_size
+from reidgen.filters.thresholds import QuantileFilter, needs_reference
 from reidgen.metrics.distance import distance_to
 
 CAP = 1000.0  # of a score: a crop that is a real one would have an infinite one
 
 
 @dataclass(frozen=True)
-class RealismFilter(SizedFilter):
+class RealismFilter(SizedFilter, QuantileFilter):
     """Rejects crops that are far from all real crops, compared with how far real ones are from each other.
 
     Each real crop has a ball that reaches to its k-th nearest neighbour. A crop's score is the largest ratio of a
@@ -44,6 +45,9 @@ class RealismFilter(SizedFilter):
     """
 
     name: ClassVar[str] = "realism"
+    by_hand: ClassVar[str] = "--realism-threshold 1"
+    needs: ClassVar[str] = "crops of people (pid > 0)"
+    compares: ClassVar[bool] = True
     features: str
     threshold: float | None = None
     neighbours: int = 3
@@ -72,19 +76,6 @@ class RealismFilter(SizedFilter):
             f"largest ratio of a real crop's radius to the distance below {cut} (radius: {self.neighbours} nearest "
             f"{'other people' if self.among == 'people' else 'other crops'}, {kept}, features {self.features})"
         )
-
-    def calibrated(self, reference_scores: np.ndarray | None) -> "RealismFilter":
-        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
-
-        Raises:
-            ConfigError: There is no reference; this filter needs one in any case.
-        """
-        needs_reference(self.name, reference_scores)
-        if self.threshold is not None:
-            return self
-        needs = "crops of people (pid > 0)"
-        found = quantile_threshold(self.name, reference_scores, option="--realism-threshold 1", needs=needs)
-        return replace(self, threshold=found)
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of the feature network's weights."""

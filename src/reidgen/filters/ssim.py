@@ -16,9 +16,9 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.sizes import SizedFilter
+from reidgen.filters.thresholds import QUANTILE
 from reidgen.metrics.ssim import ssim
 
-QUANTILE = 0.05
 SOURCE_THRESHOLD = 0.75  # belongs to data range 4095
 BATCH = 256
 

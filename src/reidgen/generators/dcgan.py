@@ -15,7 +15,7 @@ from reidgen.engine.device import generator as random_generator
 from reidgen.generators.ada import randomly_mirrored
 from reidgen.generators.sampling import to_tensor
 from reidgen.generators.training import FIGURES, spread
-from reidgen.generators.updates import add_gradients, clear_gradients, gradient_norm
+from reidgen.generators.updates import add_gradients, all_finite, clear_gradients, gradient_norm
 from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.losses.adversarial import discriminator_loss, generator_loss
 from reidgen.models.generator import GeneratorNetwork
@@ -83,8 +83,7 @@ class DCGANTraining:
 
     def finite(self) -> bool:
         """Whether all figures since the last log record, the weights and the running statistics are numbers."""
-        states = (*self.generator.state_dict().values(), *self.discriminator.state_dict().values())
-        return all(bool(torch.isfinite(values).all()) for values in (self.sums, *states))
+        return all_finite(self.sums, self.generator, self.discriminator)
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs."""

@@ -123,8 +123,7 @@ class StyleGANTraining:
 
     def finite(self) -> bool:
         """Whether all figures since the last log record, and the weights, are numbers."""
-        states = (*self.generator.state_dict().values(), *self.discriminator.state_dict().values())
-        return all(bool(torch.isfinite(values).all()) for values in (self.sums, *states))
+        return updates.all_finite(self.sums, self.generator, self.discriminator)
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs."""
