@@ -111,7 +111,12 @@ def test_crops_of_real_people_go_to_the_person_their_parents_lead_to(real, tmp_p
     )
     made = "bounding_box_train/0001_c1s1_000000_00.jpg"
     generated = make_table(
-        [1, 1, 2], root=tmp_path / "variants", name="variants", origin=["generated"] * 3, parent=[of_5, made, of_2]
+        [1, 1, 2],
+        root=tmp_path / "variants",
+        name="variants",
+        origin=["generated"] * 3,
+        parent=[of_5, made, of_2],
+        score_identity=[0.1, float("-inf"), -0.1],
     )
     table = extend(real, generated, label="same", out=tmp_path / "out")
     assert sorted(added(table)["pid"].to_list()) == [2, 5, 5]
@@ -122,7 +127,7 @@ def test_crops_of_real_people_go_to_the_person_their_parents_lead_to(real, tmp_p
 
 def test_a_crop_with_the_name_of_the_real_crop_it_was_made_from_finds_it(real, tmp_path):
     rows = real.train.rows.with_columns(parent=pl.col("file_name"), origin=pl.lit("generated"), pid=pl.lit(1))
-    table = extend(real, ReidTable(rows, "translated"), label="same")
+    table = extend(real, ReidTable(rows, "translated"), label="same", unjudged="allow")
     assert added(table)["pid"].to_list() == real.train.pids.tolist()
 
 
@@ -177,6 +182,32 @@ def test_new_people_have_no_real_person_word_for_word(real, generated):
     )
 
 
+@pytest.mark.parametrize(("scores", "lacking"), [(None, 3), ([0.2, None, 0.1], 1)])
+def test_nobody_gets_a_real_label_without_having_been_judged_word_for_word(real, tmp_path, scores, lacking):
+    columns = {"origin": ["generated"] * 3, "parent": [real.rows["file_name"][i] for i in (0, 2, 4)]}
+    if scores is not None:
+        columns["score_identity"] = scores
+    made = make_table([2, 5, 7], root=tmp_path / "made", name="variants", **columns)
+    with pytest.raises(ConfigError) as error:
+        extend(real, made, label="same", out=tmp_path / "same")
+    assert str(error.value) == (
+        '--label "same" needs crops that the identity filter has judged.\n'
+        f"  got: {lacking} of 3 crops of variants without score_identity\n"
+        "  allowed: a table that has gone through reidgen filter --filters identity; or --unjudged allow\n"
+        "  try: reidgen filter --data GENERATED --reference REAL --filters identity --reid RUN --out FILTERED, and "
+        "--generated FILTERED; RUN is a train-reid on real crops"
+    )
+    assert not (tmp_path / "same").exists()
+    table = extend(real, made, label="same", unjudged="allow", out=tmp_path / "same")
+    assert added(table)["pid"].to_list() == [2, 5, 7]
+    assert json.loads((tmp_path / "same" / "run.json").read_text())["config"]["unjudged"] == "allow"
+    assert len(added(extend(real, made, label="new"))) == 3
+    judged = made.rows.with_columns(
+        score_identity=pl.Series([0.2, -1.0, 0.1]), rejected_by=pl.Series([None, "identity", None])
+    )
+    assert added(extend(real, ReidTable(judged, "variants"), label="same"))["pid"].to_list() == [2, 7]
+
+
 def test_test_people_are_no_parents(real, tmp_path):
     parent = real.query.rows["file_name"][0]
     generated = make_table([1], root=tmp_path / "variants", parent=[parent], origin=["generated"])
@@ -200,6 +231,7 @@ def test_nothing_to_add_is_an_error(real, generated):
 def test_crops_that_count_as_another_person_do_not_get_the_label_of_their_parent(real, tmp_path):
     parents = [real.rows["file_name"][i] for i in (0, 0, 4, 4)]
     columns = {"origin": ["generated"] * 4, "parent": parents, "identity": ["keep", "new", "new", None]}
+    columns["score_identity"] = [0.5, 0.5, 0.5, 0.5]
     made = make_table([2, 2, 7, 7], root=tmp_path / "made", name="variants", **columns)
     table = extend(real, made, label="same", out=tmp_path / "same")
     assert added(table)["pid"].to_list() == [2, 7]

@@ -22,6 +22,8 @@ def extend(
     crops_per_person: int | None = None,
     label: Literal["new", "same"] = "new",
     out: Path | str | None = None,
+    *,
+    unjudged: Literal["refuse", "allow"] = "refuse",
 ) -> ReidTable:
     """All of a real dataset, and generated crops in its train split.
 
@@ -38,19 +40,20 @@ def extend(
             generated table, whose `parent` ... names a crop of the real train split. Crops whose column `identity` is
             "new", as `generate_variants` writes it, are then left out, and counted in the run's summary.
         out: Folder to write the table to (crops are linked); None writes nothing.
+        unjudged: Whether label "same" takes crops that no identity filter has judged (no `score_identity`).
 
     Returns:
         The real rows, then the added ones with split train. Added crops keep their camera numbers and every column of
         where they come from; a `parent` that was not added itself is written `NAME-OF-THE-GENERATED-TABLE:file`.
 
     Raises:
-        ConfigError: More people are asked for than there are, or label "same" for crops that come from no real person.
+        ConfigError: More people are asked for than there are, or label "same" for crops that come from no real person,
+            or that no identity filter has judged.
         DataError: The real table has no train crops, or the generated one has no kept train crops, or real
             ones.
     """
-    return run_extend(
-        real, generated, ExtendConfig(people=people, crops_per_person=crops_per_person, label=label), out=out
-    )
+    config = ExtendConfig(people=people, crops_per_person=crops_per_person, label=label, unjudged=unjudged)
+    return run_extend(real, generated, config, out=out)
 
 
 def run_extend(
@@ -62,6 +65,8 @@ def run_extend(
     if config.label == "same" and others:
         kept = _same_people(kept, generated)
     labels = _new_labels(real, kept) if config.label == "new" else _real_labels(real, generated, kept)
+    if config.label == "same" and config.unjudged == "refuse":
+        _check_judged(kept, generated)
     added = _take(kept.rows.with_columns(pid=pl.Series(labels, dtype=pl.Int64)), generated, config)
     table = ReidTable.concat([real, replace(kept, rows=added)])
     if out is None:
@@ -120,6 +125,20 @@ def _same_people(kept: ReidTable, generated: ReidTable) -> ReidTable:
             fix="reidgen generate variants with another --mix or --keeps, or --label new",
         )
     return same
+
+
+def _check_judged(kept: ReidTable, generated: ReidTable) -> None:
+    """Make sure that whoever gets a real person's label has been compared with that person."""
+    judged = "score_identity" in kept.rows.columns
+    lacking = kept.rows["score_identity"].null_count() if judged else len(kept)
+    if lacking:
+        raise ConfigError(
+            '--label "same" needs crops that the identity filter has judged.',
+            got=f"{lacking:,} of {len(kept):,} crops of {generated.name} without score_identity",
+            allowed="a table that has gone through reidgen filter --filters identity; or --unjudged allow",
+            fix="reidgen filter --data GENERATED --reference REAL --filters identity --reid RUN --out FILTERED, and "
+            "--generated FILTERED; RUN is a train-reid on real crops",
+        )
 
 
 def _new_labels(real: ReidTable, kept: ReidTable) -> list[int]:

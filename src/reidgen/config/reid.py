@@ -127,11 +127,14 @@ class ExtendConfig:
         label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
             are variants of, which needs generated crops of real people; those that count as another person (column
             `identity`, from generate variants) are left out.
+        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse" is
+            an error that says what to run, "allow" adds them.
     """
 
     people: int | None = None
     crops_per_person: int | None = None
     label: Literal["new", "same"] = "new"
+    unjudged: Literal["refuse", "allow"] = "refuse"
     seed: int = 0
 
     def __post_init__(self) -> None:
