@@ -25,6 +25,7 @@ from reidgen.config.presets import generator_preset as generator_preset
 from reidgen.config.reid import EvaluateConfig as EvaluateConfig
 from reidgen.config.reid import ExtendConfig as ExtendConfig
 from reidgen.config.reid import FilterConfig as FilterConfig
+from reidgen.config.reid import GeneratedLabel as GeneratedLabel
 from reidgen.config.reid import ReidConfig as ReidConfig
 from reidgen.config.sampling import GenerateConfig as GenerateConfig
 from reidgen.config.sampling import GridConfig as GridConfig

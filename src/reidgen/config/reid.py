@@ -15,6 +15,8 @@ from reidgen.config.base import (
 )
 from reidgen.config.data import AugmentConfig
 
+GeneratedLabel = Literal["table", "new", "same", "lsr", "lsro", "mprl", "slsr", "extra", "pseudo", "none"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilterConfig:
@@ -126,15 +128,13 @@ class ExtendConfig:
         crops_per_person: At most M kept crops a person, in table order. None: all crops.
         label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
             are variants of, which needs generated crops of real people; those that count as another person (column
-            `identity`, from generate variants) are left out.
-        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse" is
-            an error that says what to run, "allow" adds them.
+            `identity`, from generate variants) are left out. A training may ignore these identities: see
+            --generated-label of train-reid, for whose policies without identity "new" is the table.
     """
 
     people: int | None = None
     crops_per_person: int | None = None
     label: Literal["new", "same"] = "new"
-    unjudged: Literal["refuse", "allow"] = "refuse"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -164,6 +164,19 @@ class ReidConfig:
         label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
         validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
             trains on all.
+        generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
+            "new" and "same" too, but the pids must be those of extend's label of that name; "lsr" smooths it. Without,
+            whatever their pids: "lsro" every real person alike; "mprl" real people by the rank of their scores; "slsr"
+            the real people of the crop's group; "extra" one more class for all of them; "pseudo" the real person with
+            the highest score; "none" nothing.
+        generated_weight: Weight of a generated crop's loss; a real one's is 1.
+        generated_from: Share of the training before which generated crops have weight 0, so that labels that come from
+            the network ("mprl", "pseudo") come from one that has learned something.
+        generated_ratio: Real and generated crops in each batch, as parts, such as 3 1; an epoch is then once through
+            the real crops. None: crops are drawn alike, an epoch is once through all.
+        generated_smoothing: Epsilon of "lsr".
+        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups.
+        generated_groups: Groups of "slsr".
         checkpoint_sec: Seconds between two checkpoints for resuming.
     """
 
@@ -185,6 +198,13 @@ class ReidConfig:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     validation: Literal["first", "none"] = "first"
+    generated_label: GeneratedLabel = "table"
+    generated_weight: float = 1.0
+    generated_from: float = 0.0
+    generated_ratio: tuple[int, int] | None = None
+    generated_smoothing: float = 0.1
+    generated_features: str | None = None
+    generated_groups: int = 3
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     checkpoint_sec: float = 300
     device: Device = "auto"
@@ -196,12 +216,13 @@ class ReidConfig:
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
         check_counts(self, "epochs", "steps", "bottleneck")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
-        check_not_negative(self, "backbone_lr", "weight_decay")
+        check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight")
         check_seed(self.seed)
         require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
-        for name in ("warmup", "decay_at", "label_smoothing"):
+        for name in ("warmup", "decay_at", "label_smoothing", "generated_from", "generated_smoothing"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        self._check_generated()
         require(
             self.stride_in == "3x3" or self.backbone == "resnet50",
             f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
@@ -209,6 +230,28 @@ class ReidConfig:
             allowed="--stride-in 3x3",
             fix="--backbone resnet50",
         )
+
+    def _check_generated(self) -> None:
+        check_counts(self, "generated_groups")
+        grouped, features = self.generated_label == "slsr", self.generated_features
+        require(
+            grouped == (features is not None),
+            '--generated-label "slsr" and --generated-features go together.',
+            got=f"{self.generated_label} {f'with {features}' if features else 'without features'}",
+            allowed='"slsr" with the run folder of a train-reid, or another label without',
+            fix="--generated-label slsr --generated-features runs/reid-real",
+        )
+        if self.generated_ratio is not None:
+            parts = self.generated_ratio
+            text = " ".join(map(str, parts))
+            require(min(parts) >= 1, "--generated-ratio needs both kinds.", got=text, allowed="two numbers >= 1")
+            require(
+                self.batch % sum(parts) == 0,
+                "--batch cannot be parted by --generated-ratio.",
+                got=f"--batch {self.batch}, ratio {text}",
+                allowed=f"a batch that is a multiple of {sum(parts)}",
+                fix=f"--batch {max(1, round(self.batch / sum(parts))) * sum(parts)}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,11 +19,13 @@ class EpochSampler:
         count: Crops of the table.
         batch: Crops a step.
         seed: Seed of the orders.
+        stream: Number of the order where one training has several, so that they differ.
     """
 
     count: int
     batch: int
     seed: int = 0
+    stream: int = 0
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.count < self.batch:
@@ -45,14 +47,63 @@ class EpochSampler:
 
     def indices(self, step: int) -> np.ndarray:
         """Row numbers of the batch of a step, from 0: int64 (batch,). Any step can be asked for in any order."""
-        order = epoch_order(self.count, self.seed, self.epoch_of(step))
+        order = epoch_order(self.count, self.seed, self.epoch_of(step), self.stream)
         start = step % self.steps_per_epoch * self.batch
         return order[start : start + self.batch].copy()
 
 
-@functools.lru_cache(maxsize=2)
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The random order of `count` crops in an epoch: int64 (count,), read-only, the same for the same three numbers."""
-    order = np.random.default_rng((seed, epoch)).permutation(count)
+@dataclass(frozen=True, eq=False)
+class MixedSampler:
+    """So many real and so many generated crops in every batch, each kind in random orders of its own.
+
+    An epoch is once through the real crops (those left over as in `EpochSampler`), whatever the number of generated
+    ones; these go on through epochs of their own. So tables that differ in their generated crops alone have the same
+    steps per epoch and show each real crop equally often.
+
+    Attributes:
+        generated: bool (count,), which crops are generated.
+        parts: Real and generated crops a step.
+        seed: Seed of the orders.
+    """
+
+    generated: np.ndarray
+    parts: tuple[int, int]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = (int((~self.generated).sum()), int(self.generated.sum()))
+        if any(count < part for count, part in zip(counts, self.parts, strict=True)):
+            raise DataError(
+                "The table has too few crops for one batch of real and generated ones.",
+                got=f"{counts[0]} real and {counts[1]} generated crops",
+                allowed=f"at least {self.parts[0]} real and {self.parts[1]} generated ones, as in each batch",
+                fix="a smaller --batch, another --generated-ratio or none, or a table with more crops",
+            )
+
+    @functools.cached_property
+    def _kinds(self) -> list[tuple[np.ndarray, EpochSampler]]:
+        rows = (np.flatnonzero(~self.generated), np.flatnonzero(self.generated))
+        return [
+            (rows[kind], EpochSampler(len(rows[kind]), self.parts[kind], self.seed, stream=kind)) for kind in (0, 1)
+        ]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch: those of the real crops."""
+        return self._kinds[0][1].steps_per_epoch
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch of the real crops, from 0, that a step, from 0, belongs to."""
+        return step // self.steps_per_epoch
+
+    def indices(self, step: int) -> np.ndarray:
+        """Row numbers of the batch of a step, real crops first: int64 (batch,). Any step, in any order."""
+        return np.concatenate([rows[sampler.indices(step)] for rows, sampler in self._kinds])
+
+
+@functools.lru_cache(maxsize=4)
+def epoch_order(count: int, seed: int, epoch: int, stream: int = 0) -> np.ndarray:
+    """The random order of `count` crops in an epoch: int64 (count,), read-only, the same for the same four numbers."""
+    order = np.random.default_rng((seed, epoch, stream) if stream else (seed, epoch)).permutation(count)
     order.flags.writeable = False
     return order

@@ -83,9 +83,12 @@ def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int
 
 
 def build_network(config: ReidConfig, people: int) -> Embedder:
-    """The network of a config, with whatever weights its modules start with."""
+    """The network of a config for so many people, with whatever weights its modules start with.
+
+    With label policy "extra" the classifier has one output more, for generated crops.
+    """
     backbone = ResNet(config.backbone, stride_in=config.stride_in, last_stride=config.last_stride)
-    return Embedder(backbone, width=config.bottleneck, people=people)
+    return Embedder(backbone, width=config.bottleneck, people=people + (config.generated_label == "extra"))
 
 
 def save_reid(path: Path, network: Embedder, description: dict[str, Any]) -> None:
@@ -128,13 +131,15 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
 def _config(file: Path, known: dict[str, Any]) -> ReidConfig:
     """The config of a JSON dict: its lists become the tuples that the dataclasses have."""
     try:
-        augment: Any = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in known["augment"].items()
-        }
-        return ReidConfig(**{**known, "size": tuple(known["size"]), "augment": AugmentConfig(**augment)})
+        fields, augment = _tuples(known), _tuples(known["augment"])
+        return ReidConfig(**{**fields, "augment": AugmentConfig(**augment)})
     except (TypeError, KeyError, ConfigError) as error:
         raise WeightsError(
             f"The config in {file} is not one that this version knows.",
             got=str(error).splitlines()[0],
             fix="a newer reidgen",
         ) from error
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

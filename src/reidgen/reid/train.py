@@ -14,7 +14,7 @@ import torch
 
 from reidgen.config import ReidConfig, as_dict
 from reidgen.data.augment import augment, normalise
-from reidgen.data.samplers import EpochSampler
+from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -25,6 +25,7 @@ from reidgen.errors import TrainingError
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedder, dropout_factors
 from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, save_reid
+from reidgen.reid.labels import Labels, label_facts
 from reidgen.reid.people import People
 from reidgen.reid.recipe import learning_rate, make_optimizer, set_learning_rate
 from reidgen.reid.weights import load_backbone, weights_hash
@@ -37,7 +38,8 @@ VAL_BATCH = 128
 def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path | str) -> ReidModel:
     """Train a re-ID network on a table's train split.
 
-    Distractors, junk and crops that a filter has rejected are not used. The same call again resumes a run that was
+    Distractors, junk and crops that a filter has rejected are not used; what the classifier is told of generated crops
+    is the config's `generated_label` (see `reidgen.losses.soft_labels`). The same call again resumes a run that was
     stopped at any moment, and ends with the bytes of one that was not; of a finished run it loads the network.
     `out` gets reid.safetensors (network, config, people, hash of the crops), metrics.jsonl (one line an epoch: loss and
     rank-1 error, the share of crops that are taken for another person, on the augmented training crops and on the
@@ -74,33 +76,39 @@ class Sums:
     Attributes:
         loss: float64 (), sum over crops.
         wrong: int64 (), crops taken for another person.
+        named: int64 (), crops that are said to be one of the people.
         crops: How many were seen.
     """
 
     loss: torch.Tensor
     wrong: torch.Tensor
+    named: torch.Tensor
     crops: int
 
     @classmethod
     def zero(cls, device: torch.device) -> "Sums":
         """Nothing seen yet."""
-        return cls(
-            torch.zeros((), dtype=torch.float64, device=device), torch.zeros((), dtype=torch.int64, device=device), 0
-        )
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        wrong, named = torch.zeros((2,), dtype=torch.int64, device=device)
+        return cls(loss, wrong, named, 0)
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Count one batch with its mean loss."""
+        """Count one batch with its mean loss; label -1 is a crop that is none of the people."""
+        named = labels >= 0
         self.loss += loss.detach().double() * len(labels)
-        self.wrong += (logits.detach().argmax(dim=1) != labels).sum()
+        self.wrong += ((logits.detach().argmax(dim=1) != labels) & named).sum()
+        self.named += named.sum()
         self.crops += len(labels)
 
     def means(self) -> tuple[float, float]:
-        """Mean loss and rank-1 error, NaN where nothing was seen."""
-        return (self.loss.item() / self.crops, self.wrong.item() / self.crops) if self.crops else (math.nan, math.nan)
+        """Mean loss of the crops and rank-1 error of those that are one of the people, NaN where none was seen."""
+        named = self.named.item()
+        error = self.wrong.item() / named if named else math.nan
+        return (self.loss.item() / self.crops if self.crops else math.nan, error)
 
 
 def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) -> dict[str, Any]:
-    sampler = EpochSampler(len(people.train), config.batch, config.seed)
+    sampler = _sampler(people, config)
     steps = config.epochs * sampler.steps_per_epoch if config.steps is None else config.steps
     fabric = setup(config.device, config.precision)
     device = fabric.device
@@ -112,10 +120,8 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
     optimizer = make_optimizer(network, config)
     wrapped, stepper = fabric.setup(network, optimizer)
     start, sums = _resume(run, network, optimizer, fabric.strategy.precision, device)
-    store, labels = (
-        CropStore.open(people.table, size=config.size).to(device),
-        torch.from_numpy(people.labels).to(device),
-    )
+    store = CropStore.open(people.table, size=config.size).to(device)
+    labels = Labels.of(people, config, device)
     saved_sec = time.monotonic()
 
     with progress("train re-ID", steps, start=start) as bar, _memory_told(config.batch):
@@ -124,17 +130,17 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
             draws = generator("reid", config.seed, "step", step)
             images = augment(store.batch(rows), config.augment, draws)
             keep = dropout_factors((config.batch, config.bottleneck), config.dropout, draws)
-            targets = labels[torch.from_numpy(rows).to(device)]
+            picked = torch.from_numpy(rows).to(device)
 
             wrapped.train()
             lr = learning_rate(config, step / steps)
             set_learning_rate(optimizer, lr)
             logits = wrapped(images, None if keep is None else keep.to(device)).logits
-            loss = cross_entropy(logits, targets, smoothing=config.label_smoothing)
+            loss = labels.loss(logits, picked, step / steps)
             stepper.zero_grad(set_to_none=True)
             fabric.backward(loss)
             stepper.step()
-            sums.add(loss, logits, targets)
+            sums.add(loss, logits, labels.people[picked])
 
             done = step + 1
             epoch_ends = done % sampler.steps_per_epoch == 0 or done == steps
@@ -143,16 +149,26 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
                 bar.advance(0, loss=sums.means()[0], error=sums.means()[1], lr=lr)
             bar.advance()
             if epoch_ends:
-                _write_epoch(run, sampler.epoch_of(step) + 1, done, lr, sums, wrapped, store, labels, people.val)
+                _write_epoch(run, sampler.epoch_of(step) + 1, done, lr, sums, wrapped, store, labels.people, people.val)
                 sums = Sums.zero(device)
             if done < steps and time.monotonic() - saved_sec >= config.checkpoint_sec:
                 _save(run, done, sums, network, optimizer, fabric.strategy.precision)
                 saved_sec = time.monotonic()
 
-    facts = {"steps": steps, "epochs": round(steps / sampler.steps_per_epoch, 3), **people.facts(), "table": crops_hash}
+    length = {"steps": steps, "epochs": round(steps / sampler.steps_per_epoch, 3)}
+    facts = {**length, **people.facts(), **label_facts(people, config), "table": crops_hash}
     description = {"reid": as_dict(config), "pids": people.pids, "facts": facts, "learned": people.learned()}
     save_reid(run.path / WEIGHTS, network, description)
     return {**facts, "backbone": origin, **run.metrics.read()[-1]}
+
+
+def _sampler(people: People, config: ReidConfig) -> EpochSampler | MixedSampler:
+    """All crops alike, or so many real and generated ones a batch."""
+    if config.generated_ratio is None:
+        return EpochSampler(len(people.train), config.batch, config.seed)
+    unit = config.batch // sum(config.generated_ratio)
+    parts = (config.generated_ratio[0] * unit, config.generated_ratio[1] * unit)
+    return MixedSampler(people.generated[people.train], parts, config.seed)
 
 
 def _write_epoch(
@@ -198,7 +214,7 @@ def _save(
     state = {
         "step": step,
         "metrics": run.metrics.position,
-        "sums": {"loss": sums.loss, "wrong": sums.wrong, "crops": sums.crops},
+        "sums": {"loss": sums.loss, "wrong": sums.wrong, "named": sums.named, "crops": sums.crops},
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
@@ -220,7 +236,8 @@ def _resume(
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
     sums = state["sums"]
-    return state["step"], Sums(sums["loss"].to(device), sums["wrong"].to(device), sums["crops"])
+    loss, wrong, named = (sums[name].to(device) for name in ("loss", "wrong", "named"))
+    return state["step"], Sums(loss, wrong, named, sums["crops"])
 
 
 def _check_finite(sums: Sums, step: int, config: ReidConfig) -> None:

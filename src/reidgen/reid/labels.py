@@ -1,0 +1,71 @@
+"""What a training tells its classifier of each crop: labels and weights on the device, and the loss they make."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reidgen.config import ReidConfig
+from reidgen.losses.cross_entropy import cross_entropy
+from reidgen.losses.soft_labels import soft_cross_entropy, soft_targets
+from reidgen.reid.people import People
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of all crops of a training, in table order, on its device.
+
+    Attributes:
+        people: int64 (N,), class of each crop; -1 for generated ones without identity.
+        generated: bool (N,), which crops are generated.
+        plain: Whether the loss is the cross entropy of all crops alike.
+        config: The training.
+    """
+
+    people: Tensor
+    generated: Tensor
+    plain: bool
+    config: ReidConfig
+
+    @classmethod
+    def of(cls, people: People, config: ReidConfig, device: torch.device) -> "Labels":
+        """The labels of a training's crops."""
+        alike = config.generated_label in ("table", "new", "same") and config.generated_weight == 1
+        plain = not people.generated.any() or (alike and config.generated_from == 0)
+        known = (torch.from_numpy(people.labels).to(device), torch.from_numpy(people.generated).to(device))
+        return cls(*known, plain, config)
+
+    def loss(self, logits: Tensor, rows: Tensor, progress: float) -> Tensor:
+        """Mean loss of a batch: of real crops at weight 1, of generated ones as the config has it.
+
+        Args:
+            logits: (N, C), scores of the batch.
+            rows: int64 (N,), its crops.
+            progress: Share of the training's steps that are done.
+        """
+        if self.plain:
+            return cross_entropy(logits, self.people[rows], smoothing=self.config.label_smoothing)
+        generated = self.generated[rows]
+        targets = soft_targets(
+            self.config.generated_label,
+            logits,
+            self.people[rows],
+            generated,
+            smoothing=self.config.label_smoothing,
+            generated_smoothing=self.config.generated_smoothing,
+        )
+        weight = self.config.generated_weight if progress >= self.config.generated_from else 0.0
+        return soft_cross_entropy(logits, targets, torch.where(generated, weight, 1.0))
+
+
+def label_facts(people: People, config: ReidConfig) -> dict[str, Any]:
+    """How the generated crops were labelled, weighted and drawn; nothing where there are none."""
+    if not people.generated.any():
+        return {}
+    return {
+        "generated_label": config.generated_label,
+        "generated_weight": config.generated_weight,
+        "generated_from": config.generated_from,
+        "generated_ratio": None if config.generated_ratio is None else list(config.generated_ratio),
+    }
