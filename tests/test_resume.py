@@ -187,8 +187,8 @@ def test_real_people_in_the_latent_space(tmp_path):
     assert done.returncode == 0, done.stderr
     own = ["--generator", tmp_path / "gan", "--data", people]
     plain = ["--perceptual-weight", "0", "--reid-weight", "0"]
-    network = ["--backbone", "resnet18", "--width", "8", "--passes", "2", "--batch", "4", "--steps", "3"]
-    often = ["--log-steps", "1", "--test-steps", "2", "--snapshot-steps", "2", "--checkpoint-sec", "0"]
+    network = ["--backbone", "resnet18", "--weights", "random", "--width", "8", "--passes", "2", "--batch", "4"]
+    often = ["--steps", "3", "--log-steps", "1", "--test-steps", "2", "--snapshot-steps", "2", "--checkpoint-sec", "0"]
     encoder = killed_and_whole(tmp_path / "e", [3, 7], "train-encoder", *own, *plain, *network, *often)
     search = ["--search-steps", "3", "--tune-steps", "2"]
     ways = ["--methods", "encoder:2", "optimise", "optimise+pivotal", "--crops", "2"]

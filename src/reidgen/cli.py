@@ -209,10 +209,11 @@ def train_encoder(
     if not _planned(dry_run, "train-encoder", config, generator=generator, data=data, reid=reid, out=out):
         from reidgen.generators.encoder_training import train_encoder as run
         from reidgen.generators.trained import load_generator
-        from reidgen.reid.likeness import load_likeness
+        from reidgen.reid.likeness import load_likeness, load_start
 
         gan = load_generator(generator, device=config.device)
-        run(_read(data), gan, config, likeness=load_likeness(config, reid=reid, device=config.device), out=out)
+        likeness = load_likeness(config, reid=reid, device=config.device)
+        run(_read(data), gan, config, likeness=likeness, start=load_start(config), out=out)
         _say(f"encoder: {out / 'encoder.safetensors'}")
 
 

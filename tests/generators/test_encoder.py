@@ -18,6 +18,7 @@ from tests.factories import make_table
 
 OPTIONS = {
     "backbone": "resnet18",
+    "weights": "random",
     "width": 8,
     "passes": 2,
     "steps": 6,
@@ -165,6 +166,82 @@ def test_real_people_alone_and_the_last_tenth_kept_out(crops):
         split_people(table.where(table.pids == 1), EncoderConfig(batch=2))
     with pytest.raises(DataError, match="got: 6 crops of 3 people"):
         split_people(table, EncoderConfig(batch=8))
+
+
+@pytest.fixture
+def start():
+    """A network that an encoder's backbone can start from."""
+    network = resnet.ResNet("resnet18")
+    network.initialise(torch.Generator().manual_seed(3))
+    return network
+
+
+def test_a_start_is_taken_and_is_part_of_the_run(start, crops, gan, likeness, tmp_path):
+    config = EncoderConfig(**OPTIONS | {"steps": 1, "weights": "imagenet", "lr": 1e-9})
+    begun = train_encoder(crops, gan, config, likeness=likeness, start=start, out=tmp_path / "begun")
+    assert torch.allclose(begun.network.backbone.layer1[0].conv1.weight, start.layer1[0].conv1.weight, atol=1e-7)
+    assert len(begun.facts["start"]) == 64
+    with torch.no_grad():
+        start.layer4[0].conv1.weight[0, 0, 0, 0] += 1
+    with pytest.raises(RunError, match="holds another run"):
+        train_encoder(crops, gan, config, likeness=likeness, start=start, out=tmp_path / "begun")
+
+
+def test_a_start_that_is_not_the_one_asked_for_is_told(start, crops, gan, likeness, tmp_path):
+    run = {"likeness": likeness, "out": tmp_path / "none"}
+    with pytest.raises(ConfigError, match="are not those that --weights names") as error:
+        train_encoder(crops, gan, EncoderConfig(**OPTIONS | {"weights": "imagenet"}), **run)
+    assert "start=load_start(config)" in str(error.value)
+    with pytest.raises(ConfigError, match="are not those that --weights names"):
+        train_encoder(crops, gan, EncoderConfig(**OPTIONS), start=start, **run)
+    assert not run["out"].exists()
+    with pytest.raises(ConfigError, match="no 1x1 convolution"):
+        EncoderConfig(stride_in="1x1")
+
+
+def test_bfloat16_is_near_float32_and_is_told_apart(crops, gan, likeness, monkeypatch):
+    seen = []
+    trainings = {}
+    for precision in ("float32", "bf16"):
+        training = EncoderTraining(
+            EncoderConfig(**OPTIONS | {"precision": precision}),
+            gan,
+            CropStore.open(crops.train, size=gan.size),
+            likeness,
+        )
+        convolution = training.network.backbone.layer1[0].conv1
+        convolution.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+        for _ in range(3):
+            training.advance()
+        trainings[precision] = training.figures()
+        assert all(parameter.dtype == torch.float32 for parameter in training.network.parameters())
+        test = training.test(CropStore.open(crops.gallery, size=gan.size).images)
+        assert test["test_loss"] > 0
+    passes = OPTIONS["passes"]
+    assert seen == [torch.float32] * 4 * passes + [torch.bfloat16] * 3 * passes + [torch.float32] * passes
+    assert trainings["bf16"] != trainings["float32"]
+    for name, value in trainings["float32"].items():
+        assert trainings["bf16"][name] == pytest.approx(value, rel=0.05)
+    assert all(layer.half_dtype is None for layer in gan.network.half_layers())  # the generator given stays as it is
+
+
+@pytest.mark.slow
+def test_a_stopped_training_in_bfloat16_ends_with_the_same_bytes(crops, gan, likeness, tmp_path, monkeypatch):
+    config = EncoderConfig(**OPTIONS | {"precision": "bf16"})
+    train_encoder(crops, gan, config, likeness=likeness, out=tmp_path / "whole")
+    advance = EncoderTraining.advance
+
+    def stopping(self):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        advance(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderTraining, "advance", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train_encoder(crops, gan, config, likeness=likeness, out=tmp_path / "cut")
+    train_encoder(crops, gan, config, likeness=likeness, out=tmp_path / "cut")
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
 def test_a_loss_that_is_no_number_is_told(crops, gan, likeness, tmp_path, monkeypatch):

@@ -38,9 +38,11 @@ def pixels(crops, gan):
 def encoder(crops, gan, likeness, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
-        options = {"backbone": "resnet18", "width": 8, "passes": 2, "steps": 2, "batch": 4, "test_crops": 2}
+        options = {"backbone": "resnet18", "weights": "random", "width": 8, "passes": 2, "steps": 2, "batch": 4}
         out = tmp_path_factory.mktemp("encoder")
-        return train_encoder(crops, gan, EncoderConfig(**options, device="cpu"), likeness=likeness, out=out)
+        return train_encoder(
+            crops, gan, EncoderConfig(**options, test_crops=2, device="cpu"), likeness=likeness, out=out
+        )
 
 
 def error(gan, ws, pixels, network=None):

@@ -38,7 +38,15 @@ def real(tmp_path_factory):
 def encoder(crops, gan, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
-        options = {"backbone": "resnet18", "width": 8, "passes": 2, "steps": 3, "batch": 4, "lr": 3e-3}
+        options = {
+            "backbone": "resnet18",
+            "weights": "random",
+            "width": 8,
+            "passes": 2,
+            "steps": 3,
+            "batch": 4,
+            "lr": 3e-3,
+        }
         config = EncoderConfig(**options, perceptual_weight=0, reid_weight=0, device="cpu")
         return train_encoder(crops, gan, config, likeness=Likeness(), out=tmp_path_factory.mktemp("encoder"))
 

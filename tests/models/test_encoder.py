@@ -55,3 +55,29 @@ def test_stages_of_a_backbone_end_with_its_output():
     maps = network.stages(images)
     assert [tuple(x.shape[1:]) for x in maps] == [(8, 16, 8), (8, 8, 4), (8, 4, 2), (16, 2, 1)]
     assert torch.equal(maps[-1], network(images))
+
+
+def test_a_start_sees_where_both_agree_what_the_trained_network_saw():
+    trained = ResNet("resnet18").eval()
+    trained.initialise(torch.Generator().manual_seed(1))
+    draw = torch.Generator().manual_seed(2)
+    trained.bn1.running_mean.copy_(torch.randn(64, generator=draw))
+    trained.bn1.running_var.copy_(torch.rand(64, generator=draw) + 0.5)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    network = Encoder("resnet18", size=(32, 32), num_ws=2, w_dim=3, width=4).eval()
+    network.start_from(trained, mean=mean, std=std)
+    images = torch.rand(2, 3, 32, 32, generator=draw) * 2 - 1
+    normalised = (images / 2 + 0.5 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    net = network.backbone
+    found = net.bn1(net.conv1(torch.cat([images, images], dim=1)))
+    wanted = trained.bn1(trained.conv1(normalised))
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert torch.allclose(found[inside], wanted[inside], atol=1e-4)
+    for name, value in trained.layer3.state_dict().items():
+        assert torch.equal(net.layer3.state_dict()[name], value)
+
+
+def test_a_start_of_the_other_stride_layout_has_its_stride_there():
+    network = Encoder("resnet50", size=(16, 8), num_ws=1, w_dim=2, width=4, stride_in="1x1")
+    block = network.backbone.layer2[0]
+    assert (block.conv1.stride, block.conv2.stride) == ((2, 2), (1, 1))

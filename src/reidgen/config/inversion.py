@@ -31,26 +31,20 @@ class LikenessConfig:
     perceptual_stride_in: Literal["3x3", "1x1"] = "3x3"
 
     @property
-    def weights(self) -> dict[str, float]:
+    def loss_weights(self) -> dict[str, float]:
         """The weight of each distance."""
         return {"l2": self.l2_weight, "perceptual": self.perceptual_weight, "reid": self.reid_weight}
 
     def __post_init__(self) -> None:
         check_not_negative(self, "l2_weight", "perceptual_weight", "reid_weight")
         require(
-            any(self.weights.values()),
+            any(self.loss_weights.values()),
             "All weights of the loss are 0.",
             got="--l2-weight 0 --perceptual-weight 0 --reid-weight 0",
             allowed="at least one above 0",
             fix="--l2-weight 1",
         )
-        require(
-            self.perceptual_stride_in == "3x3" or self.perceptual_backbone == "resnet50",
-            f"The blocks of {self.perceptual_backbone} have no 1x1 convolution that could carry the stride.",
-            got="--perceptual-stride-in 1x1",
-            allowed="--perceptual-stride-in 3x3",
-            fix="--perceptual-backbone resnet50",
-        )
+        _check_stride(self, "perceptual_backbone", "perceptual_stride_in")
         require(
             self.perceptual_weights != "random",
             "A perceptual distance needs trained features.",
@@ -65,7 +59,10 @@ class EncoderConfig(LikenessConfig):
     """Network, loss and length of an encoder's training (pSp: Richardson et al. 2021; ReStyle: Alaluf et al. 2021).
 
     Attributes:
-        backbone: Convolutional part, from random weights; its input is the crop and its present reconstruction.
+        backbone: Convolutional part; its input is the crop and its present reconstruction.
+        weights: What the backbone starts from: "imagenet" downloads torchvision's file, a path reads a safetensors
+            file, "random" trains from scratch.
+        stride_in: Stride layout of that file, as in train-reid.
         width: Channels of the heads, of which there is one a w.
         passes: Refinements of each crop; each has its loss.
         steps: Length in optimisation steps.
@@ -80,9 +77,13 @@ class EncoderConfig(LikenessConfig):
         test_steps: Steps between two tests.
         snapshot_steps: Steps between two snapshots.
         checkpoint_sec: Seconds between two checkpoints for resuming.
+        precision: "bf16" computes the encoder, the networks of the loss and the generator's four highest resolutions in
+            bfloat16 while training, weights and tests stay in float32; float16 would need its losses scaled.
     """
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet34"
+    weights: str = "imagenet"
+    stride_in: Literal["3x3", "1x1"] = "3x3"
     width: int = 512
     passes: int = 3
     steps: int = 100_000
@@ -98,10 +99,12 @@ class EncoderConfig(LikenessConfig):
     snapshot_steps: int = 10_000
     checkpoint_sec: float = 300
     device: Device = "auto"
+    precision: Literal["float32", "bf16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_stride(self, "backbone", "stride_in")
         check_counts(self, "width", "passes", "steps", "test_crops", "log_steps", "test_steps", "snapshot_steps")
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
@@ -177,6 +180,17 @@ class InversionConfig(SearchConfig):
             got=", ".join(self.methods),
             allowed="each once",
         )
+
+
+def _check_stride(config: LikenessConfig, backbone: str, stride_in: str) -> None:
+    network = getattr(config, backbone)
+    require(
+        getattr(config, stride_in) == "3x3" or network == "resnet50",
+        f"The blocks of {network} have no 1x1 convolution that could carry the stride.",
+        got=f"{option(stride_in)} 1x1",
+        allowed=f"{option(stride_in)} 3x3",
+        fix=f"{option(backbone)} resnet50",
+    )
 
 
 def is_method(text: str) -> bool:

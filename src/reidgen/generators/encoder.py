@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -109,7 +109,12 @@ class TrainedEncoder:
 
 
 def refine(
-    network: Encoder, gan: GeneratorNetwork, target: Tensor, noise: list[Tensor], *, passes: int
+    network: Callable[[Tensor, Tensor], Tensor],
+    gan: GeneratorNetwork,
+    target: Tensor,
+    noise: list[Tensor],
+    *,
+    passes: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The w+ and the image of each pass: w_{t+1} = w_t + E(x, G(w_t)), w_0 the mean of w.
 
@@ -117,7 +122,7 @@ def refine(
     one pass is to be backpropagated before the next is asked for.
 
     Args:
-        network: The encoder.
+        network: The encoder: from crops and images, both (N, 3, H, W), to steps in w+.
         gan: The generator, frozen.
         target: The crops, (N, 3, H, W), -1 to 1.
         noise: The generator's, one (N, H, W) a layer.
@@ -141,7 +146,14 @@ def fixed_noise(gan: GeneratorNetwork, count: int, device: torch.device) -> list
 
 def build_encoder(config: EncoderConfig, gan: GeneratorNetwork) -> Encoder:
     """The encoder of a config for a generator."""
-    return Encoder(config.backbone, size=gan.size, num_ws=gan.num_ws, w_dim=gan.w_dim, width=config.width)
+    return Encoder(
+        config.backbone,
+        size=gan.size,
+        num_ws=gan.num_ws,
+        w_dim=gan.w_dim,
+        width=config.width,
+        stride_in=config.stride_in,
+    )
 
 
 def write_encoder(path: Path, network: Encoder, *, config: EncoderConfig, gan_hash: str, facts: dict[str, Any]) -> None:

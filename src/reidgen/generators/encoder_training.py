@@ -1,5 +1,6 @@
 """Training an encoder on real people: who is learned from, one step, the loop, snapshots, checkpoints."""
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from reidgen.config import EncoderConfig
+from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reidgen.data.samplers import EpochSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
@@ -17,8 +19,8 @@ from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError, TrainingError
-from reidgen.files import file_sha256, link_or_copy
+from reidgen.errors import ConfigError, DataError, TrainingError
+from reidgen.files import file_sha256, link_or_copy, sha256
 from reidgen.generators import sampling
 from reidgen.generators.encoder import (
     ENCODER,
@@ -34,6 +36,8 @@ from reidgen.generators.likeness import Likeness, as_images, weighted
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.weights import FILE
+from reidgen.models.precision import use_half
+from reidgen.models.resnet import ResNet
 
 CHECKPOINT = "checkpoint.safetensors"
 SHEET_CROPS, TEST_BATCH = 8, 16
@@ -52,12 +56,25 @@ class EncoderTraining:
         sums: Their sums since the last log record, of the last pass, and `summed`: over how many steps.
     """
 
-    def __init__(self, config: EncoderConfig, gan: TrainedGenerator, crops: CropStore, likeness: Likeness) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        gan: TrainedGenerator,
+        crops: CropStore,
+        likeness: Likeness,
+        start: ResNet | None = None,
+    ) -> None:
         self.config, self.gan, self.likeness = config, gan, likeness
+        self.decoder = gan.network
+        if config.precision == "bf16":
+            self.decoder = copy.deepcopy(gan.network)
+            use_half(self.decoder, torch.bfloat16)
         self.store = crops.to(gan.device)
         self.sampler = EpochSampler(len(crops), config.batch, seed=config.seed)
         self.network = build_encoder(config, gan.network)
         self.network.initialise(random_generator("encoder weights", config.seed))
+        if start is not None:
+            self.network.start_from(start, mean=IMAGENET_MEAN, std=IMAGENET_STD)
         self.network.to(gan.device)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -71,11 +88,13 @@ class EncoderTraining:
     def advance(self) -> None:
         """One step: each pass has its loss and adds its gradients, then the weights move."""
         self.network.train()
-        target = self.likeness.of(self._batch())
+        with self._autocast():
+            target = self.likeness.of(self._batch())
         self.optimiser.zero_grad(set_to_none=True)
         found: dict[str, Tensor] = {}
-        for _, image in refine(self.network, self.gan.network, target.images, self.noise, passes=self.config.passes):
-            found = self.likeness.distances(image, target)
+        for _, image in refine(self._encode, self.decoder, target.images, self.noise, passes=self.config.passes):
+            with self._autocast():
+                found = self.likeness.distances(image, target)
             found["loss"] = weighted(found, self.config)
             found["loss"].mean().backward()
         self.optimiser.step()
@@ -131,6 +150,14 @@ class EncoderTraining:
         self.sums = state["sums"].to(self.gan.device)
         self.summed, self.step = state["summed"], state["step"]
 
+    def _encode(self, target: Tensor, image: Tensor) -> Tensor:
+        with self._autocast():
+            return self.network(target, image).float()
+
+    def _autocast(self) -> torch.autocast:
+        half = self.config.precision == "bf16"
+        return torch.autocast(self.gan.device.type, dtype=torch.bfloat16, enabled=half)
+
     def _batch(self) -> Tensor:
         images = sampling.to_tensor(self.store.batch(self.sampler.indices(self.step)))
         draws = torch.rand(len(images), generator=random_generator("encoder", self.config.seed, "flip", self.step))
@@ -149,6 +176,7 @@ def train_encoder(
     config: EncoderConfig = EncoderConfig(),
     *,
     likeness: Likeness,
+    start: ResNet | None = None,
     out: Path | str,
 ) -> TrainedEncoder:
     """Train an encoder from crops of real people to w+ of a generator, which stays as it is.
@@ -164,15 +192,17 @@ def train_encoder(
         generator: A trained generator; the encoder computes on its device.
         config: Every knob.
         likeness: The networks of the loss, see `load_likeness`.
+        start: The network that the backbone starts from, see `load_start`; None where `weights` is "random".
         out: The run folder.
 
     Raises:
         DataError: There are too few crops or people, or a crop cannot be read.
-        ConfigError: A distance has a weight and no network.
+        ConfigError: A distance has a weight and no network, or the backbone's weights are not there.
         RunError: The folder belongs to another run.
         TrainingError: A loss stopped being a number, or memory ran out.
     """
     likeness.check(config)
+    _check_start(config, start)
     gan = generator.on(config.device)
     learned, kept_out = split_people(table, config)
     inputs = {
@@ -180,10 +210,11 @@ def train_encoder(
         "test": kept_out.hash(),
         "generator": gan.hash,
         "likeness": likeness.facts,
+        "start": None if start is None else _hash(start),
     }
     with RunFolder.begin(out, stage="train-encoder", config=config, inputs=inputs) as run:
         if not run.done:
-            run.finish(_train(run, learned, kept_out, gan, config, likeness))
+            run.finish(_train(run, learned, kept_out, gan, config, likeness, start))
         (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_encoder(run.path, device=config.device)
 
@@ -224,11 +255,12 @@ def _train(
     gan: TrainedGenerator,
     config: EncoderConfig,
     likeness: Likeness,
+    start: ResNet | None,
 ) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
     tested = CropStore.open(spread_out(kept_out, config.test_crops), size=gan.size).images
-    training = EncoderTraining(config, gan, CropStore.open(learned, size=gan.size), likeness)
-    facts = _facts(learned, kept_out, gan, config, likeness)
+    training = EncoderTraining(config, gan, CropStore.open(learned, size=gan.size), likeness, start)
+    facts = {**_facts(learned, kept_out, gan, config, likeness), "start": None if start is None else _hash(start)}
     link_or_copy(gan.path, run.path / FILE)
     if (run.path / CHECKPOINT).is_file():
         state = load_state(run.path / CHECKPOINT)
@@ -298,6 +330,21 @@ def _loop(run: RunFolder, training: EncoderTraining, tested: np.ndarray, facts: 
                 save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
                 run.note_cost(sec_per_step=round((now_sec - began_sec) / (step - began_step), 4))
                 saved_sec = now_sec
+
+
+def _check_start(config: EncoderConfig, start: ResNet | None) -> None:
+    if (config.weights == "random") != (start is None):
+        raise ConfigError(
+            "The weights that the backbone starts from are not those that --weights names.",
+            got=f"--weights {config.weights}, and {'none' if start is None else 'a network'} to start from",
+            allowed="train_encoder(..., start=load_start(config))",
+            fix="--weights random, which needs none",
+        )
+
+
+def _hash(network: ResNet) -> str:
+    """SHA-256 of a network's tensors, whatever file they came from."""
+    return sha256(value.detach().cpu().contiguous().numpy().tobytes() for value in network.state_dict().values())
 
 
 def _diverged(folder: Path, training: EncoderTraining) -> TrainingError:

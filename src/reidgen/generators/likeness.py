@@ -54,10 +54,10 @@ class Likeness:
     def check(self, config: LikenessConfig) -> None:
         """Raise `ConfigError` where a distance has a weight and no network."""
         for name, network in (("perceptual", self.perceptual), ("reid", self.reid)):
-            if config.weights[name] and network is None:
+            if config.loss_weights[name] and network is None:
                 raise ConfigError(
                     f"--{name}-weight needs a network that is not there.",
-                    got=f"--{name}-weight {config.weights[name]:g}",
+                    got=f"--{name}-weight {config.loss_weights[name]:g}",
                     allowed="--reid with the folder of a train-reid, or weight 0"
                     if name == "reid"
                     else "a Likeness with a perceptual network, or weight 0",
@@ -101,7 +101,7 @@ class Likeness:
 
 def weighted(distances: Mapping[str, Tensor], config: LikenessConfig) -> Tensor:
     """The weighted sum of the distances, (N,)."""
-    return torch.stack([weight * distances[name] for name, weight in config.weights.items() if weight]).sum(dim=0)
+    return torch.stack([weight * distances[name] for name, weight in config.loss_weights.items() if weight]).sum(dim=0)
 
 
 def imagenet(images: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """The encoder: from a crop and its present reconstruction to a step in w+, one head a w."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.resnet import Backbone, ResNet
+from reidgen.models.resnet import Backbone, ResNet, StrideIn
 
 INPUTS = 6  # channels: the crop, and its reconstruction
 SLOPE = 0.01
@@ -40,11 +42,21 @@ class Encoder(nn.Module):
         num_ws: How many w the generator takes.
         w_dim: Width of w.
         width: Channels of the heads.
+        stride_in: Which convolution of a bottleneck block carries the stride, see `ResNet`.
     """
 
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], num_ws: int, w_dim: int, width: int) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        num_ws: int,
+        w_dim: int,
+        width: int,
+        stride_in: StrideIn = "3x3",
+    ) -> None:
         super().__init__()
-        self.backbone = ResNet(backbone)
+        self.backbone = ResNet(backbone, stride_in=stride_in)
         self.backbone.conv1 = nn.Conv2d(INPUTS, 64, 7, stride=2, padding=3, bias=False)
         halvings = max((-(-size[0] // REDUCTION)).bit_length() - 1, 1)
         channels = self.backbone.channels
@@ -73,3 +85,27 @@ class Encoder(nn.Module):
             elif isinstance(head, nn.Linear):
                 nn.init.normal_(head.weight, std=START_STD, generator=generator)
                 nn.init.zeros_(head.bias)
+
+    @torch.no_grad()
+    def start_from(self, trained: ResNet, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Give the backbone the weights of one for images of three channels.
+
+        Crop and reconstruction each get half of its first filters, so that where they agree the first normalisation
+        sees what that of the trained network saw of the image, up to the border, which is padded with black there and
+        with grey here.
+
+        Args:
+            trained: A network of the same name and stride layout.
+            mean: What was taken from its images, 0 to 1, by channel.
+            std: What they were then divided by.
+        """
+        old, net = trained.state_dict(), self.backbone
+        mean_, std_ = (old["conv1.weight"].new_tensor(values).view(3, 1, 1) for values in (mean, std))
+        # its images were (x / 2 + 1 / 2 - mean) / std for our x from -1 to 1
+        half = old["conv1.weight"] * 0.25 / std_
+        constant = (old["conv1.weight"] * (0.5 - mean_) / std_).sum(dim=(1, 2, 3))
+        changed = {
+            "conv1.weight": torch.cat([half, half], dim=1),
+            "bn1.running_mean": old["bn1.running_mean"] - constant,
+        }
+        net.load_state_dict({**old, **changed})

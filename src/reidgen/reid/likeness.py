@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
-from reidgen.config import Device, LikenessConfig, ReidConfig
+from reidgen.config import Device, EncoderConfig, LikenessConfig, ReidConfig
 from reidgen.engine.device import setup
 from reidgen.generators.likeness import Likeness
 from reidgen.models.resnet import ResNet
@@ -50,7 +50,7 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
     if config.perceptual_weight:
         facts["perceptual"] = f"resnet-perceptual, {config.perceptual_backbone}"
         facts["perceptual_weights"] = weights_hash(config.perceptual_weights)
-        network = _backbone(config).to(setup(device).device)
+        network = _perceptual(config).to(setup(device).device)
     model = None
     if reid is not None:
         loaded = load_reid(reid, device=device)
@@ -61,12 +61,27 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
     return likeness
 
 
-def _backbone(config: LikenessConfig) -> ResNet:
-    network = ResNet(config.perceptual_backbone, stride_in=config.perceptual_stride_in)
+def load_start(config: EncoderConfig) -> ResNet | None:
+    """The network that an encoder's backbone starts from; None where that is chance.
+
+    Raises:
+        WeightsError: Its file cannot be had or read, is of another network, or of the other stride layout.
+    """
+    if config.weights == "random":
+        return None
+    return _filled(ReidConfig(backbone=config.backbone, weights=config.weights, stride_in=config.stride_in))
+
+
+def _perceptual(config: LikenessConfig) -> ResNet:
     asked = ReidConfig(
         backbone=config.perceptual_backbone,
         weights=config.perceptual_weights,
         stride_in=config.perceptual_stride_in,
     )
+    return _filled(asked).eval().requires_grad_(False)
+
+
+def _filled(asked: ReidConfig) -> ResNet:
+    network = ResNet(asked.backbone, stride_in=asked.stride_in)
     load_backbone(network, asked)
-    return network.eval().requires_grad_(False)
+    return network
