@@ -130,11 +130,14 @@ class ExtendConfig:
             are variants of, which needs generated crops of real people; those that count as another person (column
             `identity`, from generate variants) are left out. A training may ignore these identities: see
             --generated-label of train-reid, for whose policies without identity "new" is the table.
+        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse" is
+            an error that says what to run, "allow" adds them.
     """
 
     people: int | None = None
     crops_per_person: int | None = None
     label: Literal["new", "same"] = "new"
+    unjudged: Literal["refuse", "allow"] = "refuse"
     seed: int = 0
 
     def __post_init__(self) -> None:
