@@ -124,3 +124,14 @@ def test_a_field_that_may_change_when_a_run_is_taken_up_again(tmp_path):
     assert record["cost"]["sec_per_kimg"] == 1.5
     with pytest.raises(RunError, match="steps: 5 -> 7"):
         again(7)
+
+
+def test_a_field_that_may_only_grow(tmp_path):
+    def again(steps):
+        return RunFolder.begin(tmp_path, stage="train-reid", config=Knobs(steps=steps), growing=("steps",))
+
+    again(3).close()
+    again(5).close()
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["steps"] == 5
+    with pytest.raises(RunError, match="steps: 5 -> 4"):
+        again(4)

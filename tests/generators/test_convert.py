@@ -243,7 +243,7 @@ def test_files_of_something_else(tmp_path):
     (tmp_path / "cut.pkl").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.pkl").write_text("not found")
     for name, reason in [
-        ("other.safetensors", "a safetensors file"),
+        ("other.safetensors", "a safetensors file, which holds no code"),
         ("empty.pkl", "an empty file"),
         ("cut.pkl", "it ends in the middle"),
         ("text.pkl", "it does not begin as the pickles of these programs do"),
@@ -253,6 +253,13 @@ def test_files_of_something_else(tmp_path):
         with pytest.raises(WeightsError) as error:
             convert_weights(tmp_path / name, out=tmp_path / "out")
         assert reason in error.value.got
+
+
+def test_a_generator_of_reidgen_needs_no_conversion(gan, tmp_path):
+    with pytest.raises(WeightsError, match="needs no conversion") as error:
+        convert_weights(gan.path, out=tmp_path / "out")
+    assert error.value.fix == f"--generator {gan.path}, or --transfer {gan.path}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_verb_resumes_and_its_generator_makes_people(tmp_path, capsys):

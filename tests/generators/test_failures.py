@@ -111,6 +111,15 @@ def test_what_to_lower_in_a_dcgan(tmp_path):
     assert error.fix == "another --out with --lr 0.0002"
 
 
+def test_what_is_far_from_usual_becomes_usual(tiny, tmp_path):
+    usual = dataclasses.replace(tiny, gamma=None)
+    wild = dataclasses.replace(tiny, lr_generator=1e30, lr_discriminator=0.001, gamma=usual.r1_gamma / 1000)
+    assert failures.not_a_number(tmp_path, wild, kimg=3).fix == (
+        f"another --out with --gamma {usual.r1_gamma:g} --lr-generator 0.0025 --lr-discriminator 0.0005"
+    )
+    assert failures.not_a_number(tmp_path, DCGANConfig(lr=1.0), kimg=3).fix == "another --out with --lr 0.0002"
+
+
 def test_crops_of_mixed_sizes_and_modes_are_learned_from(tiny, tmp_path):
     table = make_table(list(range(1, 9)), root=tmp_path / "data", size=(16, 8))
     for path, mode, size in zip(table.paths, ("L", "RGB", "CMYK"), ((8, 16), (31, 40), (5, 90)), strict=False):

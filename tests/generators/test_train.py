@@ -104,6 +104,79 @@ def test_a_stopped_run_ends_with_the_same_bytes(gan, tiny, crops, tmp_path, monk
         assert (tmp_path / name).read_bytes() == (gan.path.parent / name).read_bytes(), name
 
 
+@pytest.fixture
+def stopped_at(monkeypatch):
+    """Trainings that end with an error at a step."""
+
+    class Stop(Exception):
+        pass
+
+    def train_until(step, crops, config, folder):
+        advance = training.StyleGANTraining.advance
+
+        def until(self):
+            if self.step == step:
+                raise Stop
+            advance(self)
+
+        with monkeypatch.context() as patch, pytest.raises(Stop):
+            patch.setattr(training.StyleGANTraining, "advance", until)
+            train_generator(crops, dataclasses.replace(config, checkpoint_sec=0.0), out=folder)
+
+    return train_until
+
+
+def test_a_run_that_is_not_done_may_become_longer(gan, tiny, crops, tmp_path, stopped_at):
+    stopped_at(11, crops, dataclasses.replace(tiny, kimg=0.12), tmp_path)
+    with pytest.raises(RunError, match=r"kimg: 0\.12 -> 0\.096"):
+        train_generator(crops, dataclasses.replace(tiny, kimg=0.096, checkpoint_sec=0.0), out=tmp_path)
+    train_generator(crops, dataclasses.replace(tiny, checkpoint_sec=0.0), out=tmp_path)
+    for name in ("metrics.jsonl", "fakes-000000.080.png", "fakes-000000.160.png"):
+        assert (tmp_path / name).read_bytes() == (gan.path.parent / name).read_bytes(), name
+    for name in ("generator.safetensors", "snapshot-000000.080.safetensors", "snapshot-000000.160.safetensors"):
+        ours, theirs = load_weights(tmp_path / name)[0], load_weights(gan.path.parent / name)[0]
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["kimg"] == 0.16
+
+
+def test_a_run_of_the_larger_length_ends_with_the_same_bytes(tiny, crops, tmp_path, stopped_at):
+    config = dataclasses.replace(tiny, kimg=0.24, checkpoint_sec=0.0)
+    train_generator(crops, config, out=tmp_path / "whole")
+    stopped_at(15, crops, tiny, tmp_path / "longer")
+    train_generator(crops, config, out=tmp_path / "longer")
+    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert names == {path.name for path in (tmp_path / "longer").iterdir()}
+    for name in names - {"run.json", "snapshot-000000.080.safetensors"}:  # which names the length asked for until then
+        assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_snapshots_of_a_run_that_becomes_longer_are_called_alike(tmp_path):
+    before = StyleGANConfig(kimg=5.4, snapshot_kimg=5, batch=8)
+    after = dataclasses.replace(before, kimg=20)
+    for name in ("snapshot-000005.000.safetensors", "fakes-000005.000.png", "snapshot-000005.400.safetensors"):
+        (tmp_path / name).write_text(name)
+    train._rename_snapshots(tmp_path, after)
+    train._rename_snapshots(tmp_path, after)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "snapshot-000005.safetensors": "snapshot-000005.000.safetensors",
+        "fakes-000005.png": "fakes-000005.000.png",
+        "snapshot-000005.400.safetensors": "snapshot-000005.400.safetensors",
+    }
+    train._rename_snapshots(tmp_path, before)
+    assert (tmp_path / "fakes-000005.000.png").exists()
+
+
+def test_a_finished_run_that_shall_be_longer_is_told_to_transfer(gan, tiny, crops):
+    folder = gan.path.parent
+    with pytest.raises(RunError, match="is finished") as error:
+        train_generator(crops, dataclasses.replace(tiny, kimg=0.24), out=folder)
+    assert f"--transfer {folder} --kimg 0.08" in error.value.fix
+    with pytest.raises(RunError, match="holds another run"):
+        train_generator(crops, dataclasses.replace(tiny, kimg=0.24, seed=5), out=folder)
+    with pytest.raises(RunError, match="holds another run"):
+        train_generator(crops, dataclasses.replace(tiny, kimg=0.08), out=folder)
+
+
 TRAIN = """
 import sys
 from reidgen.config import StyleGANConfig

@@ -49,6 +49,8 @@ class RunFolder:
         config: Any,
         inputs: dict[str, Any] | None = None,
         adjustable: Collection[str] = (),
+        growing: Collection[str] = (),
+        reopening: Collection[str] = (),
     ) -> "RunFolder":
         """Make or reopen a run folder.
 
@@ -58,6 +60,8 @@ class RunFolder:
             config: The frozen dataclass with every knob.
             inputs: What the run reads, as name -> hash or text; a change of it makes another run.
             adjustable: Fields of the config that a run that is not done may change when it is taken up again.
+            growing: Fields, numbers, that such a run may raise.
+            reopening: Fields that may always change; a run that was done is then taken up again.
 
         Raises:
             RunError: The folder belongs to a run with another stage, config or input, or another process is writing it.
@@ -87,7 +91,10 @@ class RunFolder:
         else:
             if record["status"] != "done":
                 kept = record["config"] if isinstance(record.get("config"), dict) else {}
-                kept.update({name: asked["config"][name] for name in adjustable if name in kept})
+                now = asked["config"]
+                kept.update({name: now[name] for name in adjustable if name in kept})
+                kept.update({name: now[name] for name in growing if name in kept and now[name] > kept[name]})
+            _reopen(record, asked, reopening)
             _check_same(path, record, asked)
         if record["status"] != "done":
             record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -170,6 +177,16 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return json.loads(file.read_text())
     except json.JSONDecodeError as error:
         raise RunError(f"{file} is damaged.", got=str(error), allowed="JSON", fix="another --out") from error
+
+
+def _reopen(record: dict[str, Any], asked: dict[str, Any], names: Collection[str]) -> None:
+    """Take up a finished run again if one of the named fields is new, and only such."""
+    if record.get("stage") != asked["stage"] or not isinstance(record.get("config"), dict):
+        return
+    changed = {name: asked["config"][name] for name in names if record["config"].get(name) != asked["config"][name]}
+    if changed and {**record["config"], **changed} == asked["config"]:
+        record["config"].update(changed)
+        record["status"] = "running"
 
 
 def _check_same(path: Path, record: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from reidgen.config import ConvertConfig, StyleGANConfig
 from reidgen.engine import RunFolder
+from reidgen.engine.checkpoint import load_weights
 from reidgen.engine.foreign import module_tensors, read_foreign
 from reidgen.engine.pickle_machine import Record, Refused, shown
 from reidgen.errors import WeightsError
@@ -22,7 +23,7 @@ from reidgen.generators.upstream import (
     convert_generator,
     generator_config,
 )
-from reidgen.generators.weights import FILE, Part, write_generator
+from reidgen.generators.weights import FILE, KINDS, Part, write_generator
 
 REPORT = "convert.json"
 LICENCE = (
@@ -55,14 +56,30 @@ def convert_weights(weights: Path | str, config: ConvertConfig | None = None, *,
         RunError: The folder belongs to another run.
     """
     path, config = Path(weights), config or ConvertConfig()
-    if not path.is_file():
-        read_foreign(path)
+    _check_foreign(path)
     inputs = {"weights": file_sha256(path)}
     with RunFolder.begin(out, stage="convert", config=config, inputs=inputs) as run:
         if not run.done:
             run.finish(_convert(run, path, config))
         _say(LICENCE)
     return load_generator(run.path)
+
+
+def _check_foreign(path: Path) -> None:
+    """Raise `WeightsError` for a file that cannot be one of another program's."""
+    if not path.is_file():
+        read_foreign(path)
+    with path.open("rb") as file:
+        head, size = file.read(9), path.stat().st_size
+    if head[8:] != b"{" or int.from_bytes(head[:8], "little") > size:
+        return
+    ours = load_weights(path)[1].get("kind") in KINDS
+    raise WeightsError(
+        f"{path} needs no conversion: it is a generator of reidgen." if ours else f"{path} is not converted.",
+        got="a safetensors file, which holds no code",
+        allowed="a .pkl, .pt or .pth file of another program",
+        fix=f"--generator {path}, or --transfer {path}" if ours else "the file that it was made from",
+    )
 
 
 def _convert(run: RunFolder, path: Path, config: ConvertConfig) -> dict[str, Any]:

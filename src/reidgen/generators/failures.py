@@ -1,12 +1,15 @@
 """What a training says when it cannot go on: a loss that is not a number, or memory that ran out."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from reidgen.config import GeneratorConfig, StyleGANConfig
-from reidgen.errors import TrainingError
+from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
+from reidgen.engine.run import read_run
+from reidgen.errors import RunError, TrainingError
 from reidgen.generators.estimate import Estimate
 
 SPARE = 0.9  # of the memory that is there: what a proposed batch may take
@@ -28,12 +31,46 @@ def not_a_number(folder: Path, config: GeneratorConfig, *, kimg: float) -> Train
 def _lower(config: GeneratorConfig) -> dict[str, tuple[float, float]]:
     """Options that calm a training: their values, and better ones."""
     if not isinstance(config, StyleGANConfig):
-        return {"--lr": (config.lr, config.lr / 2)}
+        return {"--lr": (config.lr, _calmer(config.lr, DCGANConfig.lr))}
+    usual_gamma = replace(config, gamma=None).r1_gamma
     return {
-        "--gamma": (config.r1_gamma, 2 * config.r1_gamma),
-        "--lr-generator": (config.lr_generator, config.lr_generator / 2),
-        "--lr-discriminator": (config.lr_discriminator, config.lr_discriminator / 2),
+        "--gamma": (config.r1_gamma, max(2 * config.r1_gamma, usual_gamma)),
+        "--lr-generator": (config.lr_generator, _calmer(config.lr_generator, StyleGANConfig.lr_generator)),
+        "--lr-discriminator": (
+            config.lr_discriminator,
+            _calmer(config.lr_discriminator, StyleGANConfig.lr_discriminator),
+        ),
     }
+
+
+def _calmer(rate: float, usual: float) -> float:
+    """Half the learning rate, or the usual one where that is lower still."""
+    return min(rate / 2, usual)
+
+
+def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
+    """The error of a finished training that is asked to be longer, whose checkpoint is gone; None for any other."""
+    try:
+        record = read_run(folder)
+    except RunError:
+        return None
+    asked, before = json.loads(json.dumps(as_dict(config))), record["config"]
+    if (
+        record["stage"] != "train-generator"
+        or {**before, "kimg": config.kimg} != asked
+        or config.kimg <= before["kimg"]
+    ):
+        return None
+    more = config.kimg - before["kimg"]
+    restart = (
+        f"another --out with --transfer {folder} --kimg {more:g}, which goes on from both networks with new optimisers"
+    )
+    return RunError(
+        f"The training in {folder} is finished, and a finished one keeps no optimisers to go on with.",
+        got=f"--kimg {config.kimg:g}, done with {before['kimg']:g}",
+        allowed="a larger --kimg while a training is not finished",
+        fix=restart if isinstance(config, StyleGANConfig) else f"another --out with --kimg {config.kimg:g}",
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

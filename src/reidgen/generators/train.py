@@ -41,8 +41,10 @@ def train_generator(table: ReidTable, config: GeneratorConfig, *, out: Path | st
 
     Writes generator.safetensors, a snapshot and a sheet of its fakes each `snapshot_kimg`, metrics.jsonl and, with
     `transfer`, transfer.json. The same call again resumes at the last checkpoint, to the same bytes as a run that was
-    never stopped, or returns what is there. A run that is not done may be taken up with another `accumulate`. First it
-    says what a step costs and which R1 weight is in force.
+    never stopped, or returns what is there. A run that is not done may be taken up with another `accumulate`, or with a
+    larger `kimg`: it then ends with the bytes of one that had that length from the start, but that earlier snapshots
+    name the old one, and that a run of less than 50 kimg has logged more often until then. First it says what a step
+    costs and which R1 weight is in force.
 
     Args:
         table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
@@ -53,14 +55,18 @@ def train_generator(table: ReidTable, config: GeneratorConfig, *, out: Path | st
     Raises:
         DataError: There are no crops to learn from, fewer than a batch, or one cannot be read.
         WeightsError: The file to start from is missing or of another network.
-        RunError: The folder belongs to another run.
+        RunError: The folder belongs to another run, or to a finished one that is shorter.
         TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint and the snapshots stay.
     """
     crops = _crops(table, config)
     source = config.transfer if isinstance(config, StyleGANConfig) else None
     parent = read_generator(source) if source else None
     inputs = {"table": crops.hash(), "transfer": parent.hash if parent else None}
-    with RunFolder.begin(out, stage="train-generator", config=config, inputs=inputs, adjustable=("accumulate",)) as run:
+    if refusal := failures.longer_than_done(Path(out), config):
+        raise refusal
+    with RunFolder.begin(
+        out, stage="train-generator", config=config, inputs=inputs, adjustable=("accumulate",), growing=("kimg",)
+    ) as run:
         if not run.done:
             run.finish(_train(run, crops, config, parent))
         (run.path / CHECKPOINT).unlink(missing_ok=True)
@@ -134,6 +140,7 @@ def _start(run: RunFolder, training: Training, parent: GeneratorFile | None) -> 
         state = load_state(checkpoint)
         training.load(state["training"])
         run.metrics.rewind(state["metrics"])
+        _rename_snapshots(run.path, training.config)
         return
     run.metrics.rewind(0)
     if parent is not None and isinstance(training, StyleGANTraining):
@@ -213,6 +220,17 @@ def snapshot_name(step: int, config: GeneratorConfig) -> str:
     before = (steps - 1) // apart * apart  # the last snapshot but one
     short = min(steps, apart) * config.batch < 1000 or _whole_kimg(before, config) == _whole_kimg(steps, config)
     return f"{step * config.batch / 1000:010.3f}" if short else f"{_whole_kimg(step, config):06d}"
+
+
+def _rename_snapshots(folder: Path, config: GeneratorConfig) -> None:
+    """Give snapshots from before the run was made longer the names that they have in a run of this length."""
+    apart = steps_of(config.snapshot_kimg, config)
+    for path in [*folder.glob("snapshot-*.safetensors"), *folder.glob("fakes-*.png")]:
+        kind, kimg = path.stem.split("-")
+        step = max(round(float(kimg) * 1000 / config.batch / apart), 1) * apart
+        rounding = 0.001 if "." in kimg else 0.5
+        if abs(step * config.batch / 1000 - float(kimg)) <= rounding:  # others are the end of a run as it was meant
+            path.rename(path.with_stem(f"{kind}-{snapshot_name(step, config)}"))
 
 
 def _whole_kimg(step: int, config: GeneratorConfig) -> int:

@@ -9,7 +9,17 @@ from typing import Any
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, RunError
 from reidgen.fidelity.result import Fidelity
-from reidgen.report.folders import ENCODER, EXTENDED, FIDELITY, FILTERED, GENERATED, GENERATOR, PEOPLE, Run
+from reidgen.report.folders import (
+    CONVERTED,
+    ENCODER,
+    EXTENDED,
+    FIDELITY,
+    FILTERED,
+    GENERATED,
+    GENERATOR,
+    PEOPLE,
+    Run,
+)
 from reidgen.report.reid_runs import ReidRun, read_reid_run, weights_hash
 
 
@@ -70,7 +80,7 @@ class Evidence:
 
         Weights that came from elsewhere have facts without `origins` and `split`.
         """
-        run, made = self.only(GENERATOR), self.only(GENERATED)
+        run, made = self.only(GENERATOR) or self.only(CONVERTED), self.only(GENERATED)
         if run is None and made is None:
             return []
         facts = run.record["summary"] if run is not None else made.record["summary"]["generator_training"]  # type: ignore[union-attr]
@@ -132,7 +142,7 @@ def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Seq
                 got=", ".join(f"{run.name} (seed {run.seed})" for run in runs),
                 allowed="one evaluation a seed",
             )
-    for kind in (PEOPLE, GENERATOR, ENCODER, GENERATED, FILTERED, EXTENDED):
+    for kind in (PEOPLE, GENERATOR, CONVERTED, ENCODER, GENERATED, FILTERED, EXTENDED):
         several = [str(run.path) for run in others if run.kind == kind]
         if len(several) > 1:
             raise ConfigError("--runs has two folders of one kind.", got=", ".join(several), allowed="one")

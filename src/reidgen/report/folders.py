@@ -10,11 +10,12 @@ from reidgen.engine.run import read_run
 from reidgen.errors import RunError
 
 PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
-FIDELITY, ENCODER = "fidelity", "train-encoder"
+FIDELITY, ENCODER, CONVERTED = "fidelity", "train-encoder", "convert"
 KINDS = {
     "prepare": PEOPLE,
     "render": PEOPLE,
     "train-generator": GENERATOR,
+    "convert": CONVERTED,
     "generate people": GENERATED,
     "generate variants": GENERATED,
     "train-encoder": ENCODER,

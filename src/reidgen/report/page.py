@@ -8,6 +8,7 @@ from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
 from reidgen.report.answer import compare, headline, small_print, spread, warnings
+from reidgen.report.conversion import conversion
 from reidgen.report.encoder import encoder
 from reidgen.report.evidence import Evidence
 from reidgen.report.fidelity import fidelity_section
@@ -37,9 +38,9 @@ def write_report(
         config: Title, note, limits, and whether real people may be shown.
         baseline: Evaluation folders of runs without generated people, one a seed; none makes a page of fidelity alone.
         extended: Evaluation folders of runs with generated people, one a seed; none makes a page of the baseline alone.
-        runs: Folders of other stages to show, in any order: prepare or render, train-generator, generate, filter,
-            extend, any number of fidelity, and the trainings of the evaluations, which are found by the hash of their
-            weights.
+        runs: Folders of other stages to show, in any order: prepare or render, convert, train-generator, generate,
+            filter, extend, any number of fidelity, and the trainings of the evaluations, which are found by the hash of
+            their weights.
         out: Folder for the page.
 
     Returns:
@@ -80,6 +81,7 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             variants(evidence, viewer),
             _ranked(evidence, viewer) if evidence.baseline else None,
             curves(evidence),
+            conversion(evidence),
             generator(evidence, viewer),
             encoder(evidence),
             fidelity_section(evidence.fidelity),
