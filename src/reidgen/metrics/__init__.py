@@ -1,15 +1,21 @@
 """Figures of merit: pure functions on arrays."""
 
+from reidgen.metrics.clustering import dbscan
 from reidgen.metrics.fidelity import frechet_distance, kernel_distance, precision_recall
+from reidgen.metrics.jaccard import jaccard_distance
 from reidgen.metrics.ranking import Ranking, rank, rank_features
+from reidgen.metrics.rerank import rerank
 from reidgen.metrics.ssim import ssim
 
 __all__ = [
     "Ranking",
+    "dbscan",
     "frechet_distance",
+    "jaccard_distance",
     "kernel_distance",
     "precision_recall",
     "rank",
     "rank_features",
+    "rerank",
     "ssim",
 ]

@@ -1,0 +1,160 @@
+"""The nearest neighbours of every feature among all of them, exactly, in blocks of matrix products.
+
+Beside the features a block of squared distances is held, never a matrix of all. A feature is always its own first
+neighbour, whatever duplicates it has and however products round; of equal distances the smaller index comes first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.errors import DataError
+
+Metric = Literal["cosine", "euclid"]
+BLOCK_BYTES = 2**25  # of squared distances held at once
+DEVICE_BLOCK_BYTES = 2**28
+CHECKED_ROWS = 1024
+ROUNDING = 1e-5  # of the largest squared length: what squared distances from float32 products may be wrong by
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k features nearest to each of N, itself first.
+
+    Attributes:
+        indices: int64 (N, k), nearest first.
+        squares: float32 (N, k), squared Euclidean distances to them, ascending; 0 to itself.
+        farthest: float32 (N,), the largest squared distance of each feature to any.
+    """
+
+    indices: np.ndarray
+    squares: np.ndarray
+    farthest: np.ndarray
+
+
+def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
+    """The `count` nearest neighbours of each feature by Euclidean distance, itself included and first.
+
+    Time is that of N x N matrix products and one partial sort of each row; on CUDA all of it runs there.
+
+    Args:
+        features: float32 (N, D); see `checked_features`.
+        count: k, 1 to N.
+
+    Raises:
+        DataError: There are fewer than `count` features.
+    """
+    if not 1 <= count <= len(features):
+        raise DataError(
+            "There are not enough features for so many neighbours.",
+            got=f"{len(features):,} features, {count:,} neighbours of each (itself included)",
+            allowed=f"1 to {len(features):,} neighbours",
+            fix="a smaller k1 and k2, or more crops",
+        )
+    squares, held = squares_to(features), BLOCK_BYTES if features.device.type == "cpu" else DEVICE_BLOCK_BYTES
+    block = max(1, held // (4 * len(features)))
+    starts = range(0, len(features), block)
+    parts = [_block_neighbours(squares(features[first : first + block]), first, count) for first in starts]
+    return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def squares_to(features: Tensor) -> Callable[[Tensor], Tensor]:
+    """A function from queries (B, D) to their squared Euclidean distances (B, N) to features (N, D); all float32."""
+    lengths = features.square().sum(dim=1)
+
+    def squares(queries: Tensor) -> Tensor:
+        products = torch.addmm(lengths[None], queries, features.T, alpha=-2)
+        return products.add_(queries.square().sum(dim=1, keepdim=True)).clamp_(min=0)
+
+    return squares
+
+
+def _block_neighbours(squares: Tensor, first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices and squares (B, count) of the neighbours of features `first` onward, and their largest squares (B,)."""
+    own = torch.arange(len(squares), device=squares.device)
+    squares[own, first + own] = -1.0  # below all others: first, also among duplicates
+    if squares.device.type == "cpu":
+        last = np.partition(squares.numpy(), count - 1, axis=1)[:, count - 1 : count]
+        found = np.flatnonzero(squares.numpy() <= last)
+        values = squares.numpy().reshape(-1)[found]
+    else:
+        bound = squares.topk(count, dim=1, largest=False).values[:, -1:]
+        places = (squares <= bound).reshape(-1).nonzero()[:, 0]
+        found, values = places.cpu().numpy(), squares.reshape(-1)[places].cpu().numpy()
+    row, column = np.divmod(found, squares.shape[1])
+    order = np.lexsort((column, values, row))
+    # More than `count` of a row were found where its last distance is that of several; the first ones stay.
+    starts = np.searchsorted(row, np.arange(len(squares)))
+    kept = order[(starts[:, None] + np.arange(count)).reshape(-1)].reshape(-1, count)
+    return column[kept], np.maximum(values[kept], 0), squares.amax(dim=1).cpu().numpy()
+
+
+def pair_squares(features: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances float32 (P,) of P pairs of rows of features (N, D), computed pair by pair.
+
+    Args:
+        features: float32 (N, D).
+        a: int64 (P,), one row of each pair; fastest where equal ones follow each other.
+        b: int64 (P,), the other.
+    """
+    lengths = features.square().sum(dim=1)
+    out = np.empty(len(a), np.float32)
+    block = max(1, 2**20 // (4 * features.shape[1]))  # what stays in a processor's cache
+    if features.device.type != "cpu":
+        block *= 256
+    for first in range(0, len(a), block):
+        one, other = (torch.from_numpy(x[first : first + block]).to(features.device) for x in (a, b))
+        products = torch.linalg.vecdot(features[one], features[other])
+        out[first : first + block] = (lengths[one] + lengths[other] - 2 * products).clamp_(min=0).cpu().numpy()
+    return out
+
+
+def checked_features(name: str, features: Any, metric: Metric) -> Tensor:
+    """Features as float32 (N, D), of length 1 under "cosine", whose squared Euclidean distance is then 2 - 2 cos.
+
+    Args:
+        name: What they are, for messages.
+        features: (N, D) numbers; a numpy array, or a tensor on any device. Not changed.
+        metric: "cosine" or "euclid".
+
+    Raises:
+        DataError: They are no matrix, one is not finite or has no direction under "cosine", or the metric is unknown.
+    """
+    if metric not in ("cosine", "euclid"):
+        raise DataError("The metric is unknown.", got=metric, allowed="cosine, euclid")
+    known = torch.as_tensor(features)
+    if known.ndim != 2 or not known.shape[1] or known.is_complex():
+        shape = f"{tuple(known.shape)}, {known.dtype}"
+        raise DataError(f"The {name} features are no matrix.", got=shape, allowed="(N, D) real numbers")
+    known = known.detach().float()
+    for first in range(0, len(known), CHECKED_ROWS):
+        finite = torch.isfinite(known[first : first + CHECKED_ROWS]).all(dim=1)
+        _refuse(name, finite, first, "is not finite", "look for a training that diverged: its loss is in metrics.jsonl")
+    if metric == "euclid":
+        return known.contiguous()
+    largest = known.abs().amax(dim=1, keepdim=True)
+    _refuse(name, largest[:, 0] > 0, 0, "is zero and so has no direction", "metric euclid, or leave such crops out")
+    return torch.nn.functional.normalize(known / largest)  # else squares of tiny numbers would vanish
+
+
+def _refuse(name: str, fine: Tensor, first: int, what: str, fix: str) -> None:
+    if not bool(fine.all()):
+        row, others = int((~fine).nonzero()[0]), int((~fine).sum()) - 1
+        more = f" and {others:,} more" if others else ""
+        raise DataError(f"A {name} feature {what}.", got=f"row {first + row}{more}", allowed="finite numbers", fix=fix)
+
+
+def refuse_equal(features: Tensor, neighbours: Neighbours) -> None:
+    """Raise `DataError` where all features are the same but for rounding: they cannot be ranked."""
+    scale = float(features.square().sum(dim=1).max())
+    if float(neighbours.farthest.max()) <= ROUNDING * scale:
+        raise DataError(
+            "All features are the same.",
+            got=f"{len(features):,} features, squared distances up to {float(neighbours.farthest.max()):.1e}",
+            allowed="features that differ",
+            fix="a network that was trained: one that has collapsed says the same of every crop",
+        )
