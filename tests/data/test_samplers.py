@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidgen.data.samplers import EpochSampler
+from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.errors import DataError
 
 
@@ -53,4 +53,53 @@ def test_a_table_smaller_than_the_batch_is_an_error_that_says_what_to_type():
         "  got: 7 crops, batch 32\n"
         "  allowed: at least one batch\n"
         "  try: --batch 7"
+    )
+
+
+@settings(deadline=None)
+@given(
+    kinds=st.lists(st.booleans(), max_size=60), real=st.integers(1, 9), fake=st.integers(1, 9), seed=st.integers(0, 9)
+)
+def test_mixed_batches_hold_so_many_of_each_kind_and_each_kind_comes_equally_often(kinds, real, fake, seed):
+    generated = np.array(kinds, dtype=bool)
+    if (~generated).sum() < real or generated.sum() < fake:
+        with pytest.raises(DataError, match="too few crops for one batch of real and generated"):
+            MixedSampler(generated, (real, fake), seed)
+        return
+    sampler = MixedSampler(generated, (real, fake), seed)
+    assert sampler.steps_per_epoch == (~generated).sum() // real
+    batches = [sampler.indices(step) for step in range(2 * sampler.steps_per_epoch)]
+    assert all(generated[rows].tolist() == [False] * real + [True] * fake for rows in batches)
+    assert [sampler.epoch_of(step) for step in range(len(batches))] == np.repeat(
+        [0, 1], sampler.steps_per_epoch
+    ).tolist()
+    shown = np.concatenate([rows[:real] for rows in batches[: sampler.steps_per_epoch]])
+    assert len(set(shown.tolist())) == len(shown)
+    round_of_fakes = np.concatenate([rows[real:] for rows in batches[: generated.sum() // fake]])
+    assert len(set(round_of_fakes.tolist())) == len(round_of_fakes)
+
+
+def test_a_mixed_sampler_goes_on_where_another_one_stopped_and_its_kinds_have_orders_of_their_own():
+    generated = np.arange(40) % 2 == 1
+    whole = [MixedSampler(generated, (4, 4), seed=5).indices(step).tolist() for step in range(20)]
+    resumed = MixedSampler(generated, (4, 4), seed=5)
+    assert [resumed.indices(step).tolist() for step in reversed(range(20))] == whole[::-1]
+    assert any([row // 2 for row in rows[:4]] != [row // 2 for row in rows[4:]] for rows in whole)
+
+
+def test_real_crops_come_in_the_same_order_whatever_the_generated_ones():
+    few, many = (MixedSampler(np.arange(n) >= 12, (3, 1), seed=1) for n in (16, 40))
+    assert [few.indices(step)[:3].tolist() for step in range(9)] == [
+        many.indices(step)[:3].tolist() for step in range(9)
+    ]
+
+
+def test_too_few_generated_crops_are_told():
+    with pytest.raises(DataError) as error:
+        MixedSampler(np.arange(10) >= 9, (6, 2))
+    assert str(error.value) == (
+        "The table has too few crops for one batch of real and generated ones.\n"
+        "  got: 9 real and 1 generated crops\n"
+        "  allowed: at least 6 real and 2 generated ones, as in each batch\n"
+        "  try: a smaller --batch, another --generated-ratio or none, or a table with more crops"
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 from reidgen.config import ReidConfig
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.losses.soft_labels import soft_cross_entropy, soft_targets
+from reidgen.reid.groups import Groups
 from reidgen.reid.people import People
 
 
@@ -19,22 +20,25 @@ class Labels:
     Attributes:
         people: int64 (N,), class of each crop; -1 for generated ones without identity.
         generated: bool (N,), which crops are generated.
+        groups: The groups of policy "slsr".
         plain: Whether the loss is the cross entropy of all crops alike.
         config: The training.
     """
 
     people: Tensor
     generated: Tensor
+    groups: Groups | None
     plain: bool
     config: ReidConfig
 
     @classmethod
-    def of(cls, people: People, config: ReidConfig, device: torch.device) -> "Labels":
+    def of(cls, people: People, config: ReidConfig, device: torch.device, groups: Groups | None = None) -> "Labels":
         """The labels of a training's crops."""
         alike = config.generated_label in ("table", "new", "same") and config.generated_weight == 1
         plain = not people.generated.any() or (alike and config.generated_from == 0)
         known = (torch.from_numpy(people.labels).to(device), torch.from_numpy(people.generated).to(device))
-        return cls(*known, plain, config)
+        moved = None if groups is None else Groups(groups.crops.to(device), groups.shares.to(device))
+        return cls(*known, moved, plain, config)
 
     def loss(self, logits: Tensor, rows: Tensor, progress: float) -> Tensor:
         """Mean loss of a batch: of real crops at weight 1, of generated ones as the config has it.
@@ -54,6 +58,7 @@ class Labels:
             generated,
             smoothing=self.config.label_smoothing,
             generated_smoothing=self.config.generated_smoothing,
+            groups=None if self.groups is None else self.groups.shares[self.groups.crops[rows]],
         )
         weight = self.config.generated_weight if progress >= self.config.generated_from else 0.0
         return soft_cross_entropy(logits, targets, torch.where(generated, weight, 1.0))

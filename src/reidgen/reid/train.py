@@ -25,12 +25,13 @@ from reidgen.errors import TrainingError
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedder, dropout_factors
 from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, save_reid
+from reidgen.reid.groups import kept_groups
 from reidgen.reid.labels import Labels, label_facts
 from reidgen.reid.people import People
 from reidgen.reid.recipe import learning_rate, make_optimizer, set_learning_rate
 from reidgen.reid.weights import load_backbone, weights_hash
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, GROUPS = "checkpoint.safetensors", "groups.safetensors"
 LOOK_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 VAL_BATCH = 128
 
@@ -61,9 +62,13 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
     """
     people = People.of(table, config)
     inputs = {"crops": people.table.hash(), "weights": weights_hash(config.weights)}
+    features = None
+    if config.generated_features is not None:
+        features = load_reid(config.generated_features, device=config.device)
+        inputs["features"] = features.hash
     with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
         if not run.done:
-            summary = _train(run, people, config, inputs["crops"])
+            summary = _train(run, people, config, inputs["crops"], features)
             run.finish(summary)
         (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_reid(run.path, device=config.device)
@@ -107,7 +112,9 @@ class Sums:
         return (self.loss.item() / self.crops if self.crops else math.nan, error)
 
 
-def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) -> dict[str, Any]:
+def _train(
+    run: RunFolder, people: People, config: ReidConfig, crops_hash: str, features: ReidModel | None = None
+) -> dict[str, Any]:
     sampler = _sampler(people, config)
     steps = config.epochs * sampler.steps_per_epoch if config.steps is None else config.steps
     fabric = setup(config.device, config.precision)
@@ -121,7 +128,8 @@ def _train(run: RunFolder, people: People, config: ReidConfig, crops_hash: str) 
     wrapped, stepper = fabric.setup(network, optimizer)
     start, sums = _resume(run, network, optimizer, fabric.strategy.precision, device)
     store = CropStore.open(people.table, size=config.size).to(device)
-    labels = Labels.of(people, config, device)
+    groups = None if features is None else kept_groups(run.path / GROUPS, people, config, features)
+    labels = Labels.of(people, config, device, groups)
     saved_sec = time.monotonic()
 
     with progress("train re-ID", steps, start=start) as bar, _memory_told(config.batch):

@@ -1,0 +1,82 @@
+"""Groups of crops that look alike, and who is in them: the targets of label policy "slsr"."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch.nn import functional
+
+from reidgen.config import ReidConfig
+from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.errors import ConfigError
+from reidgen.reid.embed import ReidModel
+from reidgen.reid.people import People
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which group each crop belongs to, and what that says of who it may be.
+
+    Attributes:
+        crops: int64 (N,), group of each crop.
+        shares: float32 (G, K), the target of a generated crop of each group.
+    """
+
+    crops: torch.Tensor
+    shares: torch.Tensor
+
+
+def find_groups(features: torch.Tensor, people: People, *, groups: int, seed: int) -> Groups:
+    """k-means on the features of the real crops that are learned from; every crop belongs to its nearest centre.
+
+    Ainam et al. 2019, *Sparse label smoothing regularization for person re-identification*: k-means on the features
+    of real crops, one generator for each cluster, and for its crops equal shares for the people in the cluster. Here
+    one generator makes all crops, so a generated crop joins the cluster it looks most like.
+
+    Args:
+        features: float32 (N, D) of all crops; compared after division by their lengths.
+        people: The crops, N of them.
+        groups: How many.
+        seed: Of the first centres.
+
+    Raises:
+        ConfigError: There are fewer real crops than groups.
+    """
+    real = people.train[~people.generated[people.train]]
+    if groups > len(real):
+        raise ConfigError(
+            "--generated-groups asks for more groups than there are real crops.",
+            got=groups,
+            allowed=f"1 to {len(real)}",
+            fix=f"--generated-groups {min(3, len(real))}",
+        )
+    directions = functional.normalize(features.float(), dim=1).cpu().numpy()
+    crops = (
+        KMeans(groups, n_init=10, random_state=seed % 2**32).fit(directions[real]).predict(directions).astype(np.int64)
+    )
+    return Groups(torch.from_numpy(crops), people_shares(crops[real], people.labels[real], groups, len(people.pids)))
+
+
+def people_shares(crops: np.ndarray, labels: np.ndarray, groups: int, people: int) -> torch.Tensor:
+    """Equal shares for the people who have a crop in a group: float32 (groups, people), each row sums to 1.
+
+    Args:
+        crops: int64 (N,), group of each real crop; every group has one.
+        labels: int64 (N,), who is on it.
+        groups: How many groups.
+        people: How many people.
+    """
+    members = torch.zeros(groups, people)
+    members[torch.from_numpy(crops), torch.from_numpy(labels)] = 1.0
+    return members / members.sum(dim=1, keepdim=True)
+
+
+def kept_groups(file: Path, people: People, config: ReidConfig, model: ReidModel) -> Groups:
+    """The groups of a training: found once and kept in a file, so that a resumed training has the same ones."""
+    if not file.is_file():
+        found = find_groups(model.embed(people.table), people, groups=config.generated_groups, seed=config.seed)
+        save_state(file, {"crops": found.crops, "shares": found.shares})
+    kept = load_state(file)
+    return Groups(kept["crops"], kept["shares"])
