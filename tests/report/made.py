@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from reidgen.config import EvaluateConfig, GenerateConfig, PrepareConfig, ReidConfig, StyleGANConfig
+from reidgen.config import EvaluateConfig, GenerateConfig, PrepareConfig, ReidConfig, StyleGANConfig, VariantsConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.evaluate import Result, protocol_in_words
@@ -54,6 +54,26 @@ def generated_run(folder, **facts):
     run = RunFolder.begin(folder, stage="generate people", config=GenerateConfig(people=2, variants=3), inputs={})
     table.write_metadata(folder)
     run.finish({"generator_training": generator_facts(**facts)})
+    return folder
+
+
+def variants_run(folder, people, *, parent_origin):
+    """Crops of generate variants: two people of the table, an inversion and two variants of the first crop of each."""
+    firsts = [people.rows["file_name"][0]] * 3 + [people.rows["file_name"][4]] * 3
+    table = make_table(
+        [1, 1, 1, 3, 3, 3],
+        [1] * 6,
+        root=folder,
+        name="variants",
+        origin=["generated"] * 6,
+        parent=firsts,
+        parent_origin=[parent_origin] * 6,
+        mix=["reconstruction", "coarse", "fine"] * 2,
+        identity=["keep", "keep", "new"] * 2,
+    )
+    run = RunFolder.begin(folder, stage="generate variants", config=VariantsConfig(), inputs={})
+    table.write_metadata(folder)
+    run.finish({"generator_training": {"split": "train", "origins": ["rendered"], "ancestors": []}})
     return folder
 
 

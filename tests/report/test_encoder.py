@@ -1,11 +1,9 @@
-import polars as pl
-
-from reidgen.config import EncoderConfig, VariantsConfig
+from reidgen.config import EncoderConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.report.evidence import Evidence
 from reidgen.report.page import write_report
-from tests.report.made import evaluation_run, generated_run, generator_run, people_run
+from tests.report.made import evaluation_run, generator_run, people_run, variants_run
 
 
 def encoder_run(folder):
@@ -15,18 +13,6 @@ def encoder_run(folder):
         tested = {f"test_{name}": 2 / step for name in figures} if step % 3 == 0 else {}
         run.metrics.write(step=step, **figures, **tested)
     run.finish({"images": 1234, "people": 90, "split": "train", "held_out_people": [91, 92]})
-    return folder
-
-
-def variants_run(folder, *, parent_origin):
-    """Crops of generate variants: a table that says whose they are."""
-    generated_run(folder)
-    (folder / "run.json").unlink()
-    table = ReidTable.read(folder)
-    run = RunFolder.begin(folder, stage="generate variants", config=VariantsConfig(), inputs={})
-    rows = table.rows.with_columns(parent_origin=pl.lit(parent_origin))
-    ReidTable(rows, "variants").write_metadata(folder)
-    run.finish({"generator_training": {"split": "train", "origins": ["rendered"], "ancestors": []}})
     return folder
 
 
@@ -42,8 +28,8 @@ def test_the_encoders_curves_are_on_the_page(tmp_path):
 def test_variants_of_real_people_are_shown_as_little_as_these(tmp_path):
     gan = generator_run(tmp_path / "gan")  # which has seen rendered people alone
     for origin, shown in (("rendered", True), ("real", False)):
-        made = variants_run(tmp_path / origin, parent_origin=origin)
         people = ReidTable.read(people_run(tmp_path / f"people {origin}"))
+        made = variants_run(tmp_path / origin, people, parent_origin=origin)
         baseline = [evaluation_run(tmp_path / f"e {origin}", people)]
         assert Evidence.read(baseline, [], [gan, made]).learned_from == {"rendered", origin}
         page = write_report(baseline=baseline, runs=[gan, made], out=tmp_path / f"page {origin}").read_text()

@@ -12,6 +12,7 @@ from reidgen.report.evidence import Evidence
 from reidgen.report.figures import Group, Line, chart, legend
 from reidgen.report.folders import FILTERED, GENERATOR, Run
 from reidgen.report.markup import Markup, table, tag
+from reidgen.report.regenerated import is_regenerated, regenerated
 from reidgen.report.sheets import Viewer, crop, crops, picture
 
 SHOWN, PEOPLE_WITH_VARIANTS, VARIANTS = 15, 4, 9
@@ -78,10 +79,15 @@ def _spread(shown: ReidTable, count: int) -> ReidTable:
 
 
 def variants(evidence: Evidence, viewer: Viewer) -> Markup | None:
-    """Seed | variants of a few generated people, rejected ones marked (Alvarez-Gonzalez, thesis, figure 5.6)."""
+    """Seed | variants of a few generated people, rejected ones marked (Alvarez-Gonzalez, thesis, figure 5.6).
+
+    Where the people are real ones, original | inversion | variants.
+    """
     generated = evidence.generated
     if generated is None or not len(generated):
         return None
+    if is_regenerated(generated):
+        return regenerated(evidence, viewer)
     rows = []
     for pid in _spread(_first_of_each(generated), PEOPLE_WITH_VARIANTS).rows["pid"]:
         first, *others = generated.rows.filter(pl.col("pid") == pid).head(VARIANTS + 1).iter_rows(named=True)
