@@ -130,22 +130,25 @@ def checked_features(name: str, features: Any, metric: Metric) -> Tensor:
     if known.ndim != 2 or not known.shape[1] or known.is_complex():
         shape = f"{tuple(known.shape)}, {known.dtype}"
         raise DataError(f"The {name} features are no matrix.", got=shape, allowed="(N, D) real numbers")
-    known = known.detach().float()
-    for first in range(0, len(known), CHECKED_ROWS):
-        finite = torch.isfinite(known[first : first + CHECKED_ROWS]).all(dim=1)
-        _refuse(name, finite, first, "is not finite", "look for a training that diverged: its loss is in metrics.jsonl")
+    known = known.detach().float().contiguous()
+    blocks = [slice(first, first + CHECKED_ROWS) for first in range(0, len(known), CHECKED_ROWS)]
+    largest = torch.cat([known[rows].abs().amax(dim=1) for rows in blocks]) if blocks else known.new_empty(0)
+    diverged = "look for a training that diverged: its loss is in metrics.jsonl"
+    _refuse(name, torch.isfinite(largest), "is not finite", diverged)
     if metric == "euclid":
-        return known.contiguous()
-    largest = known.abs().amax(dim=1, keepdim=True)
-    _refuse(name, largest[:, 0] > 0, 0, "is zero and so has no direction", "metric euclid, or leave such crops out")
-    return torch.nn.functional.normalize(known / largest)  # else squares of tiny numbers would vanish
+        return known
+    _refuse(name, largest > 0, "is zero and so has no direction", "metric euclid, or leave such crops out")
+    directed = torch.empty_like(known)
+    for rows in blocks:  # over the largest number first: squares of tiny ones would vanish
+        torch.nn.functional.normalize(known[rows] / largest[rows, None], out=directed[rows])
+    return directed
 
 
-def _refuse(name: str, fine: Tensor, first: int, what: str, fix: str) -> None:
+def _refuse(name: str, fine: Tensor, what: str, fix: str) -> None:
     if not bool(fine.all()):
         row, others = int((~fine).nonzero()[0]), int((~fine).sum()) - 1
         more = f" and {others:,} more" if others else ""
-        raise DataError(f"A {name} feature {what}.", got=f"row {first + row}{more}", allowed="finite numbers", fix=fix)
+        raise DataError(f"A {name} feature {what}.", got=f"row {row}{more}", allowed="finite numbers", fix=fix)
 
 
 def refuse_equal(features: Tensor, neighbours: Neighbours) -> None:

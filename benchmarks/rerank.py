@@ -1,0 +1,246 @@
+"""Re-ranking, and clustering by Jaccard distance, beside the dense numpy algorithms of the field, on the CPU.
+
+    python benchmarks/rerank.py            # 600 x 3,000 and 3,000 features: a minute
+    python benchmarks/rerank.py --full     # Market-1501's sizes: minutes, and 10 GB for the dense ones
+
+Features are made: 750 people by six cameras, 2,048 numbers of a falling spectrum, one neighbour in seven of another
+person. The dense algorithms are given their distances, as the field's functions are; of ours the products of all
+features with all are left out alike, but not those of single pairs. Seconds are CPU time of the process, so that a busy
+machine does not bend the ratios; memory is the peak of a process of its own.
+"""
+
+import argparse
+import contextlib
+import importlib
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+WIDTH, PEOPLE, CAMERAS, DISTRACTORS, NOISE = 2048, 750, 6, 0.145, 1.6
+SIZES = {"small": (600, 3_000, 3_000), "full": (3_368, 15_913, 12_936)}
+EPS, MIN_SAMPLES = 0.5, 4
+
+
+def features(count, people, seed=0):
+    """float32 (count, 2048) of length 1."""
+    rng = np.random.default_rng(seed)
+    spectrum = (1 / np.sqrt(1 + np.arange(WIDTH) / 40)).astype(np.float32)
+    centres = rng.standard_normal((people, WIDTH), dtype=np.float32)
+    cameras = 0.5 * rng.standard_normal((CAMERAS, WIDTH), dtype=np.float32)
+    whole = np.empty((count, WIDTH), np.float32)
+    for first in range(0, count, 1000):
+        part = whole[first : first + 1000]
+        own = centres[rng.integers(0, people, len(part))] + cameras[rng.integers(0, CAMERAS, len(part))]
+        own += NOISE * rng.standard_normal(part.shape, dtype=np.float32)
+        alone = rng.random(len(part)) < DISTRACTORS
+        own[alone] = 1.9 * rng.standard_normal((int(alone.sum()), WIDTH), dtype=np.float32)
+        own *= spectrum
+        part[:] = own / np.linalg.norm(own, axis=1, keepdims=True)
+    return whole
+
+
+def dense_vectors(distances, order, size, half, k2):
+    """V of equations 2, 3, 5 and 10 as a matrix of all pairs, one row after the other."""
+    vectors = np.zeros_like(distances)
+    for i in range(len(distances)):
+        forward = order[i, :size]
+        mutual = forward[np.nonzero(order[forward, :size] == i)[0]]
+        whole = mutual
+        for candidate in mutual:
+            its = order[candidate, :half]
+            its = its[np.nonzero(order[its, :half] == candidate)[0]]
+            if len(np.intersect1d(its, mutual)) > 2 / 3 * len(its):
+                whole = np.append(whole, its)
+        whole = np.unique(whole)
+        weights = np.exp(-distances[i, whole])
+        vectors[i, whole] = weights / weights.sum()
+    averaged = np.zeros_like(vectors)
+    for i in range(len(distances)):
+        averaged[i] = vectors[order[i, :k2]].mean(axis=0)
+    return averaged
+
+
+def dense_jaccard(vectors, rows):
+    holders = [np.nonzero(vectors[:, i])[0] for i in range(len(vectors))]
+    distances = np.zeros((rows, len(vectors)), np.float32)
+    for i in range(rows):
+        shared = np.zeros(len(vectors), np.float32)
+        for column in np.nonzero(vectors[i])[0]:
+            them = holders[column]
+            shared[them] += np.minimum(vectors[i, column], vectors[them, column])
+        distances[i] = 1 - shared / (2 - shared)
+    return distances
+
+
+def dense_rerank(squares, queries, k1=20, k2=6, lambda_=0.3):
+    squares = np.transpose(squares / squares.max(axis=0))
+    order = np.argsort(squares, axis=1)
+    vectors = dense_vectors(squares, order, k1 + 1, round(k1 / 2) + 1, k2)
+    plain = squares[:queries].copy()
+    del squares, order
+    return ((1 - lambda_) * dense_jaccard(vectors, queries) + lambda_ * plain)[:, queries:]
+
+
+def dense_clusters(squares, order, k1=30, k2=6):
+    from sklearn.cluster import DBSCAN
+
+    vectors = dense_vectors(squares, order, k1, round(k1 / 2) + 1, k2)
+    distances = np.clip(dense_jaccard(vectors, len(squares)), 0, None)
+    return DBSCAN(eps=EPS, min_samples=MIN_SAMPLES, metric="precomputed").fit_predict(distances)
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def timed(function, *args, **kwargs):
+    began = time.process_time()
+    value = function(*args, **kwargs)
+    return value, time.process_time() - began
+
+
+class Stopwatch:
+    """Seconds of calls to be left out of a measurement."""
+
+    def __init__(self):
+        self.sec = 0.0
+
+    def around(self, function):
+        """The function, its calls counted."""
+
+        def watched(*args, **kwargs):
+            value, sec = timed(function, *args, **kwargs)
+            self.sec += sec
+            return value
+
+        return watched
+
+
+@contextlib.contextmanager
+def products_aside():
+    """Counts the products of all features with all, wherever a re-ranking makes them."""
+    from reidgen.metrics import neighbours
+    from reidgen.metrics.neighbours import squares_to
+
+    watch = Stopwatch()
+    modules = (neighbours, importlib.import_module("reidgen.metrics.rerank"))  # the package has its function there
+    for module in modules:
+        module.squares_to = lambda features: watch.around(squares_to(features))
+    try:
+        yield watch
+    finally:
+        for module in modules:
+            module.squares_to = squares_to
+
+
+def exact_squares(known):
+    squares = -2 * (known @ known.T)
+    lengths = (known**2).sum(axis=1)
+    squares += lengths
+    squares += lengths[:, None]
+    np.maximum(squares, 0, out=squares)
+    squares[np.diag_indices(len(squares))] = 0
+    return squares
+
+
+def ours(what, queries, known):
+    """Result, and seconds without the products (rerank) or without the neighbour search (cluster)."""
+    import torch
+
+    from reidgen.metrics import dbscan, rerank
+    from reidgen.metrics.jaccard import vectors_distance
+    from reidgen.metrics.neighbours import nearest_neighbours
+    from reidgen.metrics.reciprocal import reciprocal_vectors
+
+    if what == "rerank":
+        with products_aside() as watch:
+            found, sec = timed(rerank, known[:queries], known[queries:])
+        return found, sec - watch.sec
+    tensor = torch.from_numpy(known)
+    neighbours = nearest_neighbours(tensor, 30)
+    mark_memory()
+
+    def cluster():
+        vectors = reciprocal_vectors(tensor, neighbours, size=30, half=16, k2=6)
+        return dbscan(vectors_distance(vectors, at_most=EPS), eps=EPS, min_samples=MIN_SAMPLES)
+
+    return timed(cluster)
+
+
+def mark_memory():
+    """Forget the peak of memory so far (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def status_mb(field):
+    text = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field))) / 1024
+
+
+def memory_of(what, queries, gallery, clustered):
+    """Peak of a process in MB, and how much of it is beyond what it held before."""
+    import torch  # noqa: F401
+
+    known = features(queries + gallery if what == "rerank" else clustered, PEOPLE)
+    mark_memory()
+    before = status_mb("VmRSS")
+    ours(what, queries, known)
+    return status_mb("VmHWM"), status_mb("VmHWM") - before
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="Market-1501's sizes")
+    parser.add_argument("--only", choices=("rerank", "cluster"))
+    parser.add_argument("--memory", choices=("rerank", "cluster"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    queries, gallery, clustered = SIZES["full" if options.full else "small"]
+    if options.memory:
+        say(*memory_of(options.memory, queries, gallery, clustered))
+        return
+    people, repeats = PEOPLE * clustered // SIZES["full"][2], 1 if options.full else 3
+    if options.only != "cluster":
+        report_rerank(queries, features(queries + gallery, people), repeats)
+        report_memory("rerank", options.full)
+    if options.only != "rerank":
+        report_clusters(features(clustered, people), repeats)
+        report_memory("cluster", options.full)
+
+
+def report_rerank(queries, known, repeats):
+    say(f"re-ranking, {queries:,} queries x {len(known) - queries:,} gallery features of {WIDTH:,}")
+    found, sec = min((ours("rerank", queries, known) for _ in range(repeats)), key=lambda run: run[1])
+    squares = exact_squares(known)
+    expected, dense = timed(dense_rerank, squares, queries)
+    del squares
+    say(f"  reidgen.metrics.rerank, products aside {sec:8.2f} s")
+    say(f"  dense numpy, products aside            {dense:8.2f} s  {dense / sec:6.1f} times")
+    say(f"  largest difference {np.abs(found - expected).max():.1e}")
+
+
+def report_clusters(known, repeats):
+    say(f"Jaccard distance and DBSCAN, {len(known):,} features of {WIDTH:,}")
+    found, sec = min((ours("cluster", 0, known) for _ in range(repeats)), key=lambda run: run[1])
+    squares = exact_squares(known)
+    order = np.argsort(squares, axis=1)
+    expected, dense = timed(dense_clusters, squares, order)
+    say(f"  sparse, neighbour search aside {sec:8.2f} s")
+    say(f"  dense numpy and scikit-learn   {dense:8.2f} s  {dense / sec:6.1f} times")
+    print(
+        f"  {expected.max() + 1} clusters, {(expected < 0).sum():,} outliers; equal: {np.array_equal(found, expected)}"
+    )
+
+
+def report_memory(what, full):
+    call = [sys.executable, __file__, "--memory", what, *(["--full"] if full else [])]
+    whole, beyond = map(float, subprocess.run(call, check=True, capture_output=True).stdout.split())
+    say(f"  peak of a process {whole:.0f} MB, of which beyond its features and imports {beyond:.0f} MB")
+    say(f"  peak of this process so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
