@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from reidgen.errors import ConfigError
 from reidgen.models.embedder import Embedder, dropout_factors
-from reidgen.models.resnet import BLOCKS, ResNet
+from reidgen.models.resnet import BLOCKS, InstanceBatchNorm, ResNet
 
 # Parameters of torchvision's networks without their fc layer: 11,689,512 - 513,000 and so on.
 PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032}
@@ -162,3 +162,53 @@ def test_impossible_layouts_are_told():
     )
     with pytest.raises(ConfigError, match=r"backbone is unknown\.\n  got: vgg"):
         ResNet("vgg")
+
+
+def test_ibn_has_the_published_names_and_normalises_half_by_instance():
+    """Pan et al. 2018: stages 1 to 3 of resnet50 have 3 + 4 + 6 blocks; parameters are as many as without."""
+    network = ResNet("resnet50_ibn")
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS["resnet50"]
+    plain, keys = set(ResNet("resnet50").state_dict()), set(network.state_dict())
+    assert len(keys - plain) == 13 * (2 + 5) and len(plain - keys) == 13 * 5
+    assert {"layer1.0.bn1.IN.weight", "layer3.5.bn1.BN.running_var"} <= keys - plain
+    assert "layer4.0.bn1.weight" in keys
+    norm = InstanceBatchNorm(5)
+    x = torch.randn(4, 5, 6, 3, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    out = norm(x)
+    torch.testing.assert_close(out[:, :2].mean(dim=(2, 3)), torch.zeros(4, 2), atol=1e-5, rtol=0)  # of each crop
+    torch.testing.assert_close(out[:, 2:].mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)  # of the batch
+    assert out[:, 2:].mean(dim=(2, 3)).abs().max() > 0.05
+    with torch.no_grad():
+        assert network.eval()(torch.zeros(1, 3, 64, 32)).shape == (1, 2048, 2, 1)
+
+
+def test_bnneck_splits_feature_and_embedding():
+    """Luo et al. 2019, figure 5: the feature before the normalisation, the classifier after it, neither has a bias."""
+    network = Embedder(ResNet("resnet18"), width=16, people=5, neck="bnneck", pooling="gem")
+    network.initialise(torch.Generator().manual_seed(0))
+    assert network.width == 512 and network.classifier.bias is None
+    assert [name for name, p in network.named_parameters() if not p.requires_grad] == ["norm.bias"]
+    images = torch.randn(4, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    out = network(images)
+    torch.testing.assert_close(out.feature, network.pool(network.backbone(images)))
+    torch.testing.assert_close(out.embedding.mean(dim=0), torch.zeros(512), atol=1e-4, rtol=0)
+    torch.testing.assert_close(out.logits, out.embedding @ network.classifier.weight.T)
+    before = Embedder(ResNet("resnet18"), width=16, people=5, neck="bnneck", compare="before")
+    same = before(images)
+    assert torch.equal(same.embedding, same.feature)
+
+
+def test_no_neck_classifies_the_pooled_feature():
+    network = Embedder(ResNet("resnet18"), width=16, people=5, neck="none").eval()
+    out = network(torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(out.embedding, out.feature) and out.embedding.shape == (2, 512)
+    torch.testing.assert_close(out.logits, network.classifier(out.feature))
+    assert list(network.state_dict())[-2:] == ["classifier.weight", "classifier.bias"]
+
+
+def test_a_resting_backbone_gets_no_gradient():
+    network = Embedder(ResNet("resnet18"), width=16, people=5)
+    out = network(torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0)), backbone="rests")
+    out.logits.square().sum().backward()
+    assert all(p.grad is None for p in network.backbone.parameters())
+    assert network.bottleneck.weight.grad.abs().sum() > 0

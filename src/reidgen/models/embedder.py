@@ -1,11 +1,13 @@
-"""The re-ID network: a backbone, a bottleneck whose output is the embedding, a classifier over the training people."""
+"""The re-ID network: a backbone, a neck whose output is the embedding, a classifier over the training people."""
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 
-from reidgen.models.resnet import ResNet
+from reidgen.models.pooling import Pooling, make_pool
+
+Neck = Literal["bottleneck", "bnneck", "none"]
 
 
 class Embedded(NamedTuple):
@@ -14,50 +16,84 @@ class Embedded(NamedTuple):
     Attributes:
         embedding: (N, D), what crops are compared by.
         logits: (N, K), scores of the K training people; of use in training alone.
+        feature: (N, D), what losses between crops compare: the embedding before the normalisation.
     """
 
     embedding: torch.Tensor
     logits: torch.Tensor
+    feature: torch.Tensor
 
 
 class Embedder(nn.Module):
-    """Backbone, average pooling, Linear and BatchNorm1d (the embedding), dropout, Linear (the people).
+    """Backbone, pooling, neck and classifier.
 
-    The head of the ID-discriminative embedding baseline that the source trains, with D = 512. As in the published
-    baseline there is no ReLU after the normalisation (the source's own repository has one), so the embedding takes
-    both signs.
+    The neck "bottleneck" is Linear and BatchNorm1d (the embedding), dropout, Linear (the people): the head of the
+    ID-discriminative embedding baseline that the source trains, with D = 512. As in the published baseline there is no
+    ReLU after the normalisation (the source's own repository has one), so the embedding takes both signs.
+
+    "bnneck" is BatchNorm1d whose bias stays 0, and a classifier without bias (Luo et al. 2019, *Bag of tricks*, section
+    3.5): losses between crops see the feature before it, the classifier the one after it. "none" classifies the pooled
+    feature itself.
 
     Args:
-        backbone: The convolutional network.
-        width: D, width of the embedding.
+        backbone: The convolutional network; has `channels`, maps images (N, 3, H, W) to (N, channels, h, w).
+        width: D of the neck "bottleneck"; the others have the backbone's channels.
         people: K, how many people the classifier tells apart.
+        pooling: How a map becomes a vector.
+        neck: What stands between the pooling and the classifier.
+        compare: Whether crops are compared by the feature "after" the neck's normalisation or "before" it.
+
+    Attributes:
+        width: D, width of the embedding.
     """
 
-    def __init__(self, backbone: ResNet, *, width: int, people: int) -> None:
+    def __init__(
+        self,
+        backbone: Any,
+        *,
+        width: int,
+        people: int,
+        pooling: Pooling = "average",
+        neck: Neck = "bottleneck",
+        compare: Literal["after", "before"] = "after",
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.bottleneck = nn.Linear(backbone.channels, width)
-        self.norm = nn.BatchNorm1d(width)
-        self.classifier = nn.Linear(width, people)
+        self.compare = compare
+        self.pool = make_pool(pooling)
+        self.width = width if neck == "bottleneck" else backbone.channels
+        self.bottleneck = nn.Linear(backbone.channels, width) if neck == "bottleneck" else nn.Identity()
+        self.norm = nn.Identity() if neck == "none" else nn.BatchNorm1d(self.width)
+        self.classifier = nn.Linear(self.width, people, bias=neck != "bnneck")
+        if neck == "bnneck":
+            self.norm.bias.requires_grad_(False)
 
-    def forward(self, images: torch.Tensor, keep: torch.Tensor | None = None) -> Embedded:
+    def forward(
+        self, images: torch.Tensor, keep: torch.Tensor | None = None, *, backbone: Literal["learns", "rests"] = "learns"
+    ) -> Embedded:
         """Embed and classify normalised crops.
 
         Args:
             images: (N, 3, H, W), normalised by ImageNet's mean and deviation.
             keep: (N, D) factors of the embedding before the classifier; see `dropout_factors`. None drops nothing.
+            backbone: One that "rests" gets no gradient.
         """
-        pooled = self.backbone(images).mean(dim=(2, 3))
-        embedding = self.norm(self.bottleneck(pooled))
-        return Embedded(embedding, self.classifier(embedding if keep is None else embedding * keep))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and backbone == "learns"):
+            maps = self.backbone(images)
+        feature = self.bottleneck(self.pool(maps))
+        normal = self.norm(feature)
+        logits = self.classifier(normal if keep is None else normal * keep)
+        return Embedded(normal if self.compare == "after" else feature, logits, feature)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Random weights for everything: the backbone's own, Kaiming for the bottleneck, small for the classifier."""
         self.backbone.initialise(generator)
-        nn.init.kaiming_normal_(self.bottleneck.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        nn.init.zeros_(self.bottleneck.bias)
+        if isinstance(self.bottleneck, nn.Linear):
+            nn.init.kaiming_normal_(self.bottleneck.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            nn.init.zeros_(self.bottleneck.bias)
         nn.init.normal_(self.classifier.weight, std=0.001, generator=generator)
-        nn.init.zeros_(self.classifier.bias)
+        if self.classifier.bias is not None:
+            nn.init.zeros_(self.classifier.bias)
 
 
 def dropout_factors(size: tuple[int, int], rate: float, generator: torch.Generator) -> torch.Tensor | None:

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from reidgen.models.embedder import Embedder
+from reidgen.models.ghost_norm import GhostBatchNorm, use_parts
+from reidgen.models.resnet import ResNet
+
+
+def made(shape=(12, 3, 4, 2), seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(12, 3, 4, 2), (12, 3)])
+def test_equals_plain_normalisation_of_each_part(shape):
+    x = made(shape)
+    ghost = GhostBatchNorm(3, part=4).double()
+    nn.init.normal_(ghost.weight, generator=torch.Generator().manual_seed(1))
+    nn.init.normal_(ghost.bias, generator=torch.Generator().manual_seed(2))
+    kind = nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d
+    parts, means, variances = [], [], []
+    for part in x.split(4):
+        plain = kind(3).double()
+        plain.load_state_dict(ghost.state_dict())
+        parts.append(plain(part))
+        means.append(plain.running_mean)
+        variances.append(plain.running_var)
+    torch.testing.assert_close(ghost(x), torch.cat(parts), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ghost.running_mean, torch.stack(means).mean(dim=0), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ghost.running_var, torch.stack(variances).mean(dim=0), rtol=1e-12, atol=1e-12)
+    assert ghost.num_batches_tracked == 1
+
+
+def test_one_part_is_batch_normalisation_and_evaluation_uses_the_running_ones():
+    x, ghost, plain = made(), GhostBatchNorm(3, part=12).double(), nn.BatchNorm2d(3).double()
+    torch.testing.assert_close(ghost(x), plain(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ghost.running_var, plain.running_var, rtol=1e-12, atol=1e-12)
+    ghost.eval(), plain.eval()
+    torch.testing.assert_close(ghost(x[:5]), plain(x[:5]), rtol=1e-12, atol=1e-12)  # no multiple of the part
+
+
+def test_gradients():
+    ghost = GhostBatchNorm(2, part=3).double()
+    x = made((6, 2, 2, 1)).requires_grad_()
+    assert torch.autograd.gradcheck(ghost, x)
+
+
+def test_processes_that_hold_parts_agree_with_one_once_they_average_their_buffers():
+    x = made()
+    whole, halves = GhostBatchNorm(3, part=3).double(), [GhostBatchNorm(3, part=3).double() for _ in range(2)]
+    for _ in range(3):
+        whole(x)
+        for half, part in zip(halves, x.split(6), strict=True):
+            half(part)
+    mean = torch.stack([half.running_var for half in halves]).mean(dim=0)
+    torch.testing.assert_close(whole.running_var, mean, rtol=1e-12, atol=1e-12)
+
+
+def test_a_network_keeps_its_names_values_and_frozen_bias():
+    network = Embedder(ResNet("resnet50_ibn", attention="non-local"), width=8, people=3, neck="bnneck")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    parameters = [id(parameter) for parameter in network.parameters()]
+    use_parts(network, 2)
+    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in network.modules())
+    after = network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert [id(parameter) for parameter in network.parameters()] == parameters
+    assert not network.norm.bias.requires_grad
+
+
+def test_memory_order_is_kept():
+    x = made((4, 3, 4, 2)).contiguous(memory_format=torch.channels_last)
+    assert GhostBatchNorm(3, part=2).double()(x).is_contiguous(memory_format=torch.channels_last)
