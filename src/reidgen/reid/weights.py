@@ -19,7 +19,10 @@ IMAGENET = {
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "vgg16": "vgg16-397923af.pth",
 }
+CLASSIFIER = "classifier."  # of the latter two, whose numbers are nearly all there: not kept
 
 
 def weights_hash(weights: str) -> str:
@@ -110,8 +113,12 @@ def copy_weights(network: ResNet, tensors: dict[str, torch.Tensor], path: Path) 
     return skipped
 
 
-def imagenet_file(backbone: str) -> Path:
+def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> Path:
     """The ImageNet weights as .safetensors in the cache folder; downloaded and converted the first time.
+
+    Args:
+        backbone: Name of the network.
+        fix: What else the user may type.
 
     Raises:
         WeightsError: The file is not there and cannot be downloaded, or is not the one that its name says.
@@ -122,8 +129,8 @@ def imagenet_file(backbone: str) -> Path:
     if ours.is_file():
         return ours
     if not theirs.is_file():
-        download(SITE + name, theirs, what="The ImageNet weights", fix="--weights FILE.safetensors")
-    digits = Path(name).stem.split("-")[1]
+        download(SITE + name, theirs, what="The ImageNet weights", fix=fix)
+    digits = Path(name).stem.rpartition("-")[2]
     if not (found := file_sha256(theirs)).startswith(digits):
         raise WeightsError(
             f"{theirs} is not torchvision's file.",
@@ -132,7 +139,8 @@ def imagenet_file(backbone: str) -> Path:
             fix=f"rm {theirs}, then the same command again",
         )
     metadata = {"stride_in_1x1": "false", "source": SITE + name}
-    write_bytes(ours, save(read_weights(theirs)[0], metadata=metadata))
+    kept = {name: value for name, value in read_weights(theirs)[0].items() if not name.startswith(CLASSIFIER)}
+    write_bytes(ours, save(kept, metadata=metadata))
     theirs.unlink()
     return ours
 
