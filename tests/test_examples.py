@@ -1,5 +1,6 @@
 """The examples run as they stand."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 from PIL import Image
 
 from reidgen.data.load import SAMPLE
+from reidgen.engine.run import read_run
+from reidgen.quickstart import GENERATOR
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+ARMS = ("none", "sources", "ours", "light")
 
 
 @pytest.mark.slow
@@ -61,3 +65,30 @@ def test_gpu_generators_in_parts(tmp_path):
         for name in ("generator.safetensors", "metrics.jsonl", "fakes-000000.016.png"):
             ours, whole = (tmp_path / folder / preset / name for folder in ("parts", "whole"))
             assert ours.read_bytes() == whole.read_bytes(), (preset, name)
+
+
+@pytest.mark.slow
+def test_does_it_still_hurt(tmp_path):
+    sizes = ["--people", "18", "--crops", "2", "--variants", "4", "--added", "2", "--few-added", "1", "--steps", "1"]
+    short = ["--judge-steps", "2", "--search-steps", "1", "--perceptual-weights", "None", "--detector", "None"]
+    where = ["--data", SAMPLE, "--generator", GENERATOR, "--out", tmp_path / "hurt"]
+    command = [sys.executable, EXAMPLES / "does_it_still_hurt.py", *where, *sizes, *short, "--seeds"]
+    one = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout
+    arms = ["all-base-0", *(f"all-{a}-2" for a in ARMS), "few-base-0", *(f"few-{a}-1" for a in ARMS)]
+    assert [line.split(":")[0] for line in one.splitlines() if ": mAP" in line] == [f"{arm}-0" for arm in arms]
+    assert "1 seed, a single run" in one
+    two = subprocess.run([*command, "0", "1"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in two.splitlines() if line in one.splitlines() and ": mAP" in line] == [
+        line for line in one.splitlines() if ": mAP" in line
+    ]
+    points = json.loads((tmp_path / "hurt" / "results.json").read_text())["points"]
+    assert [f"{p['reals']}-{p['arm']}-{p['asked']}" for p in points] == arms
+    added = {f"{p['reals']}-{p['arm']}": p["by_seed"]["1"]["added"] for p in points}
+    assert added["all-base"] == added["few-base"] == 0 and added["all-none"] == 2 and added["few-none"] == 1
+    assert added["all-light"] == added["all-ours"] <= 2
+    # a smaller weight is another training of the same crops
+    runs = [read_run(tmp_path / "hurt" / f"reid-all-{arm}-2-0") for arm in ("ours", "light")]
+    assert runs[0]["inputs"] == runs[1]["inputs"]
+    assert [run["config"]["generated_weight"] for run in runs] == [1.0, 0.3]
+    facts = [read_run(tmp_path / "hurt" / f"reid-{kind}-base-0-0")["summary"] for kind in ("all", "few")]
+    assert [fact["people"] for fact in facts] == [18, 18] and facts[1]["images"] == 36 < facts[0]["images"]
