@@ -6,7 +6,7 @@
 The full-width network draws one image at a time, ours and the references' in turn, and the best of the
 repetitions counts: CPU seconds over threads, and by the clock. The reference is the definition of the filtered leaky
 ReLU (zeros inserted, dense two-dimensional depthwise filters, samples dropped, one operation after the other) in the
-same network with the same convolutions; "strided" is a better one, which never computes the samples that are dropped.
+same network with torch's convolutions; "strided" is a better one, which never computes the samples that are dropped.
 "Reference with grouped convolutions" is the whole network as it is usually computed: the reference's filters, and the
 samples of a batch as groups of one convolution in NCHW, each with its own weights, padded by k - 1.
 "Convolutions alone" are those of all layers with their modulation. With --small a quarter of the channels. --memory
@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from reidgen.config import StyleGANConfig
 from reidgen.generators.weights import build_generator
-from reidgen.models import stylegan3
+from reidgen.models import modulated_conv, stylegan3, winograd
 
 NAMES = {"t": "stylegan3-t", "r": "stylegan3-r"}
 
@@ -70,10 +70,17 @@ def grouped(x, weight, style, demodulation, *, crop=(0, 0, 0, 0)):
     return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
 
 
+def plain(x, weight, style, demodulation, *, crop=(0, 0, 0, 0)):
+    """Our modulated convolution with torch's own convolutions alone."""
+    with computed_by(winograd, pays=lambda x, weight: False):
+        return modulated_conv.modulated_conv(x, weight, style, demodulation, crop=crop)
+
+
 WAYS = {
     "ours": {},
-    "strided": {"filtered_lrelu": strided},
-    "reference": {"filtered_lrelu": reference},
+    "ours with plain convolutions": {"modulated_conv": plain},
+    "strided": {"filtered_lrelu": strided, "modulated_conv": plain},
+    "reference": {"filtered_lrelu": reference, "modulated_conv": plain},
     "reference with grouped convolutions": {"filtered_lrelu": reference, "modulated_conv": grouped},
 }
 
@@ -88,14 +95,14 @@ def network(kind, size, options):
 
 
 @contextmanager
-def computed_by(**functions):
-    """The network with other functions in place of its own."""
-    ours = {name: getattr(stylegan3, name) for name in functions}
-    vars(stylegan3).update(functions)
+def computed_by(module, **functions):
+    """A module with other functions in place of its own."""
+    ours = {name: getattr(module, name) for name in functions}
+    vars(module).update(functions)
     try:
         yield
     finally:
-        vars(stylegan3).update(ours)
+        vars(module).update(ours)
 
 
 def timed(work, *arguments):
@@ -119,7 +126,7 @@ def convolutions(generator, ws):
 
     def work():
         for layer, x in maps:
-            stylegan3.modulated_conv(x, *layer._factors(ws[:, 0]))
+            plain(x, *layer._factors(ws[:, 0]), crop=layer.plan.crop)
 
     return work
 
@@ -142,7 +149,7 @@ def profile(generator, ws):
     parts = {"modulated_conv": "convolutions", "filtered_lrelu": "filters and leaky ReLU"}
     layer._factors = timing("modulation", factors)
     try:
-        with computed_by(**{name: timing(kind, getattr(stylegan3, name)) for name, kind in parts.items()}):
+        with computed_by(stylegan3, **{name: timing(kind, getattr(stylegan3, name)) for name, kind in parts.items()}):
             began = time.process_time()
             generator.synthesis(ws)
             whole = time.process_time() - began
@@ -165,7 +172,7 @@ def synthesis(options):
             for _ in range(options.repeats):
                 best["convolutions alone"] = min(best["convolutions alone"], timed(alone))
                 for way, functions in WAYS.items():
-                    with computed_by(**functions):
+                    with computed_by(stylegan3, **functions):
                         best[way] = min(best[way], timed(generator.synthesis, ws))
             ours_at[kind, size] = best["ours"][0]
             print(f"{NAMES[kind]} {size[0]}x{size[1]}, seconds an image (by the clock):")
@@ -203,7 +210,7 @@ def step_of(options):
     for parameter in generator.parameters():
         parameter.grad = torch.zeros_like(parameter)
     before = peak_mb()
-    with computed_by(**WAYS[options.step_of]):
+    with computed_by(stylegan3, **WAYS[options.step_of]):
         functional.softplus(-generator(z)).mean().backward()
     print(peak_mb() - before, peak_mb())
 

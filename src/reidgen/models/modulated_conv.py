@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Sides = tuple[int, int, int, int]
+from reidgen.models import winograd
+from reidgen.models.winograd import Sides
 
 
 def modulated_conv(
@@ -30,20 +31,31 @@ def modulated_conv(
         section 2.2.
     """
     kernel = weight.shape[-1]
-    convolve = pixel_product if kernel == 1 else functional.conv2d
-    # outside of the convolution: by more than one within it, the gradient of the weights is three times slower on CPUs
-    if kernel > 1 or any(crop):
-        left, right, top, bottom = (kernel - 1 - side for side in crop)
-        x = functional.pad(x, (left, right, top, bottom))
+    left, right, top, bottom = (kernel - 1 - side for side in crop)
+    sides = left, right, top, bottom
     # batched GPU convolutions lose more by the loop over samples than the scaling costs
     if weight.numel() > x[0].numel() or (x.is_cuda and kernel > 1):
-        y = convolve(x * _per_channel(style, x), weight.to(x.dtype))
+        y = _padded_conv(x * _per_channel(style, x), weight.to(x.dtype), sides)
         return y * _per_channel(demodulation, x)
     own = (weight * style[:, None, :, None, None] * demodulation[:, :, None, None, None]).to(x.dtype)
     if kernel == 1 and x.is_cuda:
-        return _batched_product(x, own[..., 0, 0])
-    parts = [convolve(sample, weights) for sample, weights in zip(x.split(1), own.unbind(), strict=True)]
+        return _batched_product(_padded(x, sides), own[..., 0, 0])
+    parts = [_padded_conv(sample, weights, sides) for sample, weights in zip(x.split(1), own.unbind(), strict=True)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _padded_conv(x: Tensor, weight: Tensor, sides: Sides) -> Tensor:
+    if winograd.pays(x, weight):
+        return winograd.convolved(x, weight, sides)
+    convolve = pixel_product if weight.shape[-1] == 1 else functional.conv2d
+    return convolve(_padded(x, sides), weight)
+
+
+def _padded(x: Tensor, sides: Sides) -> Tensor:
+    """Outside of the convolution: by more than one within it, the gradient of the weights is three times slower on
+    CPUs.
+    """
+    return functional.pad(x, sides) if any(sides) else x
 
 
 def pixel_product(x: Tensor, weight: Tensor) -> Tensor:
