@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,30 @@ def test_a_gpu_gives_the_same_batch():
     on_cpu, on_gpu = augment(images, EVERYTHING, seeded(1)), augment(images.cuda(), EVERYTHING, seeded(1))
     assert on_gpu.device.type == "cuda"
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-4, rtol=0)
+
+
+def test_translation_equals_a_part_of_the_enlarged_sample():
+    """Random2DTranslation written out: resize by 1.125 (bilinear), then crop at the drawn place."""
+    images = batch_of(6, 32, 16)
+    config = AugmentConfig(flip=0.0, pad=0, translate=0.6)
+    draws = draw(6, (32, 16), config, torch.Generator().manual_seed(2))
+    moved = draws.translate[:, 0] >= 0
+    assert 0 < moved.sum() < 6
+    ours = apply(images, draws, config)
+    big = torch.nn.functional.interpolate(images.float(), (36, 18), mode="bilinear", align_corners=False)
+    mean, std = (torch.from_numpy(values).float().view(3, 1, 1) for values in (MEAN, STD))
+    for i, (top, left) in enumerate(draws.translate.tolist()):
+        expected = big[i, :, top : top + 32, left : left + 16] if moved[i] else images[i].float()
+        torch.testing.assert_close(ours[i], (expected / 255 - mean) / std, rtol=1e-4, atol=1e-4)
+
+
+def test_translations_reach_every_place_and_leave_the_other_draws():
+    size = (16, 8)
+    config = AugmentConfig(translate=1.0, erase=0.5)
+    with_them, without = (
+        draw(3000, size, one, torch.Generator().manual_seed(0)) for one in (config, replace(config, translate=0.0))
+    )
+    assert sorted(set(map(tuple, with_them.translate.tolist()))) == [(y, x) for y in range(3) for x in range(2)]
+    assert (without.translate == -1).all()
+    for name in ("flip", "top", "left", "erase", "jitter"):
+        assert torch.equal(getattr(with_them, name), getattr(without, name)), name

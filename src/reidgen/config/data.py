@@ -87,6 +87,8 @@ class AugmentConfig:
         erase: Probability of random erasing (Zhong et al. 2020).
         erase_area: Smallest and largest erased share of the area.
         erase_aspect: Smallest and largest height / width of the erased box.
+        translate: Probability of random 2D translation: the crop is enlarged by an eighth and a random part of the old
+            size is taken (as torchreid does).
         jitter: Strength of brightness, contrast and saturation jitter: factors in [1 - jitter, 1 + jitter]; 0 is off.
     """
 
@@ -95,10 +97,11 @@ class AugmentConfig:
     erase: float = 0.0
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_aspect: tuple[float, float] = (0.3, 3.33)
+    translate: float = 0.0
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("flip", "erase"):
+        for name in ("flip", "erase", "translate"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"--augment.{name} is a probability.", got=value, allowed="0 to 1")
         require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")

@@ -5,7 +5,7 @@ normalisation is one multiply-add over rows of width times channels, and erasing
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -16,6 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601 luma
 CPU_BLOCK = 8  # samples changed at a time
 ERASE_TRIES = 10  # boxes drawn per sample, of which the first that fits is erased
+ENLARGED = 1.125  # by which a translated sample is made larger before its part is taken
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Draws:
         top, left: int64 (B,), where the crop starts in the padded sample, 0 to 2 * pad; `pad` leaves it where it was.
         erase: int64 (B, 4), top, left, height and width of the erased box after the crop; height 0 erases nothing.
         jitter: float32 (B, 3), factors of brightness, contrast and saturation.
+        translate: int64 (B, 2), top and left of the part that is taken of the enlarged sample; -1 leaves it as it is.
     """
 
     flip: torch.Tensor
@@ -34,14 +36,15 @@ class Draws:
     left: torch.Tensor
     erase: torch.Tensor
     jitter: torch.Tensor
+    translate: torch.Tensor
 
     def part(self, which: slice) -> "Draws":
         """The draws of some of the samples."""
-        return Draws(self.flip[which], self.top[which], self.left[which], self.erase[which], self.jitter[which])
+        return Draws(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 def augment(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Jitter, mirror, pad-and-crop, normalise and erase each sample by its own random draws.
+    """Translate, jitter, mirror, pad-and-crop, normalise and erase each sample by its own random draws.
 
     Args:
         images: uint8 (B, 3, H, W), best in channels_last memory.
@@ -60,7 +63,7 @@ def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: to
     """Draw the changes for `count` samples of `size` (height, width).
 
     Each sample takes the same number of random numbers whatever the config says, so that switching one change off
-    leaves the others as they were.
+    leaves the others as they were; those of translations are drawn after all others, and only where there are any.
     """
     uniform = torch.rand((count, 9 + 2 * ERASE_TRIES), generator=generator)
     span = 2 * config.pad + 1
@@ -70,6 +73,7 @@ def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: to
         left=_whole(uniform[:, 2], span),
         erase=_boxes(uniform[:, 3], uniform[:, 4:6], uniform[:, 9:].view(count, 2, ERASE_TRIES), size, config),
         jitter=1 + config.jitter * (2 * uniform[:, 6:9] - 1),
+        translate=_translations(count, size, config, generator),
     )
 
 
@@ -98,6 +102,8 @@ def _blocks(pixels: torch.Tensor) -> list[slice]:
 
 
 def _apply(pixels: torch.Tensor, draws: Draws, config: AugmentConfig, changed: torch.Tensor) -> None:
+    if config.translate > 0:
+        pixels = _translate(pixels, draws.translate)
     if config.jitter > 0:
         pixels = _jitter(pixels, draws.jitter)
     pixels = _flip_and_crop(pixels, draws, config.pad)
@@ -109,6 +115,47 @@ def _apply(pixels: torch.Tensor, draws: Draws, config: AugmentConfig, changed: t
 def _whole(uniform: torch.Tensor, below: int | torch.Tensor) -> torch.Tensor:
     """Whole numbers 0 to below - 1 from uniform ones; float32 may round a product up to `below` itself."""
     return torch.minimum((uniform * below).long(), torch.as_tensor(below) - 1)
+
+
+def _enlarged(size: tuple[int, int]) -> tuple[int, int]:
+    return round(size[0] * ENLARGED), round(size[1] * ENLARGED)
+
+
+def _translations(count: int, size: tuple[int, int], config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    if config.translate == 0:
+        return torch.full((count, 2), -1)
+    uniform = torch.rand((count, 3), generator=generator)
+    spans = [big - small + 1 for big, small in zip(_enlarged(size), size, strict=True)]
+    places = torch.stack([_whole(uniform[:, 1 + axis], span) for axis, span in enumerate(spans)], dim=1)
+    return torch.where((uniform[:, 0] < config.translate)[:, None], places, -1)
+
+
+def _translate(pixels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Take parts of (B, H, W, C) enlarged bilinearly, without making the enlarged samples; float32, 0 ... 255."""
+    size = (pixels.shape[1], pixels.shape[2])
+    which = (places[:, 0] >= 0).nonzero().squeeze(1)
+    whole = pixels.float()
+    if not len(which):
+        return whole
+    taken = whole.index_select(0, which.to(pixels.device))
+    for axis in (0, 1):  # rows, then columns: bilinear interpolation is linear along each
+        low, high, share = _between(places[which, axis], size[axis], _enlarged(size)[axis])
+        shape = (len(which), -1, 1, 1) if axis == 0 else (len(which), 1, -1, 1)
+        low, high, share = (part.to(pixels.device).view(shape) for part in (low, high, share))
+        first = torch.take_along_dim(taken, low, dim=1 + axis)
+        taken = torch.lerp(first, torch.take_along_dim(taken, high, dim=1 + axis), share)
+    return whole.index_copy(0, which.to(pixels.device), taken)
+
+
+def _between(start: torch.Tensor, length: int, enlarged: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """For `length` places from `start` (n,) on the enlarged axis: the two old places beside it and the second's share.
+
+    The middle of pixel i lies at i + 1/2; beyond the outermost middles the outermost pixel goes on.
+    """
+    middles = (start[:, None] + torch.arange(length) + 0.5) * (length / enlarged) - 0.5
+    middles = middles.clamp(0, length - 1)
+    low = middles.floor()
+    return low.long(), (low.long() + 1).clamp(max=length - 1), middles - low
 
 
 def _boxes(
