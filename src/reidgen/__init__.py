@@ -54,6 +54,9 @@ _PUBLIC = {
     "EvaluateConfig": "reidgen.config",
     "evaluate_reid": "reidgen.evaluate",
     "Result": "reidgen.evaluate",
+    "SweepConfig": "reidgen.config",
+    "sweep": "reidgen.sweep.run",
+    "SweepResult": "reidgen.sweep.result",
     "FidelityConfig": "reidgen.config",
     "measure_fidelity": "reidgen.fidelity.measure",
     "Fidelity": "reidgen.fidelity.result",
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from reidgen.config import RenderConfig as RenderConfig
     from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
+    from reidgen.config import SweepConfig as SweepConfig
     from reidgen.config import VariantsConfig as VariantsConfig
     from reidgen.config import WalkConfig as WalkConfig
     from reidgen.config import generator_preset as generator_preset

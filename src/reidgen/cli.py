@@ -29,6 +29,7 @@ from reidgen.config import (
     ReidConfig,
     RenderConfig,
     ReportConfig,
+    SweepConfig,
     VariantsConfig,
     WalkConfig,
     as_dict,
@@ -42,6 +43,8 @@ Out = Annotated[Path, arg(help="Folder of this run. The same command again resum
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
 Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
 Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
+Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
+Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]
 Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 DESCRIPTION = (
@@ -223,21 +226,23 @@ def invert(
     out: Out,
     encoder: Encoder = None,
     reid: Reid = None,
+    judge: Judge = None,
     config: Annotated[InversionConfig, arg(name="")] = InversionConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Invert real crops in several ways, and put time and error of each side by side."""
-    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid}
+    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid, "judge": judge}
     if not _planned(dry_run, "invert", config, **inputs, out=out):
         from reidgen.generators.comparison import compare_inversions as run
         from reidgen.generators.encoder import load_encoder
         from reidgen.generators.trained import load_generator
-        from reidgen.reid.likeness import load_likeness
+        from reidgen.reid.likeness import load_frozen_reid, load_likeness
 
         gan = load_generator(generator, device=config.device)
         opened = load_encoder(encoder, generator=gan) if encoder else None
         likeness = load_likeness(config, reid=reid, device=config.device)
-        _say(str(run(_read(data), gan, config, likeness=likeness, encoder=opened, out=out)))
+        other = load_frozen_reid(judge, device=config.device) if judge else None
+        _say(str(run(_read(data), gan, config, likeness=likeness, encoder=opened, judge=other, out=out)))
 
 
 def generate_people(
@@ -261,11 +266,12 @@ def generate_variants(
     out: Out,
     encoder: Encoder = None,
     reid: Reid = None,
+    inverted: Inverted = None,
     config: Annotated[VariantsConfig, arg(name="")] = VariantsConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Generate variants of the real people of the train split."""
-    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid}
+    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid, "inverted": inverted}
     if not _planned(dry_run, "generate variants", config, **inputs, out=out):
         from reidgen.generators.encoder import load_encoder
         from reidgen.generators.trained import load_generator
@@ -274,9 +280,9 @@ def generate_variants(
 
         gan = load_generator(generator, device=config.device)
         opened = load_encoder(encoder, generator=gan) if encoder else None
-        searches = config.invert != "encoder"
+        searches = config.invert in ("optimise", "pivotal")
         likeness = load_likeness(config, reid=reid, device=config.device) if searches else None
-        table = run(gan, _read(data), config, encoder=opened, likeness=likeness, out=out)
+        table = run(gan, _read(data), config, encoder=opened, likeness=likeness, inverted=inverted, out=out)
         _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
 
 
@@ -382,6 +388,23 @@ def evaluate(
         _say(str(run(load(model, device=config.device), _read(data), config, out=out)))
 
 
+def sweep(
+    real: Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")],
+    out: Out,
+    generated: Annotated[Path | None, arg(help="Table of generated crops, filtered or not.")] = None,
+    config: Annotated[SweepConfig, arg(name="")] = SweepConfig(),
+    dry_run: Annotated[FlagCreatePairsOff[bool], arg(help="Print all points and what they cost, and stop.")] = False,
+) -> None:
+    """Train and evaluate every point of a grid with several seeds, in parallel; finished points are kept."""
+    from reidgen.sweep.run import describe
+    from reidgen.sweep.run import sweep as run
+
+    if dry_run:
+        _say(json.dumps(describe(real, config, generated=generated, out=out), indent=2))
+    else:
+        _say(str(run(real, config, generated=generated, out=out)))
+
+
 def fidelity(
     real: Annotated[Path, arg(help="Table of real (or rendered) crops.")],
     out: Out,
@@ -427,6 +450,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "extend": extend,
     "train-reid": train_reid,
     "evaluate": evaluate,
+    "sweep": sweep,
     "fidelity": fidelity,
     "report": report,
 }

@@ -3,6 +3,7 @@
 from reidgen.config.base import Device as Device
 from reidgen.config.base import Precision as Precision
 from reidgen.config.base import as_dict as as_dict
+from reidgen.config.base import from_dict as from_dict
 from reidgen.config.base import require as require
 from reidgen.config.conversion import ConvertConfig as ConvertConfig
 from reidgen.config.data import AugmentConfig as AugmentConfig
@@ -30,3 +31,4 @@ from reidgen.config.reid import ReidConfig as ReidConfig
 from reidgen.config.sampling import GenerateConfig as GenerateConfig
 from reidgen.config.sampling import GridConfig as GridConfig
 from reidgen.config.sampling import WalkConfig as WalkConfig
+from reidgen.config.sweep import SweepConfig as SweepConfig

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+import typing
+from typing import Any, Literal, TypeVar
 
 from reidgen.errors import ConfigError
 
@@ -19,6 +20,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+Config = TypeVar("Config")
+
+
+def from_dict(kind: type[Config], known: dict[str, Any]) -> Config:
+    """The config that `as_dict` gave: dicts become the nested dataclasses again, lists tuples.
+
+    Raises:
+        ConfigError: A value is not allowed.
+        TypeError: The dict has a field that this version does not know.
+    """
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{
+            name: from_dict(hints[name], value)
+            if dataclasses.is_dataclass(hints.get(name))
+            else tuple(value)
+            if isinstance(value, list)
+            else value
+            for name, value in known.items()
+        }
+    )
 
 
 def require(condition: bool, what: str, *, got: object, allowed: object, fix: str | None = None) -> None:

@@ -1,0 +1,85 @@
+"""The knobs of a sweep: what is varied, how often, how long each training is, and where the runs go."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tyro.conf import UseAppendAction
+
+from reidgen.config.axes import Axis, read_axis
+from reidgen.config.base import check_counts, check_not_negative, check_seed, require
+from reidgen.config.reid import EvaluateConfig, ExtendConfig, ReidConfig
+
+SweepPreset = Literal["none", "people", "crops", "share"]
+# Alvarez-Gonzalez, thesis, section 5.2: people by tens, table 5.10; crops of each real person by fives, table 5.11.
+PRESET_AXES: dict[SweepPreset, tuple[str, ...]] = {
+    "none": (),
+    "people": ("people=0,10,...,320",),
+    "crops": ("crops=0,5,...,135", "label=same"),
+    "share": ("real=all,1/2,1/4,1/8", "generated=without,with"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """Many re-ID trainings from one description: the grid of all axes, each point with several seeds.
+
+    Attributes:
+        preset: The sources' sweeps: "people" is 0, 10, ... 320 generated people as new identities, "crops" 0, 5, ...
+            135 generated crops for each real person, "share" half, a quarter and an eighth of the real people, each
+            with and without generated crops. "none" leaves it to --axis.
+        axis: NAME=V1,V2,...: people, crops (per person), real (share of the real train people: all,1/2,1/4), generated
+            (without,with), or any option of extend and train-reid. A,B,...,Z goes on in steps of B - A. Several give
+            the grid; one that a preset has too takes its place.
+        seeds: Trainings of each point, with the seeds --seed, --seed + 1 and so on.
+        length: "steps" gives every training as many optimisation steps as the epochs are on all of the real table, so
+            that more crops are not more training. "epochs" gives each the epochs of its own table, as the sources had
+            it: part of a gain is then the longer training.
+        extend: Options of extend that no axis varies.
+        reid: Options of train-reid that no axis varies. Steps given here, or as an axis, are the length.
+        evaluate: Protocol of all evaluations.
+        launcher: "local" runs worker processes on this machine, "ray" on a Ray cluster whose machines share the disk
+            (extra: ray).
+        workers: Trainings at once. None: one for each GPU, or for each four CPU cores; on Ray as many as fit.
+        threads: CPU threads of each. None: the cores, shared among the workers; 4 on Ray. Another number may change
+            the last digits of a result.
+        retries: How often a run is taken up again after its worker died.
+        ray_address: Address of the cluster; "local" starts one on this machine, "auto" finds the running one.
+    """
+
+    preset: SweepPreset = "none"
+    axis: UseAppendAction[tuple[str, ...]] = ()
+    seeds: int = 3
+    length: Literal["steps", "epochs"] = "steps"
+    extend: ExtendConfig = field(default_factory=ExtendConfig)
+    reid: ReidConfig = field(default_factory=ReidConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    launcher: Literal["local", "ray"] = "local"
+    workers: int | None = None
+    threads: int | None = None
+    retries: int = 2
+    ray_address: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "seeds", "workers", "threads")
+        check_not_negative(self, "retries")
+        check_seed(self.seed)
+        fix = "--seed for the first seed, --seeds for how many"
+        for name in ("extend", "reid", "evaluate"):
+            own = getattr(self, name).seed
+            require(own == 0, f"--{name}.seed is set by the sweep.", got=own, allowed="0", fix=fix)
+        names = [read_axis(text).name for text in self.axis]
+        require(len(set(names)) == len(names), "An axis is given twice.", got=", ".join(names), allowed="each once")
+        both = {"steps", "epochs"} <= {axis.name for axis in self.axes}
+        require(not both, "Steps and epochs cannot both be axes.", got="both", allowed="one of them")
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What is varied: the preset's axes, then others; one given by hand takes the place of the preset's."""
+        found = {axis.name: axis for axis in map(read_axis, PRESET_AXES[self.preset])}
+        return tuple({**found, **{axis.name: axis for axis in map(read_axis, self.axis)}}.values())
+
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of each point."""
+        return range(self.seed, self.seed + self.seeds)

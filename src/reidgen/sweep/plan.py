@@ -1,0 +1,138 @@
+"""From the description of a sweep to its points and runs: the whole grid, and which points are the same training."""
+
+import dataclasses
+import hashlib
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, require
+from reidgen.config.axes import Axis, share_in_words, shown
+from reidgen.errors import ConfigError
+
+ABOUT_GENERATED = "generated_"  # options of train-reid with these names say nothing where there are no generated crops
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its evaluation.
+
+    Attributes:
+        name: Its folder below the sweep's `runs`.
+        seed: Of the training, and of the choice of real people.
+        share: Share of the real train people.
+        extend: What is added; None adds nothing.
+        reid: The training.
+    """
+
+    name: str
+    seed: int
+    share: float
+    extend: ExtendConfig | None
+    reid: ReidConfig
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place of the grid with a seed, and its job; the points without generated crops share one."""
+
+    values: dict[str, Any]
+    job: Job
+
+
+def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig], int] | None = None) -> list[Point]:
+    """All points of a sweep: values of the first axis outermost, seeds innermost.
+
+    Args:
+        config: The sweep.
+        generated: Whether there is a table of generated crops.
+        steps_of: Steps of a training that has none of its own, by the epochs on all of the real table; None leaves
+            each training its epochs.
+
+    Raises:
+        ConfigError: An axis needs generated crops and there are none, or a combination of values is not allowed.
+    """
+    axes = config.axes
+    require(bool(axes), "The sweep has no axis.", got="none", allowed="--preset or --axis", fix="--preset people")
+    if not generated:
+        _check_needs_none(axes, config)
+    points = []
+    for values in itertools.product(*(axis.values for axis in axes)):
+        made = dict(zip((axis.name for axis in axes), values, strict=True))
+        extend = _extend(config, axes, made) if generated else None
+        reid = _reid(config, axes, made, extend is not None)
+        if steps_of is not None and config.length == "steps" and reid.steps is None:
+            reid = dataclasses.replace(reid, steps=steps_of(reid))
+        name = _name(axes, made, extend is not None)
+        share = made.get("real", 1.0)
+        for seed in config.all_seeds:
+            job = Job(f"{name}/seed-{seed}", seed, share, extend, dataclasses.replace(reid, seed=seed))
+            points.append(Point(made, job))
+    return points
+
+
+def jobs(points: Iterable[Point]) -> list[Job]:
+    """Each job once, in the order of its first point."""
+    return list({point.job.name: point.job for point in points}.values())
+
+
+def _check_needs_none(axes: Iterable[Axis], config: SweepConfig) -> None:
+    needy = next((axis.name for axis in axes if axis.where == "extend" or axis.name == "generated"), None)
+    if needy is not None or config.extend != ExtendConfig():
+        raise ConfigError(
+            f"{f'--axis {needy}' if needy else '--extend'} needs generated crops.",
+            got="no --generated",
+            allowed="the --out of reidgen filter or generate",
+            fix="--generated runs/kept",
+        )
+
+
+def _extend(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any]) -> ExtendConfig | None:
+    """What a combination adds; None for no crop at all."""
+    changes = {axis.name: made[axis.name] for axis in axes if axis.where == "extend"}
+    extend = dataclasses.replace(config.extend, **changes)
+    nothing = made.get("generated") == "without" or 0 in (extend.people, extend.crops_per_person)
+    return None if nothing else extend
+
+
+def _reid(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> ReidConfig:
+    outer = {axis.name: made[axis.name] for axis in axes if axis.where == "reid" and "." not in axis.name}
+    nested: dict[str, dict[str, Any]] = {}
+    for axis in axes:
+        if axis.where == "reid" and "." in axis.name:
+            field, _, inner = axis.name.partition(".")
+            nested.setdefault(field, {})[inner] = made[axis.name]
+    inner_configs = {name: dataclasses.replace(getattr(config.reid, name), **new) for name, new in nested.items()}
+    reid = dataclasses.replace(config.reid, **{**outer, **inner_configs})
+    return reid if generated else without_generated(reid)
+
+
+def without_generated(reid: ReidConfig) -> ReidConfig:
+    """The same training with the defaults of all options about generated crops."""
+    names = [field.name for field in dataclasses.fields(reid) if _about_generated(field.name)]
+    silent: dict[str, Any] = {name: getattr(ReidConfig(), name) for name in names}
+    return dataclasses.replace(reid, **silent)
+
+
+def _about_generated(name: str) -> bool:
+    return name.startswith(ABOUT_GENERATED)
+
+
+def _name(axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> str:
+    """The folder of a combination: what tells it from others, without what says nothing without generated crops."""
+    parts = [] if generated else ["baseline"]
+    for axis in axes:
+        if axis.name == "generated" or (not generated and (axis.where == "extend" or _about_generated(axis.name))):
+            continue
+        value = made[axis.name]
+        text = share_in_words(value).replace("/", "of") if axis.name == "real" else shown(value)
+        parts.append(f"{axis.name}-{text}")
+    return "_".join(_safe(part) for part in parts) or "generated"
+
+
+def _safe(part: str) -> str:
+    """A part of a folder's name; where letters had to go, a few digits of a hash keep it from being another's."""
+    clean = re.sub(r"[^\w.+-]", "-", part)
+    return clean if clean == part else f"{clean}-{hashlib.sha256(part.encode()).hexdigest()[:6]}"

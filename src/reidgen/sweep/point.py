@@ -1,0 +1,108 @@
+"""One run of a sweep: make the table, train, evaluate, and write down what is needed to compare it with the others."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
+from reidgen.engine.run import read_run
+from reidgen.files import write_json
+from reidgen.sweep.plan import Job
+
+RECORD = "point.json"
+TRAIN, RESULT = "train", "result"
+FIGURES = ("mAP", "mAP_trapezoid", "rank1", "rank5", "rank10", "rank20", "mINP")
+FACTS = ("steps", "epochs", "images", "people", "generated_images", "generated_people", "generated_share")
+Order = dict[str, Any]
+
+
+def order_of(
+    job: Job,
+    *,
+    evaluate: EvaluateConfig,
+    real: Path,
+    generated: Path | None,
+    out: Path,
+    hashes: dict[str, str | None],
+    tensorboard: bool = False,
+) -> Order:
+    """A job as plain JSON, for a worker in another process or on another machine.
+
+    `asked` is what the result depends on; the rest is where things are.
+    """
+    asked = {
+        "share": job.share,
+        "seed": job.seed,
+        "extend": None if job.extend is None else as_dict(job.extend),
+        "reid": as_dict(job.reid),
+        "evaluate": as_dict(evaluate),
+        "inputs": hashes,
+    }
+    return {
+        "name": job.name,
+        "asked": asked,
+        "real": str(real.absolute()),
+        "generated": None if generated is None or job.extend is None else str(generated.absolute()),
+        "folder": str((out / "runs" / job.name).absolute()),
+        "tensorboard": tensorboard,
+    }
+
+
+def finished(order: Order) -> dict[str, Any] | None:
+    """What the run found, if it was made before with the same options and crops."""
+    path = Path(order["folder"]) / RECORD
+    if not path.is_file():
+        return None
+    known = json.loads(path.read_text())
+    return known["found"] if known["asked"] == json.loads(json.dumps(order["asked"])) else None
+
+
+def run_point(order: Order) -> dict[str, Any]:
+    """Do the work of an order, or go on with it, or find it done.
+
+    Raises:
+        ReidgenError: As `extend`, `train_reid` and `evaluate_reid`.
+    """
+    from reidgen.evaluate import evaluate_reid
+    from reidgen.reid.train import train_reid
+    from reidgen.sweep.tables import read_table, table_of
+
+    folder, asked = Path(order["folder"]), order["asked"]
+    with _alone(folder):
+        before = finished(order)
+        if before is not None:
+            return before
+        real = read_table(Path(order["real"]))
+        generated = None if order["generated"] is None else read_table(Path(order["generated"]))
+        extend = None if asked["extend"] is None else from_dict(ExtendConfig, asked["extend"])
+        reid = from_dict(ReidConfig, asked["reid"])
+        job = Job(order["name"], asked["seed"], asked["share"], extend, reid)
+        model = train_reid(table_of(job, real, generated), reid, out=folder / TRAIN)
+        result = evaluate_reid(model, real, from_dict(EvaluateConfig, asked["evaluate"]), out=folder / RESULT)
+        costs = [read_run(folder / part)["cost"] for part in (TRAIN, RESULT)]
+        found = {
+            **{name: getattr(result, name) for name in FIGURES},
+            **{name: result.facts[name] for name in FACTS},
+            "queries": result.num_queries,
+            "gallery": result.num_gallery,
+            "protocol": result.protocol,
+            "train_hash": result.facts["table"],
+            "test_hash": result.facts["crops"],
+            "weights_hash": result.facts["model"],
+            "wall_sec": round(sum(cost["wall_sec"] for cost in costs), 3),
+            "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
+        }
+        write_json(folder / RECORD, {"asked": asked, "found": found})
+        return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other worker, such as one that an interrupted sweep has left, works in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".busy").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,136 @@
+"""What a sweep found: one row a point and seed, in one table that everything else is made from."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from reidgen.config import SweepConfig, from_dict
+from reidgen.config.axes import Axis, shown
+from reidgen.errors import RunError
+from reidgen.files import write_bytes
+from reidgen.sweep.launch import Ended
+from reidgen.sweep.plan import Point
+from reidgen.sweep.point import FIGURES
+
+POINTS, CSV, RUN = "points.parquet", "points.csv", "run.json"
+COLUMNS: dict[str, Any] = {
+    "seed": pl.Int64,
+    "status": pl.String,
+    "error": pl.String,
+    "run": pl.String,
+    **dict.fromkeys(FIGURES, pl.Float64),
+    "steps": pl.Int64,
+    "epochs": pl.Float64,
+    "images": pl.Int64,
+    "people_trained_on": pl.Int64,
+    "generated_images": pl.Int64,
+    "generated_people": pl.Int64,
+    "generated_share": pl.Float64,
+    "queries": pl.Int64,
+    "gallery": pl.Int64,
+    "protocol": pl.String,
+    "train_hash": pl.String,
+    "test_hash": pl.String,
+    "weights_hash": pl.String,
+    "wall_sec": pl.Float64,
+    "peak_memory_gib": pl.Float64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """The points of a sweep.
+
+    Attributes:
+        folder: The sweep's run folder.
+        config: Its description.
+        points: One row a point and seed: `axis_NAME` for each axis (a number, or text as it is typed), seed, status
+            (done, failed, missing), error, run (folder below `runs`), the figures as shares, steps, epochs, counts of
+            crops and people, protocol, hashes of the crops trained on, of the test and of the weights, time and memory.
+    """
+
+    folder: Path
+    config: SweepConfig
+    points: pl.DataFrame
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What was varied."""
+        return self.config.axes
+
+    @property
+    def failed(self) -> pl.DataFrame:
+        """Rows of runs that failed."""
+        return self.points.filter(pl.col("status") == "failed")
+
+    def __str__(self) -> str:
+        counts = dict(self.points["status"].value_counts().iter_rows())
+        told = ", ".join(f"{counts[status]:,} {status}" for status in ("done", "failed", "missing") if status in counts)
+        return f"{self.points.height:,} points ({told}) in {self.folder}"
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "SweepResult":
+        """Read what `sweep` wrote, also of a sweep that is not finished.
+
+        Raises:
+            RunError: The folder holds no sweep, or one without points yet.
+        """
+        folder = Path(folder)
+        if not (folder / RUN).is_file() or not (folder / POINTS).is_file():
+            raise RunError(
+                f"{folder} holds no sweep.",
+                got=f"no {RUN} and {POINTS}",
+                allowed="the --out of reidgen sweep",
+                fix=f"reidgen sweep --real DIR --generated DIR --preset people --out {folder}",
+            )
+        config = from_dict(SweepConfig, json.loads((folder / RUN).read_text())["config"])
+        return cls(folder, config, pl.read_parquet(folder / POINTS))
+
+
+def points_table(points: Sequence[Point], found: Mapping[str, Ended], axes: Sequence[Axis]) -> pl.DataFrame:
+    """One row a point and seed, in the order of the grid; those that have not ended are `missing`."""
+    schema = {**{column_of(axis.name): _kind(axis) for axis in axes}, **COLUMNS}
+    rows = [_row(point, found.get(point.job.name), schema) for point in points]
+    return pl.DataFrame(rows, schema=schema)
+
+
+def write_points(folder: Path, points: pl.DataFrame) -> None:
+    """Write points.parquet and points.csv."""
+    stream = io.BytesIO()
+    points.write_parquet(stream)
+    write_bytes(folder / CSV, points.write_csv().encode())
+    write_bytes(folder / POINTS, stream.getvalue())
+
+
+def column_of(axis: str) -> str:
+    """The column with the values of an axis."""
+    return f"axis_{axis}"
+
+
+def _kind(axis: Axis) -> Any:
+    """Numbers where all values are, text otherwise."""
+    kinds = {type(value) for value in axis.values}
+    return pl.Int64 if kinds == {int} else pl.Float64 if kinds <= {int, float} else pl.String
+
+
+def _row(point: Point, ended: Ended | None, schema: dict[str, Any]) -> dict[str, Any]:
+    how = "missing" if ended is None else "done" if ended.how == "done" else "failed"
+    found = dict(ended.found) if ended is not None and ended.found is not None else {}
+    if found:
+        found["people_trained_on"] = found.pop("people")
+    return {
+        **{
+            column_of(name): shown(value) if schema[column_of(name)] is pl.String else value
+            for name, value in point.values.items()
+        },
+        "seed": point.job.seed,
+        "status": how,
+        "error": ended.text if ended is not None and how == "failed" else None,
+        "run": point.job.name,
+        **{name: found.get(name) for name in COLUMNS if name in found},
+    }

@@ -1,0 +1,188 @@
+"""A sweep: all points of a description, in parallel, each in folders of its own, so that none is ever done twice."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reidgen.config import SweepConfig, as_dict
+from reidgen.engine import RunFolder
+from reidgen.errors import DataError, RunError, TrainingError
+from reidgen.sweep.launch import Ended, Workers, work_off
+from reidgen.sweep.live import watching
+from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
+from reidgen.sweep.plan import Job, Point, jobs, plan
+from reidgen.sweep.point import Order, finished, order_of
+from reidgen.sweep.result import SweepResult, points_table, write_points
+from reidgen.sweep.tables import check_served, hashes_of, read_table, steps_on
+
+WHERE = ("launcher", "workers", "threads", "retries", "ray_address")  # no part of what is asked
+MORE = ("preset", "axis", "seeds")  # a sweep may grow
+
+
+def sweep(
+    real: Path | str, config: SweepConfig, *, generated: Path | str | None = None, out: Path | str
+) -> SweepResult:
+    """Train and evaluate every point of a grid, with several seeds each.
+
+    The same call again goes on where it was stopped: what is finished is kept, a training that was cut off goes on from
+    its checkpoint, a run that failed is tried again. With more seeds, or other axes, only what is new is run.
+    `out` gets `runs/POINT/seed-N/train` and `.../result` (run folders of train-reid and evaluate) and points.parquet
+    and points.csv, which are written anew after each run.
+
+    Args:
+        real: Folder of a table with train, query and gallery.
+        config: What is varied, how often, where it runs.
+        generated: Folder of a table of generated crops, filtered or not.
+        out: Run folder.
+
+    Raises:
+        ConfigError: The crops do not suffice for an axis, or an option does not fit.
+        DataError: A folder holds no table.
+        RunError: `out` belongs to another sweep, or the disk is full.
+        TrainingError: Some runs failed; all others are finished.
+        MissingExtraError: The launcher is ray, which is not installed.
+    """
+    real, out = Path(real), Path(out)
+    generated = None if generated is None else Path(generated)
+    crops, made = read_table(real), None if generated is None else read_table(generated)
+    hashes = hashes_of(crops, made)
+    asked = _as_recorded(config, out)
+    with RunFolder.begin(out, stage="sweep", config=asked, inputs=hashes, adjustable=WHERE, reopening=MORE) as run:
+        if not run.done:
+            points = plan(config, generated=made is not None, steps_of=steps_on(crops))
+            todo = jobs(points)
+            check_served(todo, crops, made)
+            orders = [
+                order_of(job, evaluate=config.evaluate, real=real, generated=generated, out=out, hashes=hashes)
+                for job in todo
+            ]
+            results = _run(orders, points, config, out)
+            run.finish(_summary(todo, results, out))
+    return SweepResult.read(out)
+
+
+def _run(orders: Sequence[Order], points: Sequence[Point], config: SweepConfig, out: Path) -> dict[str, Ended]:
+    """Work off what is not finished yet; how every run ended."""
+    known = {order["name"]: finished(order) for order in orders}
+    done = {name: Ended(name, "done", found) for name, found in known.items() if found is not None}
+    rest = [order for order in orders if order["name"] not in done]
+
+    def write(results: Mapping[str, Ended]) -> None:
+        write_points(out, points_table(points, results, config.axes))
+
+    write(done)
+    if rest:
+        with watching(rest, done, write) as watch:
+            done |= work_off(rest, _workers(config, len(rest), out), watch, retries=config.retries)
+    return done
+
+
+def _workers(config: SweepConfig, runs: int, out: Path) -> Workers:
+    gpus = _gpus(config)
+    if config.launcher == "ray":
+        from reidgen.sweep.cluster import RayWorkers
+
+        return RayWorkers(config, gpu=bool(gpus))
+    count = min(config.workers or default_workers(gpus=gpus), runs)
+    threads = config.threads or default_threads(count)
+    return LocalWorkers(count, threads=threads, gpus=gpus, logs=out / "logs")
+
+
+def _gpus(config: SweepConfig) -> int:
+    """GPUs that the trainings may use."""
+    if config.reid.device == "cpu":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _as_recorded(config: SweepConfig, out: Path) -> SweepConfig:
+    """With the workers that a finished sweep had: where it ran is no other sweep."""
+    record = out / "run.json"
+    if not record.is_file():
+        return config
+    try:
+        known = json.loads(record.read_text())
+    except json.JSONDecodeError:
+        return config  # the run folder will tell
+    if known.get("stage") != "sweep" or known.get("status") != "done":
+        return config
+    return dataclasses.replace(config, **{name: known["config"][name] for name in WHERE if name in known["config"]})
+
+
+def _summary(todo: Sequence[Job], results: Mapping[str, Ended], out: Path) -> dict[str, Any]:
+    """Facts for run.json.
+
+    Raises:
+        TrainingError: A run failed.
+    """
+    failed = [results[job.name] for job in todo if results[job.name].how != "done"]
+    if failed:
+        first = failed[0]
+        raise TrainingError(
+            f"{len(failed)} of {len(todo)} runs of the sweep failed; the others are finished.",
+            got="; ".join(f"{ended.name}: {ended.text.splitlines()[0]}" for ended in failed[:4]),
+            allowed=f"see column error of {out / 'points.csv'}, and {out / 'logs'}; {first.name} said:\n{first.text}",
+            fix="the same command again tries them again; other options need another --out",
+        )
+    return {"runs": len(todo), "wall_sec_of_runs": round(sum((e.found or {})["wall_sec"] for e in results.values()), 3)}
+
+
+def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Path) -> dict[str, Any]:
+    """All points of a sweep and what they cost, without running or writing anything.
+
+    Steps are known where the real table is; time is estimated from runs of the sweep that are finished.
+
+    Args:
+        real: As `sweep`.
+        config: As `sweep`.
+        generated: As `sweep`.
+        out: As `sweep`.
+
+    Returns:
+        JSON types: `points` (values, seed, run, steps), `runs`, and `cost` (steps and crops of all runs, and hours).
+
+    Raises:
+        ConfigError: As `sweep`.
+    """
+    try:
+        crops = read_table(real)
+    except (DataError, RunError):
+        crops = None  # a plan may be looked at before its tables are made
+    points = plan(config, generated=generated is not None, steps_of=None if crops is None else steps_on(crops))
+    todo = jobs(points)
+    return {
+        "stage": "sweep",
+        "real": str(real),
+        "generated": None if generated is None else str(generated),
+        "out": str(out),
+        "config": as_dict(config),
+        "points": [
+            {**point.values, "seed": point.job.seed, "run": point.job.name, "steps": point.job.reid.steps}
+            for point in points
+        ],
+        "runs": len(todo),
+        "cost": _cost(todo, out),
+    }
+
+
+def _cost(todo: Sequence[Job], out: Path) -> dict[str, Any]:
+    """Steps and crops; hours of one worker for what is left, by the crops a second of the runs that are finished."""
+    seen = {job.name: None if job.reid.steps is None else job.reid.steps * job.reid.batch for job in todo}
+    records = {job.name: out / "runs" / job.name / "point.json" for job in todo}
+    done = {name: json.loads(path.read_text())["found"] for name, path in records.items() if path.is_file()}
+    left = [crops for name, crops in seen.items() if name not in done]
+    known = None not in seen.values()
+    spent = sum(found["wall_sec"] for found in done.values())
+    rate = sum(seen[name] or 0 for name in done) / spent if spent else 0
+    return {
+        "finished_runs": len(done),
+        "steps": sum(job.reid.steps or 0 for job in todo) if known else "not known without the real table",
+        "crops": sum(crops or 0 for crops in seen.values()) if known else "not known without the real table",
+        "hours_of_one_worker_left": round(sum(crops or 0 for crops in left) / rate / 3600, 2)
+        if known and rate
+        else "not known before a run is finished",
+    }

@@ -1,0 +1,60 @@
+"""Work on a sweep's runs in a process of its own: `python -m reidgen.sweep.worker` reads one order a line from stdin.
+
+Prints one line of JSON for each: how it ended, and what was found. It ends at once when stdin is closed, so that a
+sweep that was killed leaves no worker behind.
+"""
+
+import errno
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from typing import Any
+
+from reidgen.errors import ReidgenError
+from reidgen.sweep.point import Order, run_point
+
+
+def report_of(order: Order) -> dict[str, Any]:
+    """Do the work of an order and say how it ended: `done`, `failed`, or `full` where the disk is.
+
+    A failure is the run's own, such as a loss that is not a number; the worker goes on with other runs.
+    """
+    try:
+        return {"ended": "done", "found": run_point(order), "text": ""}
+    except Exception as error:
+        traceback.print_exc()  # to the worker's log
+        known = isinstance(error, (ReidgenError, OSError))
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        return {"ended": "full" if _disk_is_full(error) else "failed", "found": None, "text": text}
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def main() -> None:
+    """Work on the orders of stdin, one after the other."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever libraries print goes to the log
+    orders: queue.Queue[Order] = queue.Queue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    while True:
+        answers.write(json.dumps(report_of(orders.get())) + "\n")
+        answers.flush()
+
+
+def _listen(orders: queue.Queue[Order]) -> None:
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+import pytest
+
+from reidgen.config import AugmentConfig, ExtendConfig, ReidConfig, SweepConfig
+from reidgen.errors import ConfigError
+from reidgen.sweep.plan import jobs, plan
+
+
+def names(points):
+    return [job.name for job in jobs(points)]
+
+
+def test_a_grid_is_every_combination_with_every_seed():
+    points = plan(SweepConfig(axis=("people=5,9", "lr=0.1,0.2"), seeds=2, seed=7), generated=True)
+    assert [(p.values["people"], p.values["lr"], p.job.seed) for p in points] == [
+        (people, lr, seed) for people in (5, 9) for lr in (0.1, 0.2) for seed in (7, 8)
+    ]
+    assert all(p.job.reid.seed == p.job.seed and p.job.reid.lr == p.values["lr"] for p in points)
+    assert all(p.job.extend == ExtendConfig(people=p.values["people"]) for p in points)
+    assert len(set(names(points))) == 8
+
+
+def test_points_without_generated_crops_are_one_run():
+    """0 people, 0 crops and "without" add nothing, whatever the options about generated crops say."""
+    axes = ("people=0,9", "crops=0,5", "generated=without,with", "generated_weight=0.5,1", "lr=0.1,0.2")
+    points = plan(SweepConfig(axis=axes, seeds=1), generated=True)
+    added = [p for p in points if p.job.extend is not None]
+    assert {(p.values["people"], p.values["crops_per_person"], p.values["generated"]) for p in added} == {
+        (9, 5, "with")
+    }
+    assert len(points) == 32
+    assert sorted(names(points)) == [
+        "baseline_lr-0.1/seed-0",
+        "baseline_lr-0.2/seed-0",
+        *sorted(f"people-9_crops_per_person-5_generated_weight-{w}_lr-{lr}/seed-0" for w in ("0.5", "1")
+                for lr in ("0.1", "0.2")),
+    ]  # fmt: skip
+    assert {p.job.reid.generated_weight for p in points if p.job.extend is None} == {1.0}
+
+
+def test_steps_are_the_same_for_all_or_each_tables_epochs():
+    def steps_of(reid):
+        return reid.epochs * 100
+
+    config = SweepConfig(axis=("people=0,9",), seeds=1, reid=ReidConfig(epochs=6))
+    assert [p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)] == [600, 600]
+    config = SweepConfig(axis=("people=0,9",), seeds=1, length="epochs")
+    assert [p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)] == [None, None]
+    config = SweepConfig(axis=("steps=10,none",), seeds=1, reid=ReidConfig(epochs=6))
+    assert [p.job.reid.steps for p in plan(config, generated=False, steps_of=steps_of)] == [10, 600]
+    config = SweepConfig(axis=("people=0,9",), seeds=1, reid=ReidConfig(steps=33))
+    assert {p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)} == {33}
+
+
+def test_nested_options():
+    config = SweepConfig(axis=("augment.pad=0,4",), seeds=1, reid=ReidConfig(augment=AugmentConfig(flip=0.25)))
+    assert [p.job.reid.augment for p in plan(config, generated=False)] == [
+        AugmentConfig(pad=0, flip=0.25), AugmentConfig(pad=4, flip=0.25),
+    ]  # fmt: skip
+
+
+def test_folders_are_names_that_differ():
+    config = SweepConfig(axis=("weights=a/b.safetensors,a-b.safetensors", "real=all,1/2"), seeds=1)
+    found = names(plan(config, generated=False))
+    assert len(set(found)) == 4
+    assert all(name.count("/") == 1 for name in found)
+    assert found[3] == "baseline_weights-a-b.safetensors_real-1of2/seed-0"
+
+
+def test_what_needs_generated_crops_says_so():
+    for config in (
+        SweepConfig(preset="people"),
+        SweepConfig(axis=("generated=without,with",)),
+        SweepConfig(axis=("lr=1",), extend=ExtendConfig(people=3)),
+    ):
+        with pytest.raises(ConfigError, match="needs generated crops"):
+            plan(config, generated=False)
+
+
+def test_a_sweep_needs_an_axis():
+    with pytest.raises(ConfigError, match="has no axis"):
+        plan(SweepConfig(), generated=True)
+
+
+def test_a_combination_that_is_not_allowed_is_told_before_anything_runs():
+    with pytest.raises(ConfigError, match="stride"):
+        plan(SweepConfig(axis=("backbone=resnet50,resnet18",), reid=ReidConfig(stride_in="1x1")), generated=False)

@@ -1,0 +1,165 @@
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+from reidgen.config import ReidConfig, SweepConfig
+from reidgen.errors import ConfigError, DataError, RunError, TrainingError
+from reidgen.evaluate import Result
+from reidgen.sweep import run, worker
+from reidgen.sweep.result import SweepResult
+from reidgen.sweep.run import describe, sweep
+from tests.sweep.made import REID, Inline, generated_table, pretend, real_table
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tables")
+    return real_table(root / "real"), generated_table(root / "generated")
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Sweeps work in this process; the list has the workers of each call."""
+    used = []
+
+    def workers(*_):
+        used.append(Inline())
+        return used[-1]
+
+    monkeypatch.setattr(run, "_workers", workers)
+    return used
+
+
+@pytest.fixture
+def pretending(inline, monkeypatch):
+    """The same, and runs compute nothing."""
+    monkeypatch.setattr(worker, "run_point", pretend)
+    return inline
+
+
+def config(**changes):
+    return SweepConfig(**{"axis": ("people=0,3",), "seeds": 2, "reid": REID, **changes})
+
+
+@pytest.mark.slow
+def test_every_point_is_trained_and_evaluated(tables, inline, tmp_path, capsys):
+    real, generated = tables
+    result = sweep(real, config(), generated=generated, out=tmp_path / "sweep")
+    points = result.points
+    assert points.select("axis_people", "seed", "status").rows() == [
+        (0, 0, "done"), (0, 1, "done"), (3, 0, "done"), (3, 1, "done"),
+    ]  # fmt: skip
+    assert points["steps"].to_list() == [2] * 4  # 8 real crops in batches of 4, whatever was added
+    assert points["generated_people"].to_list() == [0, 0, 3, 3]
+    assert points["people_trained_on"].to_list() == [8, 8, 11, 11]
+    for row in points.iter_rows(named=True):
+        found = Result.read(tmp_path / "sweep" / "runs" / row["run"] / "result")
+        assert (row["mAP"], row["rank1"], row["mAP_trapezoid"]) == (found.mAP, found.rank1, found.mAP_trapezoid)
+        assert row["weights_hash"] == found.facts["model"] and row["test_hash"] == found.facts["crops"]
+    written = pl.read_csv(tmp_path / "sweep" / "points.csv", schema=points.schema)
+    assert points.equals(written)
+    assert "[4/4] people-3/seed-1: mAP" in capsys.readouterr().err
+
+    again = sweep(real, config(workers=7), generated=generated, out=tmp_path / "sweep")
+    assert again.points.equals(points) and len(inline) == 1  # nothing was run
+
+
+def test_a_sweep_that_was_stopped_goes_on_and_may_grow(tables, pretending, tmp_path, monkeypatch):
+    real, generated = tables
+    whole = sweep(real, config(), generated=generated, out=tmp_path / "whole")
+
+    def stop(self, timeout_sec):
+        if len(self.seen) == 3:
+            raise KeyboardInterrupt
+        return wait(self, timeout_sec)
+
+    wait = Inline.wait
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Inline, "wait", stop)
+        sweep(real, config(), generated=generated, out=tmp_path / "sweep")
+    part = SweepResult.read(tmp_path / "sweep").points
+    assert part["status"].to_list() == ["done", "done", "missing", "missing"]
+    resumed = sweep(real, config(), generated=generated, out=tmp_path / "sweep")
+    assert pretending[-1].seen == ["people-3/seed-0", "people-3/seed-1"]
+    assert resumed.points.equals(whole.points)
+
+    more = sweep(real, config(seeds=3, axis=("people=0,2,3",)), generated=generated, out=tmp_path / "sweep")
+    assert pretending[-1].seen == ["baseline/seed-2", *(f"people-2/seed-{n}" for n in range(3)), "people-3/seed-2"]
+    assert more.points.height == 9 and more.points["status"].unique().to_list() == ["done"]
+    with pytest.raises(RunError, match="holds another run"):
+        sweep(real, config(length="epochs"), generated=generated, out=tmp_path / "sweep")
+
+
+@pytest.mark.slow
+def test_equal_epochs_are_more_steps_for_more_crops(tables, inline, tmp_path):
+    real, generated = tables
+    result = sweep(real, config(length="epochs", seeds=1), generated=generated, out=tmp_path / "sweep")
+    assert result.points["steps"].to_list() == [2, 3]
+    assert result.points["epochs"].to_list() == [1.0, 1.0]
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_is_that_points_failure(tables, inline, tmp_path):
+    real, _ = tables
+    asked = config(axis=("lr=0.05,1e30,0.04",), seeds=1)
+    with pytest.raises(TrainingError, match="1 of 3 runs of the sweep failed") as told:
+        sweep(real, asked, out=tmp_path / "sweep")
+    assert "lr-1e-30/seed-0" not in str(told.value) and "1e+30" in str(told.value)
+    points = SweepResult.read(tmp_path / "sweep").points
+    assert points["status"].to_list() == ["done", "failed", "done"]
+    assert points["mAP"].null_count() == 1
+    assert "not a number" in points["error"][1]
+    assert len(SweepResult.read(tmp_path / "sweep").failed) == 1
+    with pytest.raises(TrainingError):
+        sweep(real, asked, out=tmp_path / "sweep")
+    assert len(inline[-1].seen) == 1  # only the one that failed is tried again
+
+
+def test_errors_come_before_the_first_run(tables, pretending, tmp_path):
+    real, generated = tables
+    with pytest.raises(DataError, match="holds no table"):
+        sweep(tmp_path / "nowhere", config(), generated=generated, out=tmp_path / "sweep")
+    with pytest.raises(ConfigError, match="more generated people than there are"):
+        sweep(real, config(axis=("people=0,320",)), generated=generated, out=tmp_path / "sweep")
+    assert pretending == []
+    result = sweep(real, config(seeds=1), generated=generated, out=tmp_path / "sweep")  # the folder was left free
+    assert result.points.height == 2
+
+
+def test_other_crops_are_another_sweep(tables, pretending, tmp_path):
+    real, generated = tables
+    moved = tmp_path / "moved"
+    shutil.copytree(real, moved)
+    sweep(real, config(seeds=1), generated=generated, out=tmp_path / "sweep")
+    sweep(moved, config(seeds=1), generated=generated, out=tmp_path / "sweep")  # the same crops elsewhere
+    with pytest.raises(RunError, match="holds another run"):
+        sweep(real, config(seeds=1), generated=generated_table(tmp_path / "others", crops=4), out=tmp_path / "sweep")
+
+
+def test_a_plan_says_what_it_costs(tables, pretending, tmp_path):
+    real, generated = tables
+    told = describe(real, config(), generated=generated, out=tmp_path / "sweep")
+    assert told["runs"] == 4 and told["cost"]["steps"] == 8 and told["cost"]["crops"] == 32
+    assert told["points"][3] == {"people": 3, "seed": 1, "run": "people-3/seed-1", "steps": 2}
+    assert not (tmp_path / "sweep").exists()
+    sweep(real, config(seeds=1), generated=generated, out=tmp_path / "sweep")
+    told = describe(real, config(), generated=generated, out=tmp_path / "sweep")
+    assert told["cost"]["finished_runs"] == 2 and told["cost"]["hours_of_one_worker_left"] >= 0
+    blind = describe(tmp_path / "later", SweepConfig(preset="people"), generated=generated, out=tmp_path / "new")
+    assert blind["runs"] == 99 and "not known" in blind["cost"]["steps"]
+    json.dumps(blind)
+
+
+def test_what_is_no_sweep(tmp_path):
+    with pytest.raises(RunError, match="holds no sweep"):
+        SweepResult.read(tmp_path)
+
+
+def test_options_come_back_from_the_record(tables, pretending, tmp_path):
+    real, _ = tables
+    asked = config(axis=("size=32x16,16x8",), seeds=1, reid=ReidConfig(**{**vars(REID), "steps": 1}))
+    sweep(real, asked, out=tmp_path / "sweep")
+    assert SweepResult.read(tmp_path / "sweep").config == asked
+    assert SweepResult.read(tmp_path / "sweep").points["axis_size"].to_list() == ["32x16", "16x8"]
