@@ -145,7 +145,7 @@ def test_a_comparison_goes_on_with_the_next_way(crops, gan, likeness, tmp_path, 
     run = {"likeness": likeness}
     whole = compare_inversions(table, gan, config, **run, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("reidgen.generators.comparison.tune", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("reidgen.generators.tuning.tune", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             compare_inversions(table, gan, config, **run, out=tmp_path / "cut")
     with monkeypatch.context() as patch:

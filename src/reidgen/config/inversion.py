@@ -7,7 +7,7 @@ from reidgen.config.base import Device, check_counts, check_not_negative, check_
 from reidgen.config.sampling import Mixing, check_sampling
 
 METHODS = ("average", "encoder", "optimise", "pivotal")
-Invert = Literal["encoder", "optimise", "pivotal"]
+Invert = Literal["encoder", "optimise", "pivotal", "given"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,16 +132,21 @@ class SearchConfig(LikenessConfig):
     Attributes:
         search_steps: Steps of the optimisation in w+ (Karras et al. 2020, CVPR, appendix D).
         search_lr: Its largest step size.
+        noise_weight: Weight of the penalty on noise maps that are optimised too (ways with +noise).
         tune_steps: Steps of pivotal tuning (Roich et al. 2021).
         tune_lr: Its step size.
         tune_stop: Perceptual distance at which the tuning of a person ends early; None: never.
+        tune_for: A generator for each "person" around all its crops, or one for "all", which takes the room of one file
+            and needs more steps.
     """
 
     search_steps: int = 1000
     search_lr: float = 0.1
+    noise_weight: float = 1e5
     tune_steps: int = 350
     tune_lr: float = 3e-4
     tune_stop: float | None = None
+    tune_for: Literal["person", "all"] = "person"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,7 +154,7 @@ class SearchConfig(LikenessConfig):
         for name in ("search_lr", "tune_lr"):
             value = getattr(self, name)
             require(value > 0, f"{option(name)} must be positive.", got=value, allowed="> 0")
-        check_not_negative(self, "tune_stop")
+        check_not_negative(self, "tune_stop", "noise_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,17 +163,20 @@ class InversionConfig(SearchConfig):
 
     Attributes:
         methods: "average" (the mean of w, what all start from), "encoder:N" (N passes), "optimise" (from the average),
-            "encoder+optimise" (from the encoder's w+), and each of the latter four with "+pivotal": the generator tuned
-            around that w+.
+            "encoder+optimise" (from the encoder's w+), the last two with "+noise" (StyleGAN2's noise maps are optimised
+            as well), and any of these with "+pivotal": the generator tuned around that w+.
         people: "held-out" are the people that the encoder has not learned from; or a split.
         crops: How many crops, one a person in turn.
-        batch: Crops inverted at once; pivotal tuning goes crop by crop.
+        batch: Crops inverted at once, and at most so many in a step of pivotal tuning.
+        tuned: "keep" leaves the tuned generators in tuned/, whole files that `load_generator` opens and that generate
+            variants --inverted takes; "drop" removes those of a way when it is measured.
     """
 
     methods: tuple[str, ...] = ("average", "encoder:1", "encoder:3", "encoder:5", "optimise", "optimise+pivotal")
     people: Literal["held-out", "train", "query"] = "held-out"
     crops: int = 16
     batch: int = 16
+    tuned: Literal["keep", "drop"] = "keep"
     device: Device = "auto"
     seed: int = 0
 
@@ -182,7 +190,8 @@ class InversionConfig(SearchConfig):
             not wrong,
             "--methods names a way that there is not.",
             got=", ".join(wrong),
-            allowed="average, encoder, encoder:N, optimise, encoder+optimise, and any of these with +pivotal",
+            allowed="average, encoder, encoder:N, optimise, encoder+optimise, the last two also with +noise, any of "
+            "these with +pivotal",
             fix="--methods encoder:3 optimise optimise+pivotal",
         )
         require(
@@ -210,7 +219,8 @@ def is_method(text: str) -> bool:
     name, colon, passes = start.partition(":")
     if name == "encoder" and colon:
         return passes.isdecimal() and int(passes) >= 1
-    return start in ("average", "encoder", "optimise", "encoder+optimise")
+    searches = ("optimise", "encoder+optimise")
+    return start in ("average", "encoder", *searches, *(f"{search}+noise" for search in searches))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +229,9 @@ class VariantsConfig(SearchConfig, Mixing):
 
     Attributes:
         invert: How a crop's w+ is found: by the "encoder"; by "optimise", from the encoder's w+ if there is one and
-            else from the average; "pivotal" as well tunes the generator for each person around these w+.
+            else from the average; "pivotal" as well tunes the generator around these w+, see `tune_for`; "given" takes
+            w+ and tuned generators of an earlier `invert` (--inverted), and the crops that it inverted.
+        way: Which way of that run, such as "optimise+pivotal". None: its last.
         passes: Passes of the encoder. None: as many as in its training.
         crops: At most so many real crops a person, by turns over its cameras.
         people: The first N people. None: all.
@@ -238,6 +250,7 @@ class VariantsConfig(SearchConfig, Mixing):
     """
 
     invert: Invert = "encoder"
+    way: str | None = None
     passes: int | None = None
     crops: int = 4
     people: int | None = None

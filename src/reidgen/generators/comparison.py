@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,17 @@ from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
-from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError
 from reidgen.files import write_json
 from reidgen.generators.encoder import TrainedEncoder
-from reidgen.generators.inversion import reconstruct, search, tune
-from reidgen.generators.likeness import Likeness
+from reidgen.generators.inversion import reconstruct, search, search_with_noise
+from reidgen.generators.inverted import NOISE, PIVOTAL, RESULT, way_file, way_name
+from reidgen.generators.likeness import Identifier, Likeness
 from reidgen.generators.sheets import write_sheet
-from reidgen.generators.trained import TrainedGenerator
+from reidgen.generators.trained import TrainedGenerator, load_generator
+from reidgen.generators.tuning import FOLDER, Pivots, tune_to_files
 
-RESULT, SHEET = "inversion.json", "pairs.png"
-PIVOTAL = "+pivotal"
+SHEET = "pairs.png"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Inversions:
 
     Attributes:
         methods: Of each way: method, the means l2, perceptual and reid_cosine over the crops (where they were
-            measured), `deviation` and `per_crop` of each.
+            measured), judge_cosine where a judge was given, `deviation` and `per_crop` of each.
         seconds: Wall and processor time of each way per crop; that of the w+ counts with the pivotal tuning's.
         crops: How many.
     """
@@ -47,7 +48,7 @@ class Inversions:
     crops: int
 
     def __str__(self) -> str:
-        names = [name for name in ("l2", "perceptual", "reid_cosine") if name in self.methods[0]]
+        names = [name for name in ("l2", "perceptual", "reid_cosine", "judge_cosine") if name in self.methods[0]]
         lines = [f"| way | s a crop | CPU s a crop | {' | '.join(names)} |", "|---" * (3 + len(names)) + "|"]
         for entry in self.methods:
             spent = self.seconds[entry["method"]]
@@ -63,13 +64,14 @@ def compare_inversions(
     *,
     likeness: Likeness,
     encoder: TrainedEncoder | None = None,
+    judge: Identifier | None = None,
     out: Path | str,
 ) -> Inversions:
     """Invert the same crops in several ways and measure time and error of each.
 
     Each way that is done is kept, so the same call again goes on with the next. Writes inversion.json, the w+ and
-    pixels of each way, and pairs.png, a row a crop: the crop, then each way's reconstruction. Errors are of pixels as a
-    file would hold them.
+    pixels of each way, the tuned generators (tuned/WAY/PID.safetensors, or all.safetensors), and pairs.png, a row a
+    crop: the crop, then each way's reconstruction. Errors are of pixels as a file would hold them.
 
     Args:
         table: Real crops.
@@ -77,6 +79,7 @@ def compare_inversions(
         config: Ways, crops, steps.
         likeness: The networks of loss and errors.
         encoder: For the ways that need one, and for its held-out people.
+        judge: A re-ID network that had no part in any loss, by which a person is judged who was fitted to the other.
         out: The run folder.
 
     Raises:
@@ -86,19 +89,21 @@ def compare_inversions(
     """
     likeness.check(config)
     gan = generator.on(config.device)
-    _check(config, encoder)
+    _check(config, encoder, gan)
     chosen = _choose(table, config, encoder)
     inputs = {
         "table": chosen.hash(),
         "generator": gan.hash,
         "encoder": encoder.hash if encoder else None,
         "likeness": likeness.facts,
+        "judge": judge.hash if judge else None,
     }
+    _check_judge(likeness, judge)
     with RunFolder.begin(out, stage="invert", config=config, inputs=inputs) as run:
         if not run.done:
             encoder = encoder.on(config.device) if encoder else None
             ways = _Ways(run, gan, encoder, config, likeness, chosen)
-            run.finish(_compare(ways))
+            run.finish(_compare(ways, judge))
         found, spent = json.loads((run.path / RESULT).read_text()), run.record["cost"]
     methods = [way["method"] for way in found["methods"]]
     seconds = {method: {clock: spent[spent_key(clock, method)] for clock in ("wall", "cpu")} for method in methods}
@@ -129,61 +134,95 @@ class _Ways:
         crops: ReidTable,
     ) -> None:
         self.run, self.gan, self.encoder, self.config, self.likeness = run, gan, encoder, config, likeness
-        self.names = crops.rows["file_name"].to_list()
+        self.names, self.pids = crops.rows["file_name"].to_list(), crops.pids
         self.pixels = np.array(CropStore.open(crops, size=gan.size).images)
 
-    def result(self, method: str) -> tuple[Tensor, np.ndarray]:
-        """W+ and pixels of a way."""
-        file = self.run.path / f"way-{method.replace(':', '-').replace('+', '-')}.safetensors"
+    def result(self, method: str) -> tuple[Tensor, np.ndarray, list[Tensor] | None]:
+        """W+, pixels, and the noise maps where a way has its own."""
+        file = way_file(self.run.path, method)
         if not (file.is_file() and spent_key("wall", method) in self.run.record["cost"]):
             base = method.removesuffix(PIVOTAL)
-            before = None if base == method else self.result(base)[0]
-            began = time.perf_counter(), time.process_time()
-            ws, pixels = self._start(base) if before is None else (before, self._tuned(before))
-            took = {"wall": time.perf_counter() - began[0], "cpu": time.process_time() - began[1]}
-            took = {clock: sec / len(self.pixels) for clock, sec in took.items()}
-            if before is not None:
-                took = {clock: sec + self.run.record["cost"][spent_key(clock, base)] for clock, sec in took.items()}
-            save_state(file, {"ws": ws, "pixels": torch.from_numpy(pixels)})
-            self.run.note_cost(**{spent_key(clock, method): round(sec, 4) for clock, sec in took.items()})
+            if base == method:
+                clock = _Clock(self.run, method)
+                ws, noise = self._found(method)
+                pixels = reconstruct(self.gan.network, ws, self.gan.device, noise=noise)
+                clock.note()
+            else:
+                ws, _, noise = self.result(base)
+                clock = _Clock(self.run, method)
+                pixels = self._tuned(method, Pivots(self.pixels, ws, self.pids, self.names, noise), clock)
+            save_state(file, {"ws": ws, "pixels": torch.from_numpy(pixels), "noise": noise})
+            took = {which: sec / len(self.pixels) for which, sec in clock.spent.items()}
+            if base != method:
+                took = {which: sec + self.run.record["cost"][spent_key(which, base)] for which, sec in took.items()}
+            self.run.note_cost(**{spent_key(which, method): round(sec, 4) for which, sec in took.items()})
         kept = load_state(file)
-        return kept["ws"], kept["pixels"].numpy()
+        return kept["ws"], kept["pixels"].numpy(), kept["noise"]
 
-    def _start(self, method: str) -> tuple[Tensor, np.ndarray]:
-        ws = self._ws(method)
-        return ws, reconstruct(self.gan.network, ws, self.gan.device)
-
-    def _ws(self, method: str) -> Tensor:
+    def _found(self, method: str) -> tuple[Tensor, list[Tensor] | None]:
+        """The w+ and, where the way looks for them, the noise maps."""
         name, _, passes = method.partition(":")
         if name == "average":
             mean = self.gan.network.mapping.w_avg.float().cpu()
-            return self.gan.network.spread(mean.expand(len(self.pixels), -1)).clone()
+            return self.gan.network.spread(mean.expand(len(self.pixels), -1)).clone(), None
         start = None
         if name.startswith("encoder"):
             assert self.encoder is not None
             start = self.encoder.invert(self.pixels, passes=int(passes) if passes else None)
             if name == "encoder":
-                return start
+                return start, None
         parts = []
         for rows in chunks(range(len(self.pixels)), self.config.batch):
-            keys = [self.names[row] for row in rows]
-            begin = None if start is None else start[list(rows)]
+            own: dict[str, Any] = {
+                "likeness": self.likeness,
+                "config": self.config,
+                "keys": [self.names[row] for row in rows],
+                "start": None if start is None else start[list(rows)],
+            }
             crops = self.pixels[list(rows)]
-            parts.append(search(self.gan, crops, likeness=self.likeness, config=self.config, keys=keys, start=begin))
-        return torch.cat(parts)
+            free = name.endswith(NOISE)
+            parts.append(search_with_noise(self.gan, crops, **own) if free else (search(self.gan, crops, **own), []))
+        ws = torch.cat([found for found, _ in parts])
+        noise = [torch.cat(layer) for layer in zip(*(maps for _, maps in parts), strict=True)]
+        return ws, noise or None
 
-    def _tuned(self, ws: Tensor) -> np.ndarray:
-        made = []
-        with progress("tune the generator (crops)", len(ws)) as bar:
-            for row in range(len(ws)):
-                one = slice(row, row + 1)
-                network = tune(self.gan, self.pixels[one], ws[one], likeness=self.likeness, config=self.config)
-                made.append(reconstruct(network, ws[one], self.gan.device))
-                bar.advance()
-        return np.concatenate(made)
+    def _tuned(self, method: str, pivots: Pivots, clock: "_Clock") -> np.ndarray:
+        """The pixels of the tuned generators, each of which is a file before it is used."""
+        made, folder, config = np.empty_like(self.pixels), self.run.path / FOLDER / way_name(method), self.config
+        files = tune_to_files(
+            self.gan, pivots, likeness=self.likeness, config=config, folder=folder, batch=config.batch
+        )
+        for file, rows in files:
+            network = load_generator(file, device=config.device).network
+            made[rows] = reconstruct(network, pivots.ws[rows], self.gan.device, noise=pivots.noise_of(rows))
+            clock.note()
+        if config.tuned == "drop":
+            shutil.rmtree(folder)
+        return made
 
 
-def _compare(ways: _Ways) -> dict[str, Any]:
+class _Clock:
+    """Seconds spent on a way, by the wall and by the processor, kept in run.json so that a stopped run goes on."""
+
+    def __init__(self, run: RunFolder, method: str) -> None:
+        self.run = run
+        self.keys = {which: f"{which}_sec_so_far {method}" for which in ("wall", "cpu")}
+        self.spent = {which: run.record["cost"].get(key, 0.0) for which, key in self.keys.items()}
+        self.last = self._now()
+
+    def note(self) -> None:
+        """Add what was spent since the last call."""
+        now = self._now()
+        self.spent = {which: sec + now[which] - self.last[which] for which, sec in self.spent.items()}
+        self.last = now
+        self.run.note_cost(**{key: round(self.spent[which], 4) for which, key in self.keys.items()})
+
+    @staticmethod
+    def _now() -> dict[str, float]:
+        return {"wall": time.perf_counter(), "cpu": time.process_time()}
+
+
+def _compare(ways: _Ways, judge: Identifier | None) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     columns = [ways.pixels]
     for method in ways.config.methods:
@@ -191,6 +230,9 @@ def _compare(ways: _Ways) -> dict[str, Any]:
         errors = ways.likeness.measure(pixels, ways.pixels, ways.gan.device)
         if "reid" in errors:
             errors["reid_cosine"] = 1 - errors.pop("reid")
+        if judge is not None:
+            judged = Likeness(reid=judge).measure(pixels, ways.pixels, ways.gan.device)
+            errors["judge_cosine"] = 1 - judged["reid"]
         entries.append(
             {
                 "method": method,
@@ -211,7 +253,25 @@ def _compare(ways: _Ways) -> dict[str, Any]:
     }
 
 
-def _check(config: InversionConfig, encoder: TrainedEncoder | None) -> None:
+def _check_judge(likeness: Likeness, judge: Identifier | None) -> None:
+    if judge is not None and likeness.reid is not None and likeness.reid.hash == judge.hash:
+        raise ConfigError(
+            "The judge is the re-ID network of the loss.",
+            got=f"the same weights, SHA-256 {judge.hash[:16]}..., for --reid and --judge",
+            allowed="a network that was trained on its own",
+            fix="--judge with another run of train-reid: another --seed, or another --backbone",
+        )
+
+
+def _check(config: InversionConfig, encoder: TrainedEncoder | None, gan: TrainedGenerator) -> None:
+    noisy = [method for method in config.methods if NOISE in method]
+    if noisy and not gan.network.synthesis.noise_shapes:
+        raise ConfigError(
+            f"A {gan.kind} has no noise maps that could be optimised.",
+            got=f"--methods {' '.join(noisy)}",
+            allowed="ways without +noise; StyleGAN2 has such maps",
+            fix=f"--methods {' '.join(method.replace(NOISE, '') for method in noisy)}",
+        )
     needing = [method for method in config.methods if method.startswith("encoder")]
     if config.people == "held-out":
         needing.append("--people held-out")

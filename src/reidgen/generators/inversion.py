@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reidgen.config import SearchConfig
+from reidgen.data.samplers import EpochSampler
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
 from reidgen.errors import TrainingError
@@ -20,6 +21,7 @@ from reidgen.generators.encoder import NOISE_SEED, fixed_noise
 from reidgen.generators.likeness import Likeness, as_images, weighted
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.weights import write_generator
+from reidgen.losses.noise_maps import make_standard, noise_correlation
 from reidgen.models.generator import GeneratorNetwork
 
 SPREAD_SAMPLES = 10_000
@@ -79,13 +81,49 @@ def search(
     Raises:
         TrainingError: The loss stopped being a number.
     """
+    return _search(gan, pixels, likeness, config, keys, start, free=[])
+
+
+def search_with_noise(
+    gan: TrainedGenerator,
+    pixels: np.ndarray,
+    *,
+    likeness: Likeness,
+    config: SearchConfig,
+    keys: Sequence[str],
+    start: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """As `search`, and the noise maps of the layers move as well, kept noise by `noise_correlation`.
+
+    Karras et al. 2020 (CVPR), appendix D: the penalty has the weight 1e5, and after each step each map is brought back
+    to mean 0 and variance 1. Details of the crop that no w+ can say then go into the maps.
+
+    Returns:
+        The w+ (N, num_ws, w_dim), and the maps, one (N, H, W) a layer, all on the CPU.
+    """
+    free = [field.clone().requires_grad_() for field in fixed_noise(gan.network, len(pixels), gan.device)]
+    ws = _search(gan, pixels, likeness, config, keys, start, free=free)
+    return ws, [field.detach().float().cpu() for field in free]
+
+
+def _search(
+    gan: TrainedGenerator,
+    pixels: np.ndarray,
+    likeness: Likeness,
+    config: SearchConfig,
+    keys: Sequence[str],
+    start: Tensor | None,
+    *,
+    free: list[Tensor],
+) -> Tensor:
+    """The w+; `free` are noise maps that move, in place; without any the noise is that of reconstructions."""
     device, count = gan.device, len(pixels)
     mean = gan.network.mapping.w_avg.detach().float()
     begin = gan.network.spread(mean.expand(count, -1)) if start is None else start.to(device)
     ws = begin.clone().contiguous().requires_grad_()
-    optimiser = torch.optim.Adam([ws], lr=config.search_lr)
+    optimiser = torch.optim.Adam([ws, *free], lr=config.search_lr)
     draws = [random_generator("search", key) for key in keys]
-    noise, spread = fixed_noise(gan.network, count, device), spread_of_w(gan)
+    noise, spread = free or fixed_noise(gan.network, count, device), spread_of_w(gan)
     target = likeness.of(as_images(pixels, device))
     with progress("optimise w+ (steps)", config.search_steps) as bar:
         for step in range(config.search_steps):
@@ -93,9 +131,12 @@ def search(
             jitter = torch.stack([torch.randn(ws.shape[1:], generator=draw) for draw in draws]).to(device)
             seen = ws + noise_size(step, config.search_steps, spread) * jitter
             losses = weighted(likeness.distances(gan.network.synthesis(seen, noise), target), config)
+            if free:
+                losses = losses + config.noise_weight * noise_correlation(free)
             optimiser.zero_grad(set_to_none=True)
             losses.sum().backward()
             optimiser.step()
+            make_standard(free)
             bar.advance()
     found = ws.detach().float().cpu()
     for key, one in zip(keys, found, strict=True):
@@ -109,7 +150,14 @@ def search(
 
 
 def tune(
-    gan: TrainedGenerator, pixels: np.ndarray, ws: Tensor, *, likeness: Likeness, config: SearchConfig
+    gan: TrainedGenerator,
+    pixels: np.ndarray,
+    ws: Tensor,
+    *,
+    likeness: Likeness,
+    config: SearchConfig,
+    noise: Sequence[Tensor] | None = None,
+    batch: int | None = None,
 ) -> GeneratorNetwork:
     """The generator tuned so that it makes these crops of these w+ (Roich et al. 2021, section 3.2).
 
@@ -117,10 +165,12 @@ def tune(
 
     Args:
         gan: The generator to start from, which stays as it is.
-        pixels: The crops of one person, uint8 (N, H, W, 3).
+        pixels: The crops of one person, or of several, uint8 (N, H, W, 3).
         ws: Their pivots, (N, num_ws, w_dim).
         likeness: What is minimised, with the weights of `config`.
         config: Steps, step size, and when to stop early.
+        noise: The maps of these pivots, (N, H, W) a layer; None: the noise of reconstructions.
+        batch: Crops a step where there are more, in random orders; None: all.
 
     Raises:
         TrainingError: The loss stopped being a number.
@@ -129,10 +179,14 @@ def tune(
     assert isinstance(network.synthesis, torch.nn.Module)
     parameters = list(network.synthesis.requires_grad_(True).parameters())
     optimiser = torch.optim.Adam(parameters, lr=config.tune_lr)
-    noise, pivots = fixed_noise(network, len(pixels), gan.device), ws.to(gan.device)
-    target = likeness.of(as_images(pixels, gan.device))
-    for _ in range(config.tune_steps):
-        found = likeness.distances(network.synthesis(pivots, noise), target)
+    maps = [field.cpu() for field in fixed_noise(network, len(pixels), gan.device)] if noise is None else noise
+    sampler = EpochSampler(len(pixels), min(batch or len(pixels), len(pixels)))
+    for step in range(config.tune_steps):
+        if step == 0 or sampler.batch < len(pixels):
+            rows = np.arange(len(pixels)) if sampler.batch == len(pixels) else sampler.indices(step)
+            target = likeness.of(as_images(pixels[rows], gan.device))
+            pivots, fields = ws[rows].to(gan.device), [field[rows].to(gan.device) for field in maps]
+        found = likeness.distances(network.synthesis(pivots, fields), target)
         if config.tune_stop is not None and found["perceptual"].mean() <= config.tune_stop:
             break
         optimiser.zero_grad(set_to_none=True)
@@ -156,6 +210,15 @@ def write_tuned(path: Path, network: GeneratorNetwork, gan: TrainedGenerator, fa
     )
 
 
-def reconstruct(network: GeneratorNetwork, ws: Tensor, device: torch.device) -> np.ndarray:
-    """The images of w+ with the noise of reconstructions, uint8 (N, H, W, 3)."""
-    return sampling.synthesize(network, ws, [NOISE_SEED] * len(ws), device=device)
+def reconstruct(
+    network: GeneratorNetwork, ws: Tensor, device: torch.device, *, noise: Sequence[Tensor] | None = None
+) -> np.ndarray:
+    """The images of w+, uint8 (N, H, W, 3); `noise` has maps (N, H, W) a layer, None is that of reconstructions."""
+    if noise is None:
+        return sampling.synthesize(network, ws, [NOISE_SEED] * len(ws), device=device)
+    made = []
+    with torch.inference_mode():
+        for rows in torch.arange(len(ws)).split(sampling.pass_size(network)):
+            fields = [field[rows].to(device) for field in noise]
+            made.append(sampling.to_pixels(network.synthesis(ws[rows].to(device), fields)))
+    return np.concatenate(made)

@@ -1,18 +1,103 @@
-"""The w+ of real crops, in a file beside the crops that were made from them, named by its own hash."""
+"""The w+ of real crops in files: beside the crops that were made from them, and in the run of an inversion."""
 
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
-from reidgen.engine.checkpoint import load_weights, save_weights
-from reidgen.errors import WeightsError
+from reidgen.engine.checkpoint import load_state, load_weights, save_weights
+from reidgen.engine.run import read_run
+from reidgen.errors import ConfigError, RunError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.generators.operation import Operation
 
 DIGITS = 16  # of the SHA-256 in the file's name
 NAME = "latents-{}.safetensors"
+RESULT = "inversion.json"
+TuneFor = Literal["person", "all"]
+NOISE, PIVOTAL = "+noise", "+pivotal"
+
+
+@dataclass(frozen=True, eq=False)
+class InvertedCrops:
+    """What one way of an inversion found.
+
+    Attributes:
+        names: File names of the crops.
+        ws: Their w+, (N, num_ws, w_dim).
+        tuned: The folder of its tuned generators; None without pivotal tuning.
+        tune_for: "person" or "all".
+        way: Its name.
+        hash: SHA-256 of the file of its w+.
+    """
+
+    names: list[str]
+    ws: Tensor
+    tuned: Path | None
+    tune_for: TuneFor
+    way: str
+    hash: str
+
+
+def way_name(method: str) -> str:
+    """A way's name as a part of file names."""
+    return method.replace(":", "-").replace("+", "-")
+
+
+def way_file(folder: Path, method: str) -> Path:
+    """Where the w+ and pixels of a way are in the run folder of an inversion."""
+    return folder / f"way-{way_name(method)}.safetensors"
+
+
+def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> InvertedCrops:
+    """What a way of a finished `invert` found.
+
+    Args:
+        folder: Its run folder.
+        way: Name of the way; None takes the last.
+        generator: Hash of the generator that it has to be of.
+
+    Raises:
+        RunError: It is no finished run of invert.
+        WeightsError: It is of another generator, or its tuned generators were not kept.
+        ConfigError: It has no such way, or one with noise maps of its own, for which a crop's row has no place.
+    """
+    folder = Path(folder)
+    record = read_run(folder)
+    if record["stage"] != "invert":
+        raise RunError(f"{folder} is no inversion.", got=f"a run of {record['stage']}", allowed="the --out of invert")
+    if record["inputs"]["generator"] != generator:
+        raise WeightsError(
+            f"{folder} is an inversion by another generator.",
+            got=f"generator {record['inputs']['generator']}",
+            allowed=f"generator {generator}",
+            fix="--generator with the one that was inverted",
+        )
+    found = json.loads((folder / RESULT).read_text())
+    ways = [entry["method"] for entry in found["methods"]]
+    way = ways[-1] if way is None else way
+    usable = [one for one in ways if NOISE not in one]
+    if way not in usable:
+        raise ConfigError(
+            f"{folder} has no way {way} that variants can be made of.",
+            got=f"--way {way}",
+            allowed=", ".join(usable) or "a run of invert with a way without +noise",
+            fix=f"--way {usable[-1]}" if usable else "reidgen invert --methods optimise+pivotal",
+        )
+    tuned = folder / "tuned" / way_name(way) if way.endswith(PIVOTAL) else None
+    if tuned is not None and not tuned.is_dir():
+        raise WeightsError(
+            f"The generators tuned by {way} are not in {folder}.",
+            got="a run with --tuned drop",
+            allowed="a run that kept them",
+            fix="reidgen invert --tuned keep in another --out",
+        )
+    file = way_file(folder, way)
+    tune_for = record["config"]["tune_for"]
+    return InvertedCrops(found["crops"], load_state(file)["ws"], tuned, tune_for, way, file_sha256(file))
 
 
 def write_inverted(folder: Path, ws: Tensor, facts: dict[str, Any]) -> str:

@@ -26,22 +26,31 @@ from reidgen.engine.device import derive_seed
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError, WeightsError
-from reidgen.files import file_sha256
+from reidgen.files import file_sha256, link_or_copy
 from reidgen.generators.crops import CropWriter
 from reidgen.generators.encoder import NOISE_SEED, TrainedEncoder
-from reidgen.generators.inversion import search, tune, write_tuned
-from reidgen.generators.inverted import NAME, find_inverted, load_inverted, write_inverted
+from reidgen.generators.inversion import search
+from reidgen.generators.inverted import (
+    NAME,
+    InvertedCrops,
+    find_inverted,
+    load_inverted,
+    read_inversion,
+    write_inverted,
+)
 from reidgen.generators.likeness import Likeness
 from reidgen.generators.mixing import variant_layers
 from reidgen.generators.operation import Operation
 from reidgen.generators.people import render
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator, load_generator
+from reidgen.generators.tuning import FOLDER, Pivots, tune_to_files, tuned_path
 
 BETWEEN, ITSELF = "between", "reconstruction"
 BLOCK = 64  # crops inverted, and kept, at a time
 NEAREST, FARTHEST = 0.25, 0.75  # how far "between" goes
 SHEET, SHEET_CROPS = "pairs.png", 16
+SEARCHES = ("optimise", "pivotal")  # ways of inverting that minimise a likeness
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +62,19 @@ class Inverter:
         encoder: None where there is none.
         likeness: What a search minimises.
         config: Of the run.
+        given: What an earlier inversion found; None: nothing.
     """
 
     gan: TrainedGenerator
     encoder: TrainedEncoder | None
     likeness: Likeness
     config: VariantsConfig
+    given: InvertedCrops | None = None
 
     def invert(self, pixels: np.ndarray, keys: Sequence[str]) -> Tensor:
         """The w+ of crops, uint8 (N, H, W, 3) of the generator's size, each with a name: (N, num_ws, w_dim)."""
+        if self.given is not None:
+            return self.given.ws[[self.given.names.index(key) for key in keys]]
         start = None if self.encoder is None else self.encoder.invert(pixels, passes=self.config.passes)
         if self.config.invert == "encoder":
             assert start is not None
@@ -76,6 +89,7 @@ def generate_variants(
     *,
     encoder: TrainedEncoder | None = None,
     likeness: Likeness | None = None,
+    inverted: Path | str | None = None,
     out: Path | str,
     **options: Any,
 ) -> ReidTable:
@@ -85,8 +99,8 @@ def generate_variants(
     group of layers of a donor, or between two crops of the person (Alvarez-Gonzalez et al., *GANs for data augmentation
     in person re-identification*, section 4.1). A person with one crop has nothing between; such crops are left out
     and counted in the summary. The same call again keeps what is there and makes what is missing. Writes also the w+
-    (latents-HASH.safetensors), the tuned generators (tuned/PID.safetensors, with invert="pivotal"), and pairs.png:
-    the real crop, its reconstruction, its variants.
+    (latents-HASH.safetensors), the tuned generators (tuned/PID.safetensors, or all.safetensors), and pairs.png: the
+    real crop, its reconstruction, its variants. Rows name the generator that made them by its hash, a tuned one too.
 
     Args:
         gan: A trained generator.
@@ -94,6 +108,7 @@ def generate_variants(
         config: Every knob; None takes the defaults.
         encoder: An encoder for this generator.
         likeness: The networks that invert="optimise" and "pivotal" need.
+        inverted: Run folder of `compare_inversions`, for invert="given": its w+ and tuned generators, for its crops.
         out: The run folder.
         options: Fields of `VariantsConfig`.
 
@@ -109,15 +124,17 @@ def generate_variants(
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or VariantsConfig(), **options)
-    _check(gan, encoder, likeness or Likeness(), config)
+    _check(gan, encoder, likeness or Likeness(), config, inverted)
     mixes = planned_mixes(gan, config)
-    crops = choose_crops(table, config)
+    given = None if inverted is None else read_inversion(inverted, way=config.way, generator=gan.hash)
+    crops = choose_crops(table if given is None else _inverted_rows(table, given), config)
     on_device = encoder.on(config.device) if encoder else None
-    inverter = Inverter(gan.on(config.device), on_device, likeness or Likeness(), config)
+    inverter = Inverter(gan.on(config.device), on_device, likeness or Likeness(), config, given)
     inputs = {
         "generator": gan.hash,
         "encoder": encoder.hash if encoder else None,
-        "likeness": {} if config.invert == "encoder" else inverter.likeness.facts,
+        "likeness": inverter.likeness.facts if config.invert in SEARCHES else {},
+        "inverted": None if given is None else {"way": given.way, "sha256": given.hash},
         "crops": crops.hash(),
         "layers": [[name, list(layers)] for name, layers in mixes],
     }
@@ -262,10 +279,11 @@ def _generate(
     gan, config = inverter.gan, inverter.config
     pixels = CropStore.open(crops, size=gan.size).images
     ws, digits = _inverted(inverter, crops, pixels, folder)
-    tuned = _tuned(inverter, crops, pixels, ws, folder) if config.invert == "pivotal" else {}
+    tuned = _tuned(inverter, crops, pixels, ws, folder)
     rows = plan_variants(gan.kind, crops, config, mixes, digits)
-    hashes = {pid: file_sha256(path) for pid, path in tuned.items()}
-    rows = rows.with_columns(generator=pl.Series([hashes.get(pid, gan.hash) for pid in rows["pid"]]))
+    hashes = {path: file_sha256(path) for path in set(tuned.values())}
+    made_by = {pid: hashes[path] for pid, path in tuned.items()}
+    rows = rows.with_columns(generator=pl.Series([made_by.get(pid, gan.hash) for pid in rows["pid"]]))
     # names that no real crop has, so that a parent's name is the parent's alone
     known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
     names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
@@ -322,18 +340,28 @@ def _inverted(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, folder: 
 
 
 def _tuned(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, ws: Tensor, folder: Path) -> dict[int, Path]:
-    """The generator of each person, tuned around all its w+; one that is written is kept."""
-    files = {pid: folder / "tuned" / f"{pid:04d}.safetensors" for pid in crops.rows["pid"].unique(maintain_order=True)}
-    with progress("tune the generator (people)", len(files)) as bar:
-        for pid, file in files.items():
-            if not file.is_file():
-                which = np.flatnonzero(crops.pids == pid)
-                likeness, config = inverter.likeness, inverter.config
-                network = tune(inverter.gan, np.array(pixels[which]), ws[which], likeness=likeness, config=config)
-                facts = {"person": pid, "crops": crops.rows["file_name"].gather(which).to_list()}
-                write_tuned(file, network, inverter.gan, facts)
-            bar.advance()
-    return files
+    """The generator of each person, tuned around its w+; empty without pivotal tuning. One that is there is kept."""
+    config, given, people = inverter.config, inverter.given, sorted(set(crops.pids.tolist()))
+    if given is not None and given.tuned is not None:
+        theirs = dataclasses.replace(config, tune_for=given.tune_for)
+        files = {pid: tuned_path(folder / FOLDER, pid, theirs) for pid in people}
+        for file in set(files.values()):
+            file.parent.mkdir(exist_ok=True)
+            link_or_copy(given.tuned / file.name, file)
+        return files
+    if config.invert != "pivotal":
+        return {}
+    pivots = Pivots(np.array(pixels), ws, crops.pids, crops.rows["file_name"].to_list())
+    for _ in tune_to_files(
+        inverter.gan,
+        pivots,
+        likeness=inverter.likeness,
+        config=config,
+        folder=folder / FOLDER,
+        batch=config.batch,
+    ):
+        pass
+    return {pid: tuned_path(folder / FOLDER, pid, config) for pid in people}
 
 
 def _write_missing(
@@ -344,17 +372,17 @@ def _write_missing(
     config: VariantsConfig,
     folder: Path,
 ) -> None:
-    """Make the crops whose files are not there, person after person where each has a generator."""
+    """Make the crops whose files are not there, one generator after the other where there are several."""
     todo = [(pid, folder / name, text) for pid, name, text in rows.select("pid", "file_name", "operation").iter_rows()]
     missing = [(pid, path, Operation.parse(text)) for pid, path, text in todo if not path.exists()]
-    parts = [list(group) for _, group in itertools.groupby(missing, key=lambda one: one[0])] if tuned else [missing]
+    parts = [(path, list(group)) for path, group in itertools.groupby(missing, key=lambda one: tuned.get(one[0]))]
     with (
         progress("generate variants (crops)", len(todo), start=len(todo) - len(missing)) as bar,
         CropWriter() as writer,
     ):
-        for part in parts:
+        for file, part in parts:
+            network = gan if file is None else load_generator(file, device=config.device)
             for chunk in chunks(part, config.batch):
-                network = load_generator(tuned[chunk[0][0]], device=config.device) if tuned else gan
                 made = render(network, [o for _, _, o in chunk], psi=float(config.psi), inverted=inverted)
                 bar.advance(writer.write([path for _, path, _ in chunk], made, quality=config.quality))
         bar.advance(writer.wait())
@@ -373,7 +401,33 @@ def _write_pairs(made: ReidTable, crops: ReidTable, gan: TrainedGenerator, folde
     write_sheet(folder / SHEET, cells.reshape(-1, *gan.size, 3), columns=columns)
 
 
-def _check(gan: TrainedGenerator, encoder: TrainedEncoder | None, likeness: Likeness, config: VariantsConfig) -> None:
+def _inverted_rows(table: ReidTable, given: InvertedCrops) -> ReidTable:
+    """The crops of a table that were inverted."""
+    found = table.where(pl.col("file_name").is_in(given.names))
+    if not len(found):
+        raise DataError(
+            f"{table.name or 'The table'} has none of the crops that were inverted.",
+            got=f"{len(table):,} crops, none of them {given.names[0]} or another of the {len(given.names):,}",
+            allowed="the table that invert had",
+            fix="--data with the folder that invert was given",
+        )
+    return found
+
+
+def _check(
+    gan: TrainedGenerator,
+    encoder: TrainedEncoder | None,
+    likeness: Likeness,
+    config: VariantsConfig,
+    inverted: Path | str | None,
+) -> None:
+    if (config.invert == "given") != (inverted is not None):
+        raise ConfigError(
+            "--invert given and --inverted belong together.",
+            got=f"--invert {config.invert}, {'no --inverted' if inverted is None else f'--inverted {inverted}'}",
+            allowed="both, or neither",
+            fix="--invert given --inverted DIR, the --out of invert",
+        )
     if encoder is not None and encoder.generator.hash != gan.hash:
         raise WeightsError(
             f"{encoder.path} is an encoder for another generator.",
@@ -381,9 +435,9 @@ def _check(gan: TrainedGenerator, encoder: TrainedEncoder | None, likeness: Like
             allowed=f"generator {encoder.generator.hash}",
             fix="--generator with the one that the encoder was trained with",
         )
-    if config.invert != "encoder":
+    if config.invert in SEARCHES:
         likeness.check(config)
-    elif encoder is None:
+    elif encoder is None and config.invert == "encoder":
         raise ConfigError(
             "There is no encoder.",
             got="--invert encoder",

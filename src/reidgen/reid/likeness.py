@@ -55,12 +55,26 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
         network, facts = network.to(setup(device).device), {**facts, **known}
     model = None
     if reid is not None:
-        loaded = load_reid(reid, device=device)
-        loaded.network.requires_grad_(False)
-        model, facts["reid"] = FrozenReid(loaded), loaded.hash
+        model = load_frozen_reid(reid, device=device)
+        facts["reid"] = model.hash
     likeness = Likeness(network, model, facts)
     likeness.check(config)
     return likeness
+
+
+def load_frozen_reid(path: Path | str, *, device: Device = "auto") -> FrozenReid:
+    """A trained re-ID network, as a judge of images.
+
+    Args:
+        path: Run folder of train-reid.
+        device: Where it shall be.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    loaded = load_reid(path, device=device)
+    loaded.network.requires_grad_(False)
+    return FrozenReid(loaded)
 
 
 def load_start(config: EncoderConfig) -> ResNet | None:
