@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ import torch
 
 from reidgen.config import EncoderConfig, InversionConfig, SearchConfig
 from reidgen.data.store import CropStore
-from reidgen.errors import ConfigError, DataError, TrainingError
+from reidgen.engine.checkpoint import load_state
+from reidgen.errors import ConfigError, DataError, RunError, TrainingError, WeightsError
 from reidgen.generators import inversion as module
 from reidgen.generators.comparison import compare_inversions, in_turn, spent_key
 from reidgen.generators.encoder_training import train_encoder
@@ -14,13 +16,17 @@ from reidgen.generators.inversion import (
     noise_size,
     reconstruct,
     search,
+    search_with_noise,
     spread_of_w,
     step_size,
     tune,
     write_tuned,
 )
+from reidgen.generators.inverted import read_inversion
 from reidgen.generators.likeness import Likeness
 from reidgen.generators.trained import load_generator
+from reidgen.generators.tuning import Pivots, tune_to_files
+from reidgen.losses.noise_maps import noise_correlation
 from reidgen.models import resnet
 from tests.factories import make_table
 
@@ -109,6 +115,50 @@ def test_tuning_ends_at_its_mark(gan, pixels, likeness):
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), gan.network.parameters(), strict=True))
 
 
+@pytest.mark.slow
+def test_noise_that_moves_says_more_and_stays_noise(gan, pixels):
+    config, keys = SearchConfig(**PLAIN, search_steps=60), ["a", "b", "c"]
+    alone = search(gan, pixels, likeness=Likeness(), config=config, keys=keys)
+    found, maps = search_with_noise(gan, pixels, likeness=Likeness(), config=config, keys=keys)
+    made = reconstruct(gan.network, found, gan.device, noise=maps)
+    with_maps = Likeness().measure(made, pixels, gan.device)["l2"]
+    assert with_maps.mean() < error(gan, alone, pixels).mean()
+    for layer in maps:
+        assert layer.shape[0] == 3 and layer.mean(dim=(1, 2)).abs().max() < 1e-4
+        assert torch.allclose(layer.square().mean(dim=(1, 2)), torch.ones(3), atol=1e-3)
+    free = SearchConfig(**PLAIN, search_steps=60, noise_weight=0)
+    _, wild = search_with_noise(gan, pixels, likeness=Likeness(), config=free, keys=keys)
+    assert noise_correlation(maps).mean() < 0.5 * noise_correlation(wild).mean()
+
+
+@pytest.mark.parametrize("tune_for", ["person", "all"])
+def test_tuned_generators_are_files_and_their_room_is_told(tune_for, gan, pixels, tmp_path, capsys, monkeypatch):
+    ws = gan.network.spread(gan.map([1, 2, 3])).clone()
+    pivots = Pivots(pixels, ws, np.array([4, 4, 9]), ["a", "b", "c"])
+    config = SearchConfig(**PLAIN, tune_steps=12, tune_lr=3e-3, tune_for=tune_for)
+    options = {"likeness": Likeness(), "config": config, "folder": tmp_path, "batch": 2}
+    found = {file.name: rows.tolist() for file, rows in tune_to_files(gan, pivots, **options)}
+    wanted = (
+        {"0004.safetensors": [0, 1], "0009.safetensors": [2]}
+        if tune_for == "person"
+        else {"all.safetensors": [0, 1, 2]}
+    )
+    assert found == wanted
+    assert f"will hold {len(found)} tuned generators of" in capsys.readouterr().err
+    for name, rows in found.items():
+        opened = load_generator(tmp_path / name, device="cpu")
+        assert opened.training["pivotal_tuning"]["crops"] == [pivots.names[row] for row in rows]
+        before, after = (error(gan, ws[rows], pixels[rows], network) for network in (gan.network, opened.network))
+        assert after.mean() < before.mean()
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(list(tune_to_files(gan, pivots, **options))) == len(found)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written  # one that is there is kept
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
+    with pytest.raises(ConfigError, match=r"no room in .* for the tuned generators") as told:
+        list(tune_to_files(gan, pivots, **options | {"folder": tmp_path / "other"}))
+    assert "--tune-for all" in str(told.value)
+
+
 def test_numbers_that_are_none_are_told(gan, pixels, monkeypatch):
     monkeypatch.setattr(module, "weighted", lambda found, config: found["l2"] * float("nan"))
     config = SearchConfig(**PLAIN, **SHORT)
@@ -135,6 +185,63 @@ def test_ways_side_by_side(crops, gan, encoder, likeness, tmp_path):
         assert found.seconds["optimise+pivotal"][way] > found.seconds["optimise"][way] > 0
     assert str(found).count("\n") == 2 + len(ALL)
     assert str(compare_inversions(crops, gan, config, likeness=likeness, encoder=encoder, out=tmp_path)) == str(found)
+    tuned = sorted(path.name for path in (tmp_path / "tuned" / "optimise-pivotal").iterdir())
+    assert tuned == ["0019.safetensors", "0020.safetensors"]
+    given = read_inversion(tmp_path, way=None, generator=gan.hash)
+    assert (given.way, given.names, given.tuned) == (ALL[-1], kept["crops"], tmp_path / "tuned" / "optimise-pivotal")
+    network = load_generator(given.tuned / "0020.safetensors", device="cpu").network
+    pixels = load_state(tmp_path / "way-optimise-pivotal.safetensors")["pixels"].numpy()
+    assert np.array_equal(reconstruct(network, given.ws[1:2], gan.device), pixels[1:2])
+    assert read_inversion(tmp_path, way="optimise", generator=gan.hash).tuned is None
+    with pytest.raises(ConfigError, match="has no way optimise:2"):
+        read_inversion(tmp_path, way="optimise:2", generator=gan.hash)
+    with pytest.raises(WeightsError, match="an inversion by another generator"):
+        read_inversion(tmp_path, way=None, generator="0" * 64)
+    with pytest.raises(RunError, match="is no inversion"):
+        read_inversion(gan.path.parent, way=None, generator=gan.hash)
+
+
+class Stripes:
+    """In place of a re-ID network that had no part in a loss: the mean brightness of rows."""
+
+    hash = "stripes"
+
+    def embeddings(self, images):
+        return images.mean(dim=(1, 3))
+
+
+def test_noise_and_a_judge_side_by_side(crops, gan, likeness, tmp_path):
+    ways = ("average", "optimise+noise", "optimise+noise+pivotal")
+    options = {"search_steps": 8, "tune_steps": 4, "tune_lr": 3e-3, "tuned": "drop", "people": "train"}
+    config = InversionConfig(**options, methods=ways, crops=3, batch=2, device="cpu")
+    found = compare_inversions(crops, gan, config, likeness=likeness, judge=Stripes(), out=tmp_path)
+    average, noisy, tuned = found.methods
+    assert tuned["l2"] < noisy["l2"] < average["l2"]
+    assert "judge_cosine" in str(found)
+    pixels = load_state(tmp_path / "way-average.safetensors")["pixels"].numpy()
+    originals = CropStore.open(
+        crops.where(np.isin(crops.rows["file_name"], crop_names(tmp_path))), size=gan.size
+    ).images
+    rows = [torch.from_numpy(imagenet_rows(images)) for images in (pixels, originals)]
+    wanted = torch.cosine_similarity(*rows)
+    assert average["per_crop"]["judge_cosine"] == pytest.approx(wanted.tolist(), abs=1e-4)
+    state = load_state(tmp_path / "way-optimise-noise.safetensors")
+    assert [tuple(layer.shape[1:]) for layer in state["noise"]] == gan.network.synthesis.noise_shapes
+    assert not list((tmp_path / "tuned").iterdir())  # dropped
+    with pytest.raises(ConfigError, match="has no way optimise\\+noise"):
+        read_inversion(tmp_path, way="optimise+noise", generator=gan.hash)
+    with pytest.raises(ConfigError, match="The judge is the re-ID network of the loss"):
+        compare_inversions(crops, gan, config, likeness=likeness, judge=likeness.reid, out=tmp_path / "same")
+
+
+def crop_names(folder):
+    return json.loads((folder / "inversion.json").read_text())["crops"]
+
+
+def imagenet_rows(images):
+    """What `Stripes` sees, computed with numpy."""
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return ((images / 255 - mean) / std).mean(axis=(2, 3))
 
 
 @pytest.mark.slow
@@ -170,7 +277,27 @@ def test_what_needs_an_encoder_says_so(crops, gan, likeness, tmp_path):
         compare_inversions(crops, gan, config, likeness=likeness, out=tmp_path)
 
 
-@pytest.mark.parametrize("method", ["encode", "encoder:0", "encoder:x", "pivotal", "optimise:3", "+pivotal"])
+def test_generators_without_noise_maps_say_so(untrained, crops, tmp_path):
+    config = InversionConfig(**PLAIN, methods=("average", "optimise+noise"), people="train")
+    with pytest.raises(ConfigError, match="A stylegan3-t has no noise maps") as told:
+        compare_inversions(crops, untrained["stylegan3-t"], config, likeness=Likeness(), out=tmp_path / "none")
+    assert told.value.fix == "--methods optimise"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "average+noise",
+        "encoder:2+noise",
+        "optimise+pivotal+noise",
+        "encode",
+        "encoder:0",
+        "encoder:x",
+        "pivotal",
+        "optimise:3",
+        "+pivotal",
+    ],
+)
 def test_ways_that_there_are_not(method):
     with pytest.raises(ConfigError, match="--methods names a way that there is not"):
         InversionConfig(methods=(method,))

@@ -7,10 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from reidgen.config import EncoderConfig, VariantsConfig
+from reidgen.config import EncoderConfig, InversionConfig, VariantsConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
+from reidgen.engine.checkpoint import load_state
 from reidgen.errors import ConfigError, DataError, WeightsError
+from reidgen.generators.comparison import compare_inversions
 from reidgen.generators.crops import encode
 from reidgen.generators.encoder_training import train_encoder
 from reidgen.generators.inversion import reconstruct
@@ -170,6 +172,59 @@ def test_pivotal_gives_each_person_a_generator(real, gan, tmp_path):
         assert encode(regenerate(tuned, own)[1], quality=95) == own.paths[1].read_bytes()
     with pytest.raises(WeightsError, match="was not made with"):
         regenerate(gan, table)
+
+
+def test_pivotal_for_all_gives_one_generator(real, gan, tmp_path):
+    options = OPTIONS | PLAIN | {"invert": "pivotal", "people": 2, "crops": 2, "tune_for": "all", "batch": 3}
+    table = generate_variants(gan, real, likeness=Likeness(), out=tmp_path, **options)
+    assert [path.name for path in (tmp_path / "tuned").iterdir()] == ["all.safetensors"]
+    tuned = load_generator(tmp_path / "tuned" / "all.safetensors", device="cpu")
+    assert set(table.rows["generator"]) == {tuned.hash} and set(table.pids) == {1, 2}
+    assert tuned.training["pivotal_tuning"]["people"] == [1, 2]
+    assert encode(regenerate(tuned, table)[7], quality=95) == table.paths[7].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def inversion(real, gan, tmp_path_factory):
+    """The first crop of five people, inverted by a search and with tuned generators."""
+    ways = ("optimise", "optimise+pivotal")
+    config = InversionConfig(**PLAIN, methods=ways, people="train", crops=5, batch=3, device="cpu")
+    out = tmp_path_factory.mktemp("inversion")
+    compare_inversions(real, gan, config, likeness=Likeness(), out=out)
+    return out
+
+
+def test_variants_of_what_was_inverted_before(inversion, real, gan, tmp_path):
+    options = OPTIONS | {"invert": "given", "inverted": inversion}
+    table = generate_variants(gan, real, out=tmp_path / "tuned", **options)
+    state = load_state(inversion / "way-optimise-pivotal.safetensors")
+    names = json.loads((inversion / "inversion.json").read_text())["crops"]
+    assert set(table.rows["parent"]) == set(names)
+    for pid in set(table.pids):
+        own = table.where(pl.col("pid") == pid)
+        file = inversion / "tuned" / "optimise-pivotal" / f"{pid:04d}.safetensors"
+        tuned = load_generator(file, device="cpu")
+        assert set(own.rows["generator"]) == {tuned.hash}
+        assert (tmp_path / "tuned" / "tuned" / file.name).read_bytes() == file.read_bytes()
+        # the reconstruction is the picture that the inversion measured
+        first = regenerate(tuned, own.where(pl.col("mix") == "reconstruction"))
+        parents = own.rows["parent"].unique(maintain_order=True)
+        wanted = state["pixels"].numpy()[[names.index(parent) for parent in parents]]
+        assert np.array_equal(first, wanted)
+    plain = generate_variants(gan, real, out=tmp_path / "plain", **options | {"way": "optimise"})
+    assert set(plain.rows["generator"]) == {gan.hash}
+    record = json.loads((tmp_path / "plain" / "run.json").read_text())
+    assert record["inputs"]["inverted"]["way"] == "optimise"
+
+
+def test_an_inversion_that_does_not_fit_is_told(inversion, real, gan, crops, tmp_path):
+    given = OPTIONS | {"invert": "given"}
+    with pytest.raises(ConfigError, match="--invert given and --inverted belong together"):
+        generate_variants(gan, real, out=tmp_path, **given)
+    with pytest.raises(ConfigError, match="--invert given and --inverted belong together"):
+        generate_variants(gan, real, inverted=inversion, out=tmp_path, **OPTIONS | {"invert": "encoder"})
+    with pytest.raises(DataError, match="has none of the crops that were inverted"):
+        generate_variants(gan, real.where(pl.col("pid") == 9), inverted=inversion, out=tmp_path, **given)
 
 
 def test_optimise_needs_no_encoder(real, gan, tmp_path):
