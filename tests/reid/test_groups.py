@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from reidgen.config import ReidConfig
 from reidgen.errors import ConfigError
-from reidgen.reid.groups import find_groups, people_shares
+from reidgen.reid.groups import find_groups, kept_groups, people_shares
 from reidgen.reid.people import People
 from tests.factories import make_table
 
@@ -56,3 +58,14 @@ def test_more_groups_than_real_crops_are_told(people):
         "--generated-groups asks for more groups than there are real crops.\n"
         "  got: 9\n  allowed: 1 to 3\n  try: --generated-groups 3"
     )
+
+
+def test_groups_are_found_once_and_kept(people, tmp_path):
+    """A resumed training must not depend on features or clusters coming out the same again."""
+    config = ReidConfig(generated_label="slsr", generated_features="elsewhere", generated_groups=2)
+    first = kept_groups(tmp_path / "groups", people, config, SimpleNamespace(embed=lambda table: FEATURES))
+    found = find_groups(FEATURES, people, groups=2, seed=0)
+    assert torch.equal(first.crops, found.crops)
+    again = kept_groups(tmp_path / "groups", people, config, SimpleNamespace(embed=None))
+    assert torch.equal(again.crops, found.crops)
+    assert torch.equal(again.shares, found.shares)

@@ -106,5 +106,6 @@ def ranked(scores: Tensor) -> Tensor:
     Args:
         scores: float32 (N, K). Of equal scores the person of the lower number has the lower rank.
     """
-    ranks = scores.argsort(dim=1, stable=True).argsort(dim=1) + 1
-    return ranks.float() / scores.shape[1] ** 2
+    order = scores.argsort(dim=1, stable=True)
+    ranks = torch.arange(1, scores.shape[1] + 1, dtype=torch.float32, device=scores.device).expand_as(scores)
+    return torch.empty_like(scores).scatter_(1, order, ranks) / scores.shape[1] ** 2
