@@ -1,6 +1,7 @@
 """The order in which a training sees the crops: a function of seed and step, so that resuming needs the step alone."""
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,8 +98,14 @@ class MixedSampler:
         return step // self.steps_per_epoch
 
     def indices(self, step: int) -> np.ndarray:
-        """Row numbers of the batch of a step, real crops first: int64 (batch,). Any step, in any order."""
-        return np.concatenate([rows[sampler.indices(step)] for rows, sampler in self._kinds])
+        """Row numbers of the batch of a step: int64 (batch,). Any step can be asked for in any order.
+
+        The kinds lie in the batch by turns, for parts 24 and 8 three real ones, then a generated one, and so on, so
+        that a part of the batch is mixed too (for normalisation and accumulation by parts).
+        """
+        turns = math.gcd(*self.parts)
+        kinds = [rows[sampler.indices(step)].reshape(turns, -1) for rows, sampler in self._kinds]
+        return np.concatenate(kinds, axis=1).reshape(-1)
 
 
 @functools.lru_cache(maxsize=4)
