@@ -29,6 +29,8 @@ _PUBLIC = {
     "load_encoder": "reidgen.generators.encoder",
     "LikenessConfig": "reidgen.config",
     "load_likeness": "reidgen.reid.likeness",
+    "load_start": "reidgen.reid.likeness",
+    "load_frozen_reid": "reidgen.reid.likeness",
     "InversionConfig": "reidgen.config",
     "compare_inversions": "reidgen.generators.comparison",
     "VariantsConfig": "reidgen.config",
