@@ -292,7 +292,7 @@ def generate_video(
     config: Annotated[WalkConfig, arg(name="")] = WalkConfig(),
     dry_run: DryRun = False,
 ) -> None:
-    """Generate a looping video (animated WebP) of walks from person to person, or from a person to its variants."""
+    """Generate a looping video (WebP or MP4) of walks from person to person, or from a person to its variants."""
     if not _planned(dry_run, "generate video", config, generator=generator, out=out):
         from reidgen.generators.trained import load_generator
         from reidgen.generators.video import generate_video as run

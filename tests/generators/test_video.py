@@ -1,10 +1,12 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from reidgen.config import GenerateConfig, WalkConfig
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, MissingExtraError
 from reidgen.generators.interpolation import slerp
 from reidgen.generators.people import plan_crop, render
 from reidgen.generators.sampling import latents
@@ -117,9 +119,43 @@ def test_only_as_many_frames_are_in_memory_as_a_few_passes_make(gan, tmp_path, m
     assert max(asked) == 32
 
 
+def test_an_mp4_has_the_same_frames_and_is_finished_to_the_same_bytes(gan, tmp_path, monkeypatch):
+    av = pytest.importorskip("av")
+    options = {**SMALL, "scale": 4, "fps": 12.5}
+    path = generate_video(gan, **options, format="mp4", quality=100, out=tmp_path / "mp4")
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [".lock", "run.json", "walk.mp4"]
+    with av.open(path) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt, float(stream.average_rate)) == ("h264", "yuv420p", 12.5)
+        pixels = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(stream)])
+    exact = frames(generate_video(gan, **options, compression="lossless", out=tmp_path / "webp"))
+    assert pixels.shape == exact.shape
+    grey, exact_grey = (video.astype(float).mean(axis=3) for video in (pixels, exact))  # colours have half the pixels
+    assert np.abs(grey - exact_grey).mean() < 4
+    assert np.abs(grey[1:] - exact_grey[:-1]).mean() > 8  # so the order is right too
+    with monkeypatch.context() as patch:  # killed when all frames are there
+        patch.setattr("reidgen.generators.video.movie", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            generate_video(gan, **options, format="mp4", quality=100, out=tmp_path / "again")
+    again = generate_video(gan, **options, format="mp4", quality=100, out=tmp_path / "again")
+    assert again.read_bytes() == path.read_bytes()
+    small = generate_video(gan, **options, format="mp4", quality=20, out=tmp_path / "small")
+    assert small.stat().st_size < path.stat().st_size
+
+
+def test_an_mp4_needs_the_extra(gan, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError) as error:
+        generate_video(gan, **SMALL, format="mp4", out=tmp_path / "run")
+    assert error.value.fix == "pip install 'reidgen[video]'"
+    assert not (tmp_path / "run").exists()
+
+
 def test_options_that_do_not_go_together(gan, tmp_path):
     with pytest.raises(ConfigError, match="variants have no place"):
         WalkConfig(path="slerp", show="variants")
+    with pytest.raises(ConfigError, match="--format mp4 is lossy"):
+        WalkConfig(format="mp4", compression="lossless")
     with pytest.raises(ConfigError, match="--mix names no layers"):
         generate_video(gan, **SMALL, show="variants", mix="77", out=tmp_path / "new")
     with pytest.raises(ConfigError, match="too large for WebP"):

@@ -74,8 +74,9 @@ class WalkConfig(Mixing):
         psi: Truncation of w towards the mean; 1 is none.
         fps: Frames a second.
         scale: Pixels of the video for each pixel of the generator, in height and width.
-        compression: "lossy" with `quality`, or "lossless", about five times larger.
-        quality: Quality of lossy WebP.
+        format: "webp", animated, which loops; "mp4", H.264, which needs the extra `video`.
+        compression: "lossy" with `quality`, or "lossless", about five times larger and WebP only.
+        quality: Quality of what is lossy, 0 to 100.
         device: "auto" computes where the generator was loaded.
     """
 
@@ -91,6 +92,7 @@ class WalkConfig(Mixing):
     psi: float = 0.7
     fps: float = 24.0
     scale: int = 2
+    format: Literal["webp", "mp4"] = "webp"
     compression: Literal["lossy", "lossless"] = "lossy"
     quality: int = 90
     device: Device = "auto"
@@ -108,7 +110,14 @@ class WalkConfig(Mixing):
             fix="smaller --keyframes or --segment-frames",
         )
         require(0 < self.fps <= 1000, "--fps is out of range.", got=self.fps, allowed="above 0, up to 1000")
-        require(0 <= self.quality <= 100, "--quality is no WebP quality.", got=self.quality, allowed="0 to 100")
+        require(0 <= self.quality <= 100, "--quality is out of range.", got=self.quality, allowed="0 to 100")
+        require(
+            self.format == "webp" or self.compression == "lossy",
+            "--format mp4 is lossy: few players show other H.264.",
+            got="--compression lossless",
+            allowed="--compression lossy",
+            fix="--format webp, or a higher --quality",
+        )
         require(
             self.path != "slerp" or self.show == "people",
             "--path slerp goes through z, where variants have no place.",

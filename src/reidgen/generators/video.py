@@ -18,17 +18,18 @@ from reidgen.files import write_bytes, write_chunks
 from reidgen.generators import sampling
 from reidgen.generators.interpolation import closed_path
 from reidgen.generators.mixing import variant_layers
+from reidgen.generators.mp4 import load_av, movie
 from reidgen.generators.operation import Operation
 from reidgen.generators.people import plan_crop, styles
 from reidgen.generators.sheets import contact_sheet, enlarge
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.webp import animation, check_size, durations, encode_frame
 
-FILE = "walk.webp"
+NAME = "walk"
 
 
 def generate_video(gan: TrainedGenerator, config: WalkConfig | None = None, *, out: Path | str, **options: Any) -> Path:
-    """Generate an animated WebP of walks through the latent space that end where they began.
+    """Generate a video, WebP or MP4, of walks through the latent space that end where they began.
 
     The people are those of `generate_people` with the same seed; each walk keeps the noise of its first one. The same
     call again goes on with the frames that are missing.
@@ -40,21 +41,24 @@ def generate_video(gan: TrainedGenerator, config: WalkConfig | None = None, *, o
         options: Fields of `WalkConfig`, such as show="variants", keyframes=4, psi=0.7, seed=0.
 
     Returns:
-        The path of walk.webp.
+        The path of walk.webp or walk.mp4.
 
     Raises:
         ConfigError: An option is out of range, `mix` names no layers of this generator or all of them, or the picture
-            is too large for WebP.
+            is too large for WebP, in which the frames are kept.
+        MissingExtraError: The format is mp4 and the extra `video` is not installed.
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or WalkConfig(), **options)
     check_size(_size(gan, config))
+    if config.format == "mp4":
+        load_av()
     layers = _layers(gan, config)
     inputs = {"generator": gan.hash, "layers": [list(chosen) for chosen in layers], "size": list(gan.size)}
     with RunFolder.begin(out, stage="generate video", config=config, inputs=inputs) as run:
         if not run.done:
             run.finish(_generate(gan.on(config.device), config, layers, run.path))
-    return run.path / FILE
+    return _file(run.path, config)
 
 
 def _generate(
@@ -64,10 +68,14 @@ def _generate(
     walk = plan_walk(gan, config, layers)
     count = len(walk.keys) * config.segment_frames
     frames = [folder / "frames" / f"{number:06d}.webp" for number in range(count)]
-    if not (folder / FILE).exists():  # it is written whole, after all frames
+    file = _file(folder, config)
+    if not file.exists():  # it is written whole, after all frames
         _write_missing(gan, walk, config, frames)
-        shown_ms = durations(count, fps=config.fps)
-        write_chunks(folder / FILE, animation(frames, shown_ms, size=_size(gan, config)))
+        if config.format == "mp4":
+            write_bytes(file, movie(frames, fps=config.fps, quality=config.quality))
+        else:
+            shown_ms = durations(count, fps=config.fps)
+            write_chunks(file, animation(frames, shown_ms, size=_size(gan, config)))
     shutil.rmtree(folder / "frames", ignore_errors=True)
     return {
         "frames": count,
@@ -112,6 +120,10 @@ def frame_pixels(gan: TrainedGenerator, walk: Walk, config: WalkConfig, numbers:
     return np.stack([contact_sheet(cells, columns=config.columns) for cells in images])
 
 
+def _file(folder: Path, config: WalkConfig) -> Path:
+    return folder / f"{NAME}.{config.format}"
+
+
 def _size(gan: TrainedGenerator, config: WalkConfig) -> tuple[int, int]:
     height, width = gan.size
     return config.rows * config.scale * height, config.columns * config.scale * width
@@ -140,11 +152,12 @@ def _keys(gan: TrainedGenerator, operations: Sequence[Operation], config: WalkCo
 def _write_missing(gan: TrainedGenerator, walk: Walk, config: WalkConfig, frames: Sequence[Path]) -> None:
     """Make the frames whose files are not there, as many at once as fill a few passes of the network."""
     missing = [number for number, path in enumerate(frames) if not path.exists()]
+    compression = config.compression if config.format == "webp" else "lossless"
     at_once = max(1, 4 * sampling.PASS // len(walk.noise))
     with progress("generate video (frames)", len(frames), start=len(frames) - len(missing)) as bar:
         for numbers in chunks(missing, at_once):
             for number, pixels in zip(numbers, frame_pixels(gan, walk, config, numbers), strict=True):
                 picture = enlarge(pixels, config.scale)
-                frame = encode_frame(picture, compression=config.compression, quality=config.quality)
+                frame = encode_frame(picture, compression=compression, quality=config.quality)
                 write_bytes(frames[number], frame)
             bar.advance(len(numbers))
