@@ -1,5 +1,7 @@
 """Errors that a user can act on: what is wrong, what was given, what is allowed, what to type."""
 
+from typing import Any
+
 
 class ReidgenError(ValueError):
     """An error of the user's input, told in four parts.
@@ -18,6 +20,16 @@ class ReidgenError(ValueError):
             f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None
         ]
         super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes from one process to another, whatever its own arguments are."""
+        return _again, (type(self), self.what, self.got, self.allowed, self.fix)
+
+
+def _again(kind: type[ReidgenError], what: str, got: object, allowed: object, fix: str | None) -> ReidgenError:
+    error = kind.__new__(kind)
+    ReidgenError.__init__(error, what, got=got, allowed=allowed, fix=fix)
+    return error
 
 
 class DataError(ReidgenError):

@@ -173,7 +173,7 @@ def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):
     def run_out(*_):
         raise error
 
-    monkeypatch.setattr(train, "augment", run_out)
+    monkeypatch.setattr(train, "apply", run_out)
     with pytest.raises(TrainingError) as caught:
         train_reid(table, TINY, out=tmp_path)
     assert str(caught.value) == (
@@ -188,7 +188,7 @@ def test_other_errors_of_torch_are_not_called_memory(table, tmp_path, monkeypatc
     def fail(*_):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(train, "augment", fail)
+    monkeypatch.setattr(train, "apply", fail)
     with pytest.raises(RuntimeError, match="shapes differ") as caught:
         train_reid(table, TINY, out=tmp_path)
     assert not isinstance(caught.value, ReidgenError)

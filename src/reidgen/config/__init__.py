@@ -23,11 +23,14 @@ from reidgen.config.pages import ReportConfig as ReportConfig
 from reidgen.config.presets import PRESETS as PRESETS
 from reidgen.config.presets import Preset as Preset
 from reidgen.config.presets import generator_preset as generator_preset
+from reidgen.config.recipes import RECIPES as RECIPES
+from reidgen.config.recipes import Recipe as Recipe
 from reidgen.config.reid import EvaluateConfig as EvaluateConfig
 from reidgen.config.reid import ExtendConfig as ExtendConfig
 from reidgen.config.reid import FilterConfig as FilterConfig
 from reidgen.config.reid import GeneratedLabel as GeneratedLabel
 from reidgen.config.reid import ReidConfig as ReidConfig
+from reidgen.config.reid import with_recipe as with_recipe
 from reidgen.config.sampling import GenerateConfig as GenerateConfig
 from reidgen.config.sampling import GridConfig as GridConfig
 from reidgen.config.sampling import WalkConfig as WalkConfig

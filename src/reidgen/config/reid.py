@@ -1,7 +1,9 @@
 """The knobs of everything that comes after generation: filtering, extending, re-ID training, evaluation."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from reidgen.config.base import (
     Device,
@@ -14,6 +16,7 @@ from reidgen.config.base import (
     require,
 )
 from reidgen.config.data import AugmentConfig
+from reidgen.config.recipes import OF_RECIPE, RECIPES, Optimizer, Recipe, renamed_from
 
 GeneratedLabel = Literal["table", "new", "same", "lsr", "lsro", "mprl", "slsr", "extra", "pseudo", "none"]
 
@@ -130,8 +133,8 @@ class ExtendConfig:
             are variants of, which needs generated crops of real people; those that count as another person (column
             `identity`, from generate variants) are left out. A training may ignore these identities: see
             --generated-label of train-reid, for whose policies without identity "new" is the table.
-        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse" is
-            an error that says what to run, "allow" adds them.
+        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse"
+            is an error that says what to run, "allow" adds them.
     """
 
     people: int | None = None
@@ -146,25 +149,51 @@ class ExtendConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ReidConfig:
-    """A supervised re-ID training; the defaults are recipe "ide".
+    """A supervised re-ID training.
+
+    Options without a value get the recipe's (`reidgen.config.recipes` has them side by side, with the published numbers
+    that they belong to). To change the recipe of a config that is there already, use `with_recipe`.
 
     Attributes:
-        recipe: "ide" is the sources' baseline: ResNet-50, 256x128, 512-d bottleneck, cross entropy.
-        backbone: Network.
-        weights: "imagenet" downloads torchvision's file, a path reads a safetensors file, "random" trains from scratch.
+        recipe: "ide" is the sources' baseline: 512-d bottleneck, cross entropy, SGD. "softmax" is torchreid's: no neck,
+            label smoothing, Adam. "bot" is the bag of tricks: BNNeck, triplets, centers, warm-up, random erasing. "agw"
+            adds generalised-mean pooling, non-local blocks and weighted triplets.
+        backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn", or "timm:NAME" for a network of the package timm
+            (extra: timm).
+        weights: "imagenet" downloads the backbone's file, a path reads a safetensors file, "random" trains from
+            scratch.
         size: (height, width) the crops are resized to.
-        bottleneck: Width of the embedding.
-        last_stride: Stride of the last stage.
+        neck: Between pooling and classifier: "bottleneck" is Linear and BatchNorm, "bnneck" is BatchNorm alone with
+            losses between crops before it, "none" is nothing.
+        bottleneck: Width of the embedding with neck "bottleneck".
+        pooling: "average", or "gem" for the generalised mean with a learned power.
+        attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
+        last_stride: Stride of a ResNet's last stage.
         epochs: Length in epochs of the table. Ignored when steps is given.
         steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
         batch: Crops a step.
-        lr: Step size of the head; the backbone learns at backbone_lr times it. 0.05 is for batch 32; with batch 16 it
-            makes the loss rise at first, 0.025 does not.
-        backbone_lr: Factor of the backbone's step size.
-        decay_at: Share of the training after which the step size is divided by ten.
-        warmup: Share of the training in which the step size grows from a tenth.
-        dropout: Dropout before the classifier.
+        sampler: "crops" shows every crop once an epoch, "people" fills each batch with batch / crops_per_person people.
+        crops_per_person: Crops of each person in a batch of sampler "people".
+        losses: Names, each with ":WEIGHT" where it is not 1: cross-entropy, triplet (hardest positive and negative),
+            triplet-soft, triplet-weighted, circle, center.
+        margin: Margin of "triplet", in the unit of the distance.
         label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
+        dropout: Dropout before the classifier.
+        optimizer: "sgd" has Nesterov momentum; "amsgrad" is a variant of "adam".
+        lr: Step size of the head; the backbone learns at backbone_lr times it. For sgd, 0.05 is for batch 32; with
+            batch 16 it makes the loss rise at first, 0.025 does not.
+        backbone_lr: Factor of the backbone's step size.
+        schedule: "step" divides the step size by ten at each of decay_at, "cosine" takes it to 0 over the training.
+        decay_at: Shares of the training.
+        warmup: Share of the training in which the step size grows.
+        warmup_from: Where it grows from, as a share of lr.
+        frozen: Share of the training in which only the head learns (torchreid's fixbase).
+        norm_batch: Crops that batch normalisation takes together (ghost batches). None: all that a process holds at a
+            time, which is the batch but for accumulate; it has to be given with several devices, so that their number
+            does not change the result.
+        accumulate: Parts that a batch is computed in, one after the other: the memory of a part, and nearly the
+            gradient of the whole; batch normalisation and losses between crops see a part.
+        devices: GPUs, or processes on a CPU, that share each batch.
         validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
             trains on all.
         generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
@@ -180,26 +209,43 @@ class ReidConfig:
         generated_smoothing: Epsilon of "lsr".
         generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups.
         generated_groups: Groups of "slsr".
+        compare: With a neck that normalises, whether crops are compared "after" it or "before" it.
+        test_metric: Distance by which the recipe compares crops; an evaluation takes it unless it is told another.
+        test_flip: "sum" adds the embedding of the mirrored crop; likewise.
         checkpoint_sec: Seconds between two checkpoints for resuming.
     """
 
-    recipe: Literal["ide"] = "ide"
-    backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
+    recipe: Recipe = "ide"
+    backbone: str = "resnet50"
     weights: str = "imagenet"
     size: tuple[int, int] = (256, 128)
+    neck: Literal["bottleneck", "bnneck", "none"] = OF_RECIPE
     bottleneck: int = 512
-    last_stride: Literal[1, 2] = 2
+    pooling: Literal["average", "gem"] = OF_RECIPE
+    attention: Literal["none", "non-local"] = OF_RECIPE
+    last_stride: Literal[1, 2] = OF_RECIPE
     stride_in: Literal["3x3", "1x1"] = "3x3"
-    epochs: int = 60
+    epochs: int = OF_RECIPE
     steps: int | None = None
-    batch: int = 32
-    lr: float = 0.05
-    backbone_lr: float = 0.1
+    batch: int = OF_RECIPE
+    sampler: Literal["crops", "people"] = OF_RECIPE
+    crops_per_person: int = 4
+    losses: tuple[str, ...] = OF_RECIPE
+    margin: float = 0.3
+    label_smoothing: float = OF_RECIPE
+    dropout: float = OF_RECIPE
+    optimizer: Optimizer = OF_RECIPE
+    lr: float = OF_RECIPE
+    backbone_lr: float = OF_RECIPE
     weight_decay: float = 5e-4
-    decay_at: float = 2 / 3
-    warmup: float = 0.0
-    dropout: float = 0.5
-    label_smoothing: float = 0.0
+    schedule: Literal["step", "cosine"] = "step"
+    decay_at: tuple[float, ...] = OF_RECIPE
+    warmup: float = OF_RECIPE
+    warmup_from: float = OF_RECIPE
+    frozen: float = 0.0
+    norm_batch: int | None = None
+    accumulate: int = 1
+    devices: int = 1
     validation: Literal["first", "none"] = "first"
     generated_label: GeneratedLabel = "table"
     generated_weight: float = 1.0
@@ -208,31 +254,135 @@ class ReidConfig:
     generated_smoothing: float = 0.1
     generated_features: str | None = None
     generated_groups: int = 3
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: AugmentConfig = OF_RECIPE
+    compare: Literal["after", "before"] = "after"
+    test_metric: Literal["cosine", "euclid"] = OF_RECIPE
+    test_flip: Literal["sum", "none"] = OF_RECIPE
     checkpoint_sec: float = 300
     device: Device = "auto"
     precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require(self.recipe in RECIPES, "There is no such --recipe.", got=self.recipe, allowed=", ".join(RECIPES))
+        for name, value in RECIPES[self.recipe].items():
+            if getattr(self, name) is OF_RECIPE:
+                object.__setattr__(self, name, value)
         check_size("--size", self.size)
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
-        check_counts(self, "epochs", "steps", "bottleneck")
+        check_counts(self, "epochs", "steps", "bottleneck", "crops_per_person", "accumulate", "devices", "norm_batch")
         require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
-        check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight")
+        check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight", "margin")
         check_seed(self.seed)
         require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
-        for name in ("warmup", "decay_at", "label_smoothing", "generated_from", "generated_smoothing"):
-            value = getattr(self, name)
+        shares = ("warmup", "warmup_from", "frozen", "label_smoothing", "generated_from", "generated_smoothing")
+        for name, value in [(name, getattr(self, name)) for name in shares] + [
+            ("decay_at", at) for at in self.decay_at
+        ]:
             require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        self._check_renamed()
+        self._check_network()
+        self._check_parts()
         self._check_generated()
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each loss, in order."""
+        weights = {}
+        for text in self.losses:
+            name, _, weight = text.partition(":")
+            try:
+                weights[name] = float(weight) if weight else 1.0
+            except ValueError:
+                weights[name] = math.nan
+            require(
+                0 < weights[name] < math.inf,
+                "A loss has no usable weight.",
+                got=text,
+                allowed="NAME or NAME:WEIGHT > 0",
+            )
+        names = " ".join(self.losses)
         require(
-            self.stride_in == "3x3" or self.backbone == "resnet50",
+            len(weights) == len(self.losses) > 0, "--losses names none, or one twice.", got=names, allowed="each once"
+        )
+        return weights
+
+    def _check_renamed(self) -> None:
+        other = renamed_from(self.recipe, self)
+        require(
+            other is None,
+            f"This is recipe {other}, and says to be {self.recipe}.",
+            got=f"recipe {self.recipe} with the options of {other}",
+            allowed=f"the options of {self.recipe}, or single ones changed",
+            fix=f'with_recipe(config, "{self.recipe}"), or ReidConfig(recipe="{self.recipe}", ...)',
+        )
+
+    def _check_network(self) -> None:
+        resnet50 = self.backbone in ("resnet50", "resnet50_ibn")
+        timm = self.backbone.startswith("timm:") and len(self.backbone) > len("timm:")
+        require(
+            resnet50 or timm or self.backbone in ("resnet18", "resnet34"),
+            "The backbone is unknown.",
+            got=self.backbone,
+            allowed="resnet18, resnet34, resnet50, resnet50_ibn, or timm:NAME",
+            fix="--backbone resnet50",
+        )
+        require(
+            self.stride_in == "3x3" or resnet50,
             f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
             got="--stride-in 1x1",
             allowed="--stride-in 3x3",
             fix="--backbone resnet50",
         )
+        require(
+            self.attention == "none" or not timm,
+            "Non-local blocks go into the ResNets alone.",
+            got=f"--attention {self.attention} --backbone {self.backbone}",
+            allowed="--attention none",
+            fix="--attention none, or --backbone resnet50",
+        )
+        require(
+            self.compare == "after" or self.neck != "none",
+            "--compare before needs a neck that normalises.",
+            got=f"--neck {self.neck}",
+            allowed="--neck bottleneck, or bnneck",
+            fix="--compare after",
+        )
+
+    def _check_parts(self) -> None:
+        """Parts, devices and ghost batches have to divide the batch, and people have to stay whole."""
+        parts = self.accumulate * self.devices
+        held, rest = divmod(self.batch, parts)
+        require(
+            rest == 0 and held >= 2,
+            "--batch cannot be shared out evenly, two crops or more at a time.",
+            got=f"--batch {self.batch} --accumulate {self.accumulate} --devices {self.devices}",
+            allowed="a multiple of accumulate times devices",
+            fix=f"--batch {max(2, round(self.batch / parts)) * parts}",
+        )
+        require(
+            self.norm_batch is not None or self.devices == 1,
+            "With several --devices, say over how many crops batch normalisation works.",
+            got=f"--devices {self.devices}",
+            allowed="--norm-batch N, with which any number of devices gives the same result",
+            fix=f"--norm-batch {held}",
+        )
+        require(
+            self.norm_batch is None or (self.norm_batch >= 2 and held % self.norm_batch == 0),
+            "--norm-batch does not part what a device holds at a time.",
+            got=f"--norm-batch {self.norm_batch}, {held} crops at a time",
+            allowed=f"a divisor of {held}, 2 or more",
+            fix=f"--norm-batch {held}",
+        )
+        if self.sampler == "people":
+            part, crops = self.batch // self.accumulate, self.crops_per_person
+            require(
+                part % crops == 0 and part >= 2 * crops,
+                "--batch cannot be filled with two people or more of --crops-per-person crops.",
+                got=f"--batch {self.batch} --accumulate {self.accumulate} --crops-per-person {crops}",
+                allowed="a multiple of accumulate times crops-per-person, twice that or more",
+                fix=f"--batch {max(2, round(part / crops)) * crops * self.accumulate}",
+            )
 
     def _check_generated(self) -> None:
         check_counts(self, "generated_groups")
@@ -243,6 +393,14 @@ class ReidConfig:
             got=f"{self.generated_label} {f'with {features}' if features else 'without features'}",
             allowed='"slsr" with the run folder of a train-reid, or another label without',
             fix="--generated-label slsr --generated-features runs/reid-real",
+        )
+        identified = self.generated_label in ("table", "new", "same", "lsr")
+        require(
+            self.sampler == "crops" or (identified and self.generated_ratio is None),
+            "Batches of people cannot hold crops without identity, nor a ratio of generated ones.",
+            got=f"--sampler people, --generated-label {self.generated_label}, ratio {self.generated_ratio}",
+            allowed="--sampler crops; or a label with an identity (table, new, same, lsr) and no ratio",
+            fix="--sampler crops",
         )
         if self.generated_ratio is not None:
             parts = self.generated_ratio
@@ -255,6 +413,23 @@ class ReidConfig:
                 allowed=f"a batch that is a multiple of {sum(parts)}",
                 fix=f"--batch {max(1, round(self.batch / sum(parts))) * sum(parts)}",
             )
+
+
+def with_recipe(config: ReidConfig, recipe: Recipe, **changes: Any) -> ReidConfig:
+    """A config under another recipe: what it has beyond its own recipe's values stays, all else becomes the new one's.
+
+    Args:
+        config: A training.
+        recipe: The new recipe.
+        changes: Further fields.
+
+    Raises:
+        ConfigError: The recipe is unknown, or the values do not go together.
+    """
+    plain = ReidConfig(recipe=config.recipe)
+    fields = [field.name for field in dataclasses.fields(ReidConfig) if field.name != "recipe"]
+    own = {name: getattr(config, name) for name in fields if getattr(config, name) != getattr(plain, name)}
+    return ReidConfig(**{"recipe": recipe, **own, **changes})
 
 
 @dataclass(frozen=True, kw_only=True)

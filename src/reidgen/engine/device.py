@@ -1,13 +1,18 @@
-"""Devices, precision and random numbers; the only module that knows Fabric."""
+"""Devices, processes, precision and random numbers; the only module that knows Fabric."""
 
 import hashlib
-from typing import Literal
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
+from lightning_fabric import Fabric as Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from reidgen.config import Device, Precision
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, ReidgenError, TrainingError
 
 _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
@@ -16,11 +21,23 @@ _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-def setup(device: Device = "auto", precision: Precision = "float32") -> Fabric:
-    """The Fabric of one process on one device.
+def setup(
+    device: Device = "auto",
+    precision: Precision = "float32",
+    *,
+    devices: int = 1,
+    unused: Literal["none", "some"] = "none",
+) -> Fabric:
+    """The Fabric of one process on one device, or of several processes that share the work; see `in_processes`.
+
+    Args:
+        device: Kind of device; "auto" is CUDA where there is one.
+        precision: What the networks compute in.
+        devices: Processes, each with a GPU of its own or a part of the CPU.
+        unused: Whether steps leave "some" parameters without gradient, which several processes have to look for.
 
     Raises:
-        ConfigError: CUDA was asked for and there is none.
+        ConfigError: CUDA was asked for and there is none, or fewer GPUs than asked for.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -32,7 +49,101 @@ def setup(device: Device = "auto", precision: Precision = "float32") -> Fabric:
         )
     torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
     accelerator = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
-    return Fabric(accelerator=accelerator, devices=1, precision=_PRECISIONS[precision])
+    if accelerator == "cuda" and devices > torch.cuda.device_count():
+        raise ConfigError(
+            "There are fewer GPUs than --devices.",
+            got=devices,
+            allowed=f"1 to {torch.cuda.device_count()}",
+            fix=f"--devices {torch.cuda.device_count()}",
+        )
+    known: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "precision": _PRECISIONS[precision]}
+    if devices > 1:
+        # buffers are averaged by the loop (`average_buffers`), not taken from the first process
+        known["strategy"] = DDPStrategy(
+            start_method="spawn", broadcast_buffers=False, find_unused_parameters=unused == "some"
+        )
+    return Fabric(**known)
+
+
+def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function(fabric, *arguments)` in each of the Fabric's processes; what the first one returns.
+
+    With one process it is a plain call. Others are started anew, so function and arguments have to be picklable, and
+    the caller's script needs its `if __name__ == "__main__"`. They end with this process, however that ends.
+
+    Raises:
+        TrainingError: A process died.
+        ReidgenError: What the function raised in all processes alike.
+    """
+    if fabric.strategy.launcher is None:
+        return function(fabric, *arguments)
+    threads = max(1, torch.get_num_threads() // fabric.world_size)
+    try:
+        found = fabric.launch(_guarded, function, threads, arguments)  # type: ignore[arg-type]
+    except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException) as error:
+        raise TrainingError(
+            "One of the processes of the training died.",
+            got=str(error).strip().splitlines()[-1],
+            fix="the same command again goes on from the last checkpoint; --devices 1 does without processes",
+        ) from error
+    if isinstance(found, ReidgenError):
+        raise found
+    return found
+
+
+def _guarded(fabric: Fabric, function: Callable[..., Any], threads: int, arguments: tuple[Any, ...]) -> Any:
+    """In a process of its own: the function's result, or the user's error that it raised."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    try:
+        return function(fabric, *arguments)
+    except ReidgenError as error:
+        return error
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """Without this a killed training leaves processes behind that go on writing into its folder."""
+    parent.join()
+    os._exit(1)
+
+
+def share_of(fabric: Fabric, count: int) -> slice:
+    """Which of `count` crops, a multiple of the processes, are this process's."""
+    each = count // fabric.world_size
+    return slice(fabric.global_rank * each, (fabric.global_rank + 1) * each)
+
+
+def gathered(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes (N, ...), in order, of which this process's own keep their gradient.
+
+    A loss of all rows, times the number of processes, then gives each process the gradient of its own rows, and
+    averaging over the processes, as DDP does, their sum: the gradient of one process with all rows.
+    """
+    if fabric.world_size == 1:
+        return own
+    found = fabric.all_gather(own.detach())
+    assert isinstance(found, torch.Tensor)
+    rows = list(found.unbind())
+    rows[fabric.global_rank] = own
+    return torch.cat(rows)
+
+
+@torch.no_grad()
+def average_buffers(fabric: Fabric, network: torch.nn.Module) -> None:
+    """Give all processes the mean of their floating point buffers, the running statistics of batch normalisation.
+
+    With parts of equal size it is what one process has that sees all parts (see `GhostBatchNorm`).
+    """
+    if fabric.world_size == 1:
+        return
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    means = fabric.all_reduce(torch.cat([buffer.flatten() for buffer in buffers]), reduce_op="mean")
+    assert isinstance(means, torch.Tensor)
+    for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):
+        buffer.copy_(mean.view_as(buffer))
 
 
 def derive_seed(*parts: int | str) -> int:

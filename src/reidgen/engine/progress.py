@@ -54,6 +54,17 @@ def progress(label: str, total: float, *, start: float = 0) -> Iterator[Bar]:
     lines.show("done")
 
 
+@contextmanager
+def no_progress() -> Iterator[Bar]:
+    """A bar that shows nothing, for all processes but the first."""
+    yield _Silent()
+
+
+class _Silent:
+    def advance(self, amount: float = 1, **status: object) -> None:
+        pass
+
+
 class _Live:
     def __init__(self, live: Progress, task: TaskID) -> None:
         self._live, self._task = live, task

@@ -10,6 +10,7 @@ import sys
 import time
 import weakref
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,25 @@ class RunFolder:
         if isinstance(error, ReidgenError) and {path.name for path in self.path.iterdir()} <= {"run.json", ".lock"}:
             (self.path / "run.json").unlink(missing_ok=True)
         self.close()
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a process that works for a run may touch, while the process that began the run holds its folder.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def metrics(self) -> MetricsLog:
+        """The run's metrics.jsonl."""
+        return MetricsLog(self.path / "metrics.jsonl")
+
+    def note_cost(self) -> None:
+        """Nothing: time and memory are noted by the process that began the run, when it ends."""
 
 
 def read_run(path: Path | str) -> dict[str, Any]:

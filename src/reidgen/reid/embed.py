@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 
-from reidgen.config import AugmentConfig, Device, ReidConfig
+from reidgen.config import AugmentConfig, Device, ReidConfig, require
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
@@ -18,7 +18,8 @@ from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
-from reidgen.models.resnet import ResNet
+from reidgen.models.resnet import Backbone, ResNet
+from reidgen.models.timm_backbone import PREFIX, TimmBackbone
 
 WEIGHTS = "reid.safetensors"
 Flip = Literal["sum", "none"]
@@ -87,8 +88,35 @@ def build_network(config: ReidConfig, people: int) -> Embedder:
 
     With label policy "extra" the classifier has one output more, for generated crops.
     """
-    backbone = ResNet(config.backbone, stride_in=config.stride_in, last_stride=config.last_stride)
-    return Embedder(backbone, width=config.bottleneck, people=people + (config.generated_label == "extra"))
+    return Embedder(
+        build_backbone(config),
+        width=config.bottleneck,
+        people=people + (config.generated_label == "extra"),
+        pooling=config.pooling,
+        neck=config.neck,
+        compare=config.compare,
+    )
+
+
+def build_backbone(config: ReidConfig) -> ResNet | TimmBackbone:
+    """The backbone of a config, with whatever weights its modules start with.
+
+    Raises:
+        ConfigError: There is no such backbone, or it does not go with the config's size or pooling.
+        MissingExtraError: It is one of timm, which is not installed.
+    """
+    if not config.backbone.startswith(PREFIX):
+        name = cast(Backbone, config.backbone)  # the config has checked it
+        return ResNet(name, stride_in=config.stride_in, last_stride=config.last_stride, attention=config.attention)
+    backbone = TimmBackbone(config.backbone.removeprefix(PREFIX), size=config.size)
+    require(
+        backbone.gives == "map" or config.pooling == "average",
+        "Generalised-mean pooling is for maps, and this network gives a vector, of both signs.",
+        got=f"--pooling gem --backbone {config.backbone}",
+        allowed="--pooling average",
+        fix="--pooling average",
+    )
+    return backbone
 
 
 def save_reid(path: Path, network: Embedder, description: dict[str, Any]) -> None:
@@ -132,6 +160,8 @@ def _config(file: Path, known: dict[str, Any]) -> ReidConfig:
     """The config of a JSON dict: its lists become the tuples that the dataclasses have."""
     try:
         fields, augment = _tuples(known), _tuples(known["augment"])
+        if isinstance(known["decay_at"], float):  # files of version 0.1 had one share
+            fields["decay_at"] = (known["decay_at"],)
         return ReidConfig(**{**fields, "augment": AugmentConfig(**augment)})
     except (TypeError, KeyError, ConfigError) as error:
         raise WeightsError(

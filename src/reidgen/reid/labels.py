@@ -63,6 +63,16 @@ class Labels:
         weight = self.config.generated_weight if progress >= self.config.generated_from else 0.0
         return soft_cross_entropy(logits, targets, torch.where(generated, weight, 1.0))
 
+    def compared(self, rows: Tensor, progress: float) -> Tensor:
+        """Persons (N,) for losses that compare crops with each other: -1 for crops that take no part in them.
+
+        These are generated crops without identity, and all generated ones while their weight is 0. With a weight they
+        take part like real ones.
+        """
+        people = self.people[rows]
+        silent = self.config.generated_weight == 0 or progress < self.config.generated_from
+        return torch.where(self.generated[rows], -1, people) if silent else people
+
 
 def label_facts(people: People, config: ReidConfig) -> dict[str, Any]:
     """How the generated crops were labelled, weighted and drawn; nothing where there are none."""

@@ -11,7 +11,7 @@ from reidgen.engine.device import setup
 from reidgen.generators.likeness import Likeness
 from reidgen.models.lpips import Lpips, LpipsName
 from reidgen.models.resnet import ResNet
-from reidgen.reid.embed import ReidModel, load_reid
+from reidgen.reid.embed import ReidModel, build_backbone, load_reid
 from reidgen.reid.lpips import load_lpips
 from reidgen.reid.weights import load_backbone, weights_hash
 
@@ -101,6 +101,7 @@ def _perceptual(config: LikenessConfig) -> tuple[ResNet | Lpips, dict[str, str]]
 
 
 def _filled(asked: ReidConfig) -> ResNet:
-    network = ResNet(asked.backbone, stride_in=asked.stride_in)
+    network = build_backbone(asked)
+    assert isinstance(network, ResNet), "the configs that ask know no other"
     load_backbone(network, asked)
     return network

@@ -7,28 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from reidgen.config import ReidConfig, as_dict
-from reidgen.data.augment import augment, normalise
+from reidgen.data.augment import apply, draw, normalise
+from reidgen.data.pk_sampler import PeopleSampler
 from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
-from reidgen.engine.device import generator, setup
-from reidgen.engine.progress import progress
+from reidgen.engine.device import Fabric, average_buffers, gathered, generator, in_processes, setup, share_of
+from reidgen.engine.progress import no_progress, progress
+from reidgen.engine.run import RunFiles
 from reidgen.errors import TrainingError
 from reidgen.losses.cross_entropy import cross_entropy
-from reidgen.models.embedder import Embedder, dropout_factors
+from reidgen.models.embedder import Embedded, Embedder, dropout_factors
+from reidgen.models.ghost_norm import use_parts
 from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, save_reid
-from reidgen.reid.groups import kept_groups
+from reidgen.reid.groups import Groups, kept_groups
 from reidgen.reid.labels import Labels, label_facts
+from reidgen.reid.objective import Objective, check_losses
 from reidgen.reid.people import People
-from reidgen.reid.recipe import learning_rate, make_optimizer, set_learning_rate
+from reidgen.reid.recipe import learning_rate, like_parameters, make_optimizer, set_learning_rate
 from reidgen.reid.weights import load_backbone, weights_hash
 
 CHECKPOINT, GROUPS = "checkpoint.safetensors", "groups.safetensors"
@@ -56,10 +60,12 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
 
     Raises:
         DataError: Too few people or crops, or a crop that cannot be decoded.
+        ConfigError: A loss or a backbone that there is not, or fewer GPUs than asked for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
-        TrainingError: The loss is no number any more, or the memory does not suffice.
+        TrainingError: The loss is no number any more, the memory does not suffice, or a process died.
     """
+    check_losses(config)
     people = People.of(table, config)
     inputs = {"crops": people.table.hash(), "weights": weights_hash(config.weights)}
     features = None
@@ -68,7 +74,8 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
         inputs["features"] = features.hash
     with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
         if not run.done:
-            summary = _train(run, people, config, inputs["crops"], features)
+            groups = None if features is None else kept_groups(run.path / GROUPS, people, config, features)
+            summary = _train(run, people, config, inputs["crops"], groups)
             run.finish(summary)
         (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_reid(run.path, device=config.device)
@@ -113,42 +120,75 @@ class Sums:
 
 
 def _train(
-    run: RunFolder, people: People, config: ReidConfig, crops_hash: str, features: ReidModel | None = None
+    run: RunFolder, people: People, config: ReidConfig, crops_hash: str, groups: Groups | None = None
+) -> dict[str, Any]:
+    """The training in this process, or in several that share each batch; the summary of the run."""
+    unused: Literal["none", "some"] = "some" if config.frozen else "none"
+    fabric = setup(config.device, config.precision, devices=config.devices, unused=unused)
+    if config.devices == 1:
+        return _loop(fabric, run, people, config, crops_hash, groups)
+    CropStore.open(people.table, size=config.size)  # decode here, with a bar; the processes then map the file
+    return in_processes(fabric, _loop, RunFiles(run.path), people, config, crops_hash, groups)
+
+
+def _loop(
+    fabric: Fabric,
+    run: RunFolder | RunFiles,
+    people: People,
+    config: ReidConfig,
+    crops_hash: str,
+    groups: Groups | None,
 ) -> dict[str, Any]:
     sampler = _sampler(people, config)
     steps = config.epochs * sampler.steps_per_epoch if config.steps is None else config.steps
-    fabric = setup(config.device, config.precision)
-    device = fabric.device
+    device, first = fabric.device, fabric.is_global_zero
     network = build_network(config, len(people.pids))
     network.initialise(generator("reid", "weights", config.seed))
     origin = load_backbone(network.backbone, config)
-    sys.stderr.write(f"{origin}\n")
+    if config.norm_batch is not None:
+        use_parts(network, config.norm_batch)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     wrapped, stepper = fabric.setup(network, optimizer)
-    start, sums = _resume(run, network, optimizer, fabric.strategy.precision, device)
     store = CropStore.open(people.table, size=config.size).to(device)
-    groups = None if features is None else kept_groups(run.path / GROUPS, people, config, features)
     labels = Labels.of(people, config, device, groups)
+    objective = Objective(config, labels, people=len(people.pids), width=network.width)
+    start, sums = _resume(run, network, optimizer, objective, fabric.strategy.precision, device)
+    if first:
+        sys.stderr.write(f"{origin}\n")
     saved_sec = time.monotonic()
 
-    with progress("train re-ID", steps, start=start) as bar, _memory_told(config.batch):
+    shown = progress("train re-ID", steps, start=start) if first else no_progress()
+    with shown as bar, _memory_told(config.batch):
         for step in range(start, steps):
+            done_share = step / steps
             rows = people.train[sampler.indices(step)]
             draws = generator("reid", config.seed, "step", step)
-            images = augment(store.batch(rows), config.augment, draws)
-            keep = dropout_factors((config.batch, config.bottleneck), config.dropout, draws)
-            picked = torch.from_numpy(rows).to(device)
+            changes = draw(len(rows), config.size, config.augment, draws)
+            keep = dropout_factors((config.batch, network.width), config.dropout, draws)
+            rests = done_share < config.frozen
 
             wrapped.train()
-            lr = learning_rate(config, step / steps)
+            if rests:
+                network.backbone.eval()
+            lr = learning_rate(config, done_share)
             set_learning_rate(optimizer, lr)
-            logits = wrapped(images, None if keep is None else keep.to(device)).logits
-            loss = labels.loss(logits, picked, step / steps)
             stepper.zero_grad(set_to_none=True)
-            fabric.backward(loss)
+            for part in range(config.accumulate):
+                whole, mine = _shares(fabric, config, part)
+                images = apply(store.batch(rows[mine]), changes.part(mine), config.augment)
+                kept = None if keep is None else keep[mine].to(device)
+                picked = torch.from_numpy(rows[whole]).to(device)
+                last = part == config.accumulate - 1
+                with fabric.no_backward_sync(wrapped, enabled=not last):
+                    out = wrapped(images, kept, backbone="rests" if rests else "learns")
+                    out = Embedded(*(gathered(fabric, values) for values in out))
+                    loss = objective.loss(out, picked, done_share) / config.accumulate
+                    fabric.backward(loss * fabric.world_size)
+                sums.add(loss * config.accumulate, out.logits, labels.people[picked])
+                objective.follow(out, picked, done_share)
             stepper.step()
-            sums.add(loss, logits, labels.people[picked])
+            average_buffers(fabric, network)
 
             done = step + 1
             epoch_ends = done % sampler.steps_per_epoch == 0 or done == steps
@@ -157,21 +197,36 @@ def _train(
                 bar.advance(0, loss=sums.means()[0], error=sums.means()[1], lr=lr)
             bar.advance()
             if epoch_ends:
-                _write_epoch(run, sampler.epoch_of(step) + 1, done, lr, sums, wrapped, store, labels.people, people.val)
+                held_out = _validate(wrapped, store, labels.people, people.val)
+                if first:
+                    _write_epoch(run, sampler.epoch_of(step) + 1, done, lr, sums, held_out)
                 sums = Sums.zero(device)
-            if done < steps and time.monotonic() - saved_sec >= config.checkpoint_sec:
-                _save(run, done, sums, network, optimizer, fabric.strategy.precision)
+            if first and done < steps and time.monotonic() - saved_sec >= config.checkpoint_sec:
+                _save(run, done, sums, network, optimizer, objective, fabric.strategy.precision)
                 saved_sec = time.monotonic()
 
     length = {"steps": steps, "epochs": round(steps / sampler.steps_per_epoch, 3)}
     facts = {**length, **people.facts(), **label_facts(people, config), "table": crops_hash}
+    if not first:
+        return {}
     description = {"reid": as_dict(config), "pids": people.pids, "facts": facts, "learned": people.learned()}
     save_reid(run.path / WEIGHTS, network, description)
     return {**facts, "backbone": origin, **run.metrics.read()[-1]}
 
 
-def _sampler(people: People, config: ReidConfig) -> EpochSampler | MixedSampler:
-    """All crops alike, or so many real and generated ones a batch."""
+def _shares(fabric: Fabric, config: ReidConfig, part: int) -> tuple[slice, slice]:
+    """Which crops of a batch a part of it has, and which of these are this process's."""
+    length = config.batch // config.accumulate
+    mine = share_of(fabric, length)
+    begin = part * length
+    return slice(begin, begin + length), slice(begin + mine.start, begin + mine.stop)
+
+
+def _sampler(people: People, config: ReidConfig) -> EpochSampler | MixedSampler | PeopleSampler:
+    """All crops alike, so many real and generated ones a batch, or so many crops of so many people."""
+    if config.sampler == "people":
+        each = config.crops_per_person
+        return PeopleSampler(people.labels[people.train], config.batch // each, each, config.seed)
     if config.generated_ratio is None:
         return EpochSampler(len(people.train), config.batch, config.seed)
     unit = config.batch // sum(config.generated_ratio)
@@ -179,19 +234,9 @@ def _sampler(people: People, config: ReidConfig) -> EpochSampler | MixedSampler:
     return MixedSampler(people.generated[people.train], parts, config.seed)
 
 
-def _write_epoch(
-    run: RunFolder,
-    epoch: int,
-    step: int,
-    lr: float,
-    sums: Sums,
-    network: torch.nn.Module,
-    store: CropStore,
-    labels: torch.Tensor,
-    val: np.ndarray,
-) -> None:
-    train_loss, train_error = sums.means()
-    val_loss, val_error = _validate(network, store, labels, val).means()
+def _write_epoch(run: RunFolder | RunFiles, epoch: int, step: int, lr: float, learned: Sums, held_out: Sums) -> None:
+    train_loss, train_error = learned.means()
+    val_loss, val_error = held_out.means()
     run.metrics.write(
         epoch=epoch,
         step=step,
@@ -217,7 +262,13 @@ def _validate(network: torch.nn.Module, store: CropStore, labels: torch.Tensor, 
 
 
 def _save(
-    run: RunFolder, step: int, sums: Sums, network: Embedder, optimizer: torch.optim.Optimizer, scaler: Any
+    run: RunFolder | RunFiles,
+    step: int,
+    sums: Sums,
+    network: Embedder,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    scaler: Any,
 ) -> None:
     state = {
         "step": step,
@@ -225,6 +276,7 @@ def _save(
         "sums": {"loss": sums.loss, "wrong": sums.wrong, "named": sums.named, "crops": sums.crops},
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "centers": objective.centers,
         "scaler": scaler.state_dict(),
     }
     save_state(run.path / CHECKPOINT, state)
@@ -232,7 +284,12 @@ def _save(
 
 
 def _resume(
-    run: RunFolder, network: Embedder, optimizer: torch.optim.Optimizer, scaler: Any, device: torch.device
+    run: RunFolder | RunFiles,
+    network: Embedder,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    scaler: Any,
+    device: torch.device,
 ) -> tuple[int, Sums]:
     """Put a checkpoint's state in place, if there is one; the step to go on with and the sums of its epoch."""
     if not (run.path / CHECKPOINT).is_file():
@@ -242,6 +299,8 @@ def _resume(
     run.metrics.rewind(state["metrics"])
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
+    like_parameters(optimizer)
+    objective.centers = None if state["centers"] is None else state["centers"].to(device)
     scaler.load_state_dict(state["scaler"])
     sums = state["sums"]
     loss, wrong, named = (sums[name].to(device) for name in ("loss", "wrong", "named"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from reidgen.config import ReidConfig
 from reidgen.data.store import cache_folder
@@ -12,13 +13,17 @@ from reidgen.engine.download import download
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
+from reidgen.models.timm_backbone import TimmBackbone
 
-# torchvision's IMAGENET1K_V1 files; each name ends with the first digits of the file's SHA-256.
+# torchvision's IMAGENET1K_V1 files, and that of IBN-Net's authors; each name ends with the first digits of the file's
+# SHA-256.
 SITE = "https://download.pytorch.org/models/"
+SITES = {"resnet50_ibn": "https://github.com/XingangPan/IBN-Net/releases/download/v1.0/"}
 IMAGENET = {
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
+    "resnet50_ibn": "resnet50_ibn_a-d9d0bb7b.pth",
     "alexnet": "alexnet-owt-7be5be79.pth",
     "vgg16": "vgg16-397923af.pth",
 }
@@ -42,8 +47,11 @@ def weights_hash(weights: str) -> str:
     return file_sha256(Path(weights))
 
 
-def load_backbone(network: ResNet, config: ReidConfig) -> str:
+def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
     """Fill the backbone with the weights that the config names; "random" leaves it as it is.
+
+    Non-local blocks, and the normalisations that IBN puts in the place of others, start as they are where the file
+    knows neither.
 
     Returns:
         One sentence that says what was loaded and what was left out.
@@ -53,12 +61,34 @@ def load_backbone(network: ResNet, config: ReidConfig) -> str:
     """
     if config.weights == "random":
         return "The backbone starts from random weights."
+    if isinstance(network, TimmBackbone):
+        return _load_timm(network, config)
     path = imagenet_file(config.backbone) if config.weights == "imagenet" else Path(config.weights)
     tensors, metadata = read_weights(path)
     _check_layout(path, metadata, config)
     skipped = copy_weights(network, tensors, path)
-    left_out = f"; {', '.join(skipped)} of the file are not used" if skipped else ""
-    return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors{left_out}."
+    names = ", ".join(skipped) if len(skipped) < 5 else f"{len(skipped)} tensors"
+    left_out = f"; {names} of the file are not used" if skipped else ""
+    new = _beside_torchvision(network) - set(tensors)
+    started = f"; {len(new)} tensors of non-local blocks or IBN are new" if new else ""
+    return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors{left_out}{started}."
+
+
+def _load_timm(network: TimmBackbone, config: ReidConfig) -> str:
+    if config.weights == "imagenet":
+        return f"The backbone starts from {network.load_pretrained()}."
+    path = Path(config.weights)
+    tensors, _ = read_weights(path)
+    classifier = network.net.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
+    skipped = copy_weights(network.net, tensors, path, heads=heads, names=f"timm's {network.name}")
+    return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors."
+
+
+def _beside_torchvision(network: nn.Module) -> set[str]:
+    """The names of a residual network that torchvision's has not."""
+    names = network.state_dict() if isinstance(network, ResNet) else {}
+    return {name for name in names if name.startswith("attention.") or ".IN." in name or ".BN." in name}
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -81,20 +111,38 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return dict(state), {}
 
 
-def copy_weights(network: ResNet, tensors: dict[str, torch.Tensor], path: Path) -> list[str]:
+def copy_weights(
+    network: nn.Module,
+    tensors: dict[str, torch.Tensor],
+    path: Path,
+    *,
+    heads: tuple[str, ...] = ("fc.",),
+    names: str = "torchvision's network of this depth",
+) -> list[str]:
     """Copy tensors of torchvision's names into the backbone; half precision is widened.
 
+    Args:
+        network: The backbone.
+        tensors: The file's.
+        path: The file, for errors.
+        heads: What the names of its classifier begin with.
+        names: Whose names and shapes are asked for, in words.
+
     Returns:
-        The names that were left out: the ImageNet classifier's alone.
+        The names that were left out: the classifier's, and for IBN those that its normalisations stand for.
 
     Raises:
         WeightsError: A tensor is missing, unknown or of another shape.
     """
     own = network.state_dict()
-    skipped = [name for name in tensors if name.startswith("fc.")]
+    beside = _beside_torchvision(network)
+    stood_for = {name.replace(".BN.", ".") for name in beside} - set(own)
+    plain = not beside & set(tensors)  # a file of torchvision's network, which has none of them
+    skipped = [name for name in tensors if name.startswith(heads) or (plain and name in stood_for)]
     unknown = [name for name in tensors if name not in own and name not in skipped]
     # A counter that only averages without momentum use; files of other origins leave it out.
-    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+    may_lack = {name for name in own if name.endswith("num_batches_tracked")} | (beside if plain else set())
+    missing = [name for name in own if name not in tensors and name not in may_lack]
     shapes = [
         f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
         for name in own
@@ -106,7 +154,7 @@ def copy_weights(network: ResNet, tensors: dict[str, torch.Tensor], path: Path) 
         raise WeightsError(
             f"{path} does not fit the network.",
             got="; ".join(told),
-            allowed="the names and shapes of torchvision's network of this depth",
+            allowed=f"the names and shapes of {names}",
             fix="--backbone of the same depth as the file",
         )
     network.load_state_dict({**own, **{name: tensors[name] for name in own if name in tensors}})
@@ -123,13 +171,13 @@ def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> 
     Raises:
         WeightsError: The file is not there and cannot be downloaded, or is not the one that its name says.
     """
-    name = IMAGENET[backbone]
+    name, site = IMAGENET[backbone], SITES.get(backbone, SITE)
     folder = cache_folder() / "weights"
     ours, theirs = folder / f"{Path(name).stem}.safetensors", folder / name
     if ours.is_file():
         return ours
     if not theirs.is_file():
-        download(SITE + name, theirs, what="The ImageNet weights", fix=fix)
+        download(site + name, theirs, what="The ImageNet weights", fix=fix)
     digits = Path(name).stem.rpartition("-")[2]
     if not (found := file_sha256(theirs)).startswith(digits):
         raise WeightsError(
@@ -138,7 +186,7 @@ def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> 
             allowed=f"SHA-256 {digits}...",
             fix=f"rm {theirs}, then the same command again",
         )
-    metadata = {"stride_in_1x1": "false", "source": SITE + name}
+    metadata = {"stride_in_1x1": "false", "source": site + name}
     kept = {name: value for name, value in read_weights(theirs)[0].items() if not name.startswith(CLASSIFIER)}
     write_bytes(ours, save(kept, metadata=metadata))
     theirs.unlink()

@@ -1,0 +1,97 @@
+"""Supervised re-ID trainings that have a name: what each gives the options that it is about.
+
+| recipe | rank-1 | mAP | from |
+|---|---|---|---|
+| ide | 88.84 | 71.59 by trapezoid | the published baseline, Person_reID_baseline_pytorch, README |
+| softmax | 85.1 | 68.6 | torchreid as Kolbeinsson 2019 used it, chapter 5 and table 6 |
+| bot | 94.5 | 85.9 | Luo et al. 2019, *Bag of tricks*, with center loss |
+| agw | 95.1 | 87.8 | Ye et al. 2021, *Deep learning for person re-identification: a survey and outlook* |
+
+All are single numbers on Market-1501 with ResNet-50 from ImageNet at 256x128, single query, without re-ranking.
+"""
+
+from typing import Any, Literal
+
+from reidgen.config.data import AugmentConfig
+
+Recipe = Literal["ide", "softmax", "bot", "agw"]
+Optimizer = Literal["sgd", "adam", "amsgrad"]
+
+
+class _OfRecipe:
+    """The default of an option whose value the recipe gives."""
+
+    def __repr__(self) -> str:
+        return "of the recipe"
+
+
+OF_RECIPE: Any = _OfRecipe()
+
+IDE: dict[str, Any] = {
+    "neck": "bottleneck",
+    "pooling": "average",
+    "attention": "none",
+    "last_stride": 2,
+    "epochs": 60,
+    "batch": 32,
+    "sampler": "crops",
+    "losses": ("cross-entropy",),
+    "label_smoothing": 0.0,
+    "dropout": 0.5,
+    "optimizer": "sgd",
+    "lr": 0.05,
+    "backbone_lr": 0.1,
+    "decay_at": (2 / 3,),
+    "warmup": 0.0,
+    "warmup_from": 0.1,
+    "augment": AugmentConfig(),
+    "test_metric": "cosine",
+    "test_flip": "sum",
+}
+SOFTMAX: dict[str, Any] = {
+    **IDE,
+    "neck": "none",
+    "label_smoothing": 0.1,
+    "dropout": 0.0,
+    "optimizer": "adam",
+    "lr": 3e-4,
+    "backbone_lr": 1.0,
+    "decay_at": (1 / 3, 2 / 3),
+    "augment": AugmentConfig(pad=0, translate=0.5),
+    "test_metric": "euclid",
+    "test_flip": "none",
+}
+BOT: dict[str, Any] = {
+    **SOFTMAX,
+    "neck": "bnneck",
+    "last_stride": 1,
+    "epochs": 120,
+    "batch": 64,
+    "sampler": "people",
+    "losses": ("cross-entropy", "triplet", "center:0.0005"),
+    "lr": 3.5e-4,
+    "decay_at": (40 / 120, 70 / 120),
+    "warmup": 10 / 120,
+    "warmup_from": 0.01,
+    "augment": AugmentConfig(erase=0.5),
+    "test_metric": "cosine",
+}
+AGW: dict[str, Any] = {
+    **BOT,
+    "pooling": "gem",
+    "attention": "non-local",
+    "epochs": 160,
+    "losses": ("cross-entropy", "triplet-weighted", "center:0.0005"),
+    "decay_at": (40 / 160, 70 / 160),
+    "warmup": 10 / 160,
+}
+RECIPES: dict[Recipe, dict[str, Any]] = {"ide": IDE, "softmax": SOFTMAX, "bot": BOT, "agw": AGW}
+# What a recipe is: a config that has all of these from another recipe than its own was renamed by mistake.
+SIGNATURE = ("neck", "pooling", "attention", "sampler", "losses", "optimizer")
+
+
+def renamed_from(recipe: Recipe, config: Any) -> Recipe | None:
+    """The recipe whose signature a config has that says to be another; None where there is nothing of the kind."""
+    theirs = {name: tuple(values[field] for field in SIGNATURE) for name, values in RECIPES.items()}
+    has = tuple(getattr(config, field) for field in SIGNATURE)
+    return next((name for name, signature in theirs.items() if signature == has and name != recipe), None)

@@ -1,0 +1,83 @@
+"""The loss of a training: what its config names, each with its weight, added up."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from reidgen.config import ReidConfig
+from reidgen.engine.device import generator
+from reidgen.errors import ConfigError
+from reidgen.losses.center import center_loss, moved_centers
+from reidgen.losses.circle import circle_loss
+from reidgen.losses.triplet import triplet_loss
+from reidgen.losses.weighted_triplet import weighted_triplet_loss
+from reidgen.models.embedder import Embedded
+from reidgen.reid.labels import Labels
+
+# Losses between the crops of a batch: of features (N, D), persons (N,) and the config. A new one is a line here.
+PAIR_LOSSES: dict[str, Callable[[Tensor, Tensor, ReidConfig], Tensor]] = {
+    "triplet": lambda features, people, config: triplet_loss(features, people, margin=config.margin),
+    "triplet-soft": lambda features, people, config: triplet_loss(features, people, margin=None),
+    "triplet-weighted": lambda features, people, config: weighted_triplet_loss(features, people),
+    "circle": lambda features, people, config: circle_loss(features, people),
+}
+LOSSES = ("cross-entropy", *PAIR_LOSSES, "center")
+
+
+class Objective:
+    """The loss of a batch, and the centers that a center loss keeps.
+
+    Losses between crops and to centers see the feature before the neck's normalisation; generated crops take part in
+    them as people like all others, unless their label policy gives them no identity or their weight is 0.
+
+    Attributes:
+        centers: (K, D), float32; None without center loss.
+    """
+
+    def __init__(self, config: ReidConfig, labels: Labels, *, people: int, width: int) -> None:
+        check_losses(config)
+        self.config, self.labels = config, labels
+        self.centers: Tensor | None = None
+        if "center" in config.loss_weights:
+            drawn = torch.randn(people, width, generator=generator("reid", "centers", config.seed))
+            self.centers = drawn.to(labels.people.device)
+
+    def loss(self, out: Embedded, rows: Tensor, progress: float) -> Tensor:
+        """The weighted sum of the losses of a batch.
+
+        Args:
+            out: What the network says of the batch's N crops.
+            rows: int64 (N,), which crops of the training they are.
+            progress: Share of the training's steps that are done.
+        """
+        total = out.logits.new_zeros((), dtype=torch.float32)
+        for name, weight in self.config.loss_weights.items():
+            total = total + weight * self._one(name, out, rows, progress)
+        return total
+
+    def _one(self, name: str, out: Embedded, rows: Tensor, progress: float) -> Tensor:
+        if name == "cross-entropy":
+            return self.labels.loss(out.logits, rows, progress)
+        people = self.labels.compared(rows, progress)
+        if name == "center":
+            assert self.centers is not None
+            return center_loss(out.feature, people, self.centers)
+        return PAIR_LOSSES[name](out.feature, people, self.config)
+
+    def follow(self, out: Embedded, rows: Tensor, progress: float) -> None:
+        """Let the centers follow the crops of a batch; nothing without center loss."""
+        if self.centers is not None:
+            self.centers = moved_centers(out.feature.detach(), self.labels.compared(rows, progress), self.centers)
+
+
+def check_losses(config: ReidConfig) -> None:
+    """Raise `ConfigError` for a loss that there is not."""
+    for name in config.loss_weights:
+        if name not in LOSSES:
+            raise ConfigError(
+                "There is no such loss.",
+                got=f"--losses {name}",
+                allowed=", ".join(LOSSES),
+                fix="--losses cross-entropy",
+            )
