@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from reidgen.config import (
     PRESETS,
+    RECIPES,
     ConvertConfig,
     EncoderConfig,
     EvaluateConfig,
@@ -26,6 +27,7 @@ from reidgen.config import (
     PrepareConfig,
     Preset,
     QuickstartConfig,
+    Recipe,
     ReidConfig,
     RenderConfig,
     ReportConfig,
@@ -90,10 +92,13 @@ def _dispatch(given: list[str]) -> None:
     elif given[:1] == ["generate"]:
         _cli(GENERATE, given[1:], "reidgen generate", "Make crops with a trained generator.")
     else:
-        preset = _preset_asked(given)
+        preset: Preset = _asked(given, "--preset", PRESETS, "person-stylegan2")
         if given[:1] == ["train-generator"]:
             _check_preset_has(preset, given)
-        verbs = {**VERBS, "train-generator": _train_generator_of(preset)}
+        of_names = {"train-generator": _train_generator_of(preset)}
+        of_names["train-reid"] = _train_reid_of(_asked(given, "--recipe", RECIPES, "ide"))
+        of_names["sweep"] = _sweep_of(_asked(given, "--reid.recipe", RECIPES, "ide"))
+        verbs = {**VERBS, **of_names}
         _cli(verbs, given, "reidgen", DESCRIPTION)
 
 
@@ -178,11 +183,14 @@ def _train_generator_of(name: Preset) -> Callable[..., None]:
     return train_generator
 
 
-def _preset_asked(given: list[str]) -> Preset:
-    """The --preset of a command line, read before its other options can be; a wrong one is left to the parser."""
-    values = [after for option, after in itertools.pairwise(given) if option == "--preset"]
-    values += [text.removeprefix("--preset=") for text in given if text.startswith("--preset=")]
-    return next((name for name in PRESETS if name in values), "person-stylegan2")
+def _asked(given: list[str], option: str, names: Iterable[Any], default: Any) -> Any:
+    """The name that a command line gives an option, read before its other options can be: it sets their defaults.
+
+    A wrong one is left to the parser.
+    """
+    values = [after for before, after in itertools.pairwise(given) if before == option]
+    values += [text.removeprefix(f"{option}=") for text in given if text.startswith(f"{option}=")]
+    return next((name for name in names if name in values), default)
 
 
 def _check_preset_has(preset: Preset, given: Sequence[str]) -> None:
@@ -357,18 +365,23 @@ def extend(
         _say(f"{len(table.train):,} train crops of {table.train.rows['pid'].n_unique():,} people in {out}")
 
 
-def train_reid(
-    data: Data,
-    out: Out,
-    config: Annotated[ReidConfig, arg(name="")] = ReidConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Train a re-ID network on the train split."""
-    if not _planned(dry_run, "train-reid", config, data=data, out=out):
-        from reidgen.reid.train import train_reid as run
+def _train_reid_of(recipe: Recipe) -> Callable[..., None]:
+    """The verb train-reid with the defaults of a recipe."""
 
-        run(_read(data), config, out=out)
-        _say(f"re-ID network: {out / 'reid.safetensors'}")
+    def train_reid(
+        data: Data,
+        out: Out,
+        config: Annotated[ReidConfig, arg(name="")] = ReidConfig(recipe=recipe),
+        dry_run: DryRun = False,
+    ) -> None:
+        """Train a re-ID network on the train split; --recipe gives the other options their defaults."""
+        if not _planned(dry_run, "train-reid", config, data=data, out=out):
+            from reidgen.reid.train import train_reid as run
+
+            run(_read(data), config, out=out)
+            _say(f"re-ID network: {out / 'reid.safetensors'}")
+
+    return train_reid
 
 
 def evaluate(
@@ -388,21 +401,28 @@ def evaluate(
         _say(str(run(load(model, device=config.device), _read(data), config, out=out)))
 
 
-def sweep(
-    real: Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")],
-    out: Out,
-    generated: Annotated[Path | None, arg(help="Table of generated crops, filtered or not.")] = None,
-    config: Annotated[SweepConfig, arg(name="")] = SweepConfig(),
-    dry_run: Annotated[FlagCreatePairsOff[bool], arg(help="Print all points and what they cost, and stop.")] = False,
-) -> None:
-    """Train and evaluate every point of a grid with several seeds, in parallel; finished points are kept."""
-    from reidgen.sweep.run import describe
-    from reidgen.sweep.run import sweep as run
+def _sweep_of(recipe: Recipe) -> Callable[..., None]:
+    """The verb sweep, whose trainings have the defaults of a recipe (--reid.recipe)."""
 
-    if dry_run:
-        _say(json.dumps(describe(real, config, generated=generated, out=out), indent=2))
-    else:
-        _say(str(run(real, config, generated=generated, out=out)))
+    def sweep(
+        real: Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")],
+        out: Out,
+        generated: Annotated[Path | None, arg(help="Table of generated crops, filtered or not.")] = None,
+        config: Annotated[SweepConfig, arg(name="")] = SweepConfig(reid=ReidConfig(recipe=recipe)),
+        dry_run: Annotated[
+            FlagCreatePairsOff[bool], arg(help="Print all points and what they cost, and stop.")
+        ] = False,
+    ) -> None:
+        """Train and evaluate every point of a grid with several seeds, in parallel; finished points are kept."""
+        from reidgen.sweep.run import describe
+        from reidgen.sweep.run import sweep as run
+
+        if dry_run:
+            _say(json.dumps(describe(real, config, generated=generated, out=out), indent=2))
+        else:
+            _say(str(run(real, config, generated=generated, out=out)))
+
+    return sweep
 
 
 def fidelity(
@@ -427,14 +447,25 @@ def report(
     runs: Annotated[
         tuple[Path, ...], arg(help="Further run folders to show: generator, generated, fidelity, filtered, trainings.")
     ] = (),
+    sweep: Annotated[Path | None, arg(help="Folder of a sweep, in place of baseline and extended.")] = None,
     config: Annotated[ReportConfig, arg(name="")] = ReportConfig(),
     dry_run: DryRun = False,
 ) -> None:
     """Write one self-contained HTML page from run folders."""
-    if not _planned(dry_run, "report", config, baseline=baseline, extended=extended, runs=runs, out=out):
+    inputs = {"baseline": baseline, "extended": extended, "runs": runs, **({"sweep": sweep} if sweep else {})}
+    if _planned(dry_run, "report", config, **inputs, out=out):
+        return
+    if sweep is None:
         from reidgen.report.page import write_report as run
 
         _say(f"page: {run(config, baseline=baseline, extended=extended, runs=runs, out=out)}")
+        return
+    if baseline or extended:
+        what = "A page is of a sweep, or of a baseline and extended runs."
+        raise ConfigError(what, got="both", allowed="one of them", fix="--sweep alone, with --runs")
+    from reidgen.report.sweep_page import write_sweep_report
+
+    _say(f"page: {write_sweep_report(config, sweep=sweep, runs=runs, out=out)}")
 
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -448,9 +479,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "convert": convert,
     "filter": filter_crops,
     "extend": extend,
-    "train-reid": train_reid,
+    "train-reid": _train_reid_of("ide"),
     "evaluate": evaluate,
-    "sweep": sweep,
+    "sweep": _sweep_of("ide"),
     "fidelity": fidelity,
     "report": report,
 }
