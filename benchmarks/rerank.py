@@ -23,6 +23,7 @@ import numpy as np
 WIDTH, PEOPLE, CAMERAS, DISTRACTORS, NOISE = 2048, 750, 6, 0.145, 1.6
 SIZES = {"small": (600, 3_000, 3_000), "full": (3_368, 15_913, 12_936)}
 EPS, MIN_SAMPLES = 0.5, 4
+MARK = []
 
 
 def features(count, people, seed=0):
@@ -172,8 +173,9 @@ def ours(what, queries, known):
 
 
 def mark_memory():
-    """Forget the peak of memory so far (Linux)."""
+    """Forget the peak of memory so far (Linux); from now on it is counted."""
     Path("/proc/self/clear_refs").write_text("5")
+    MARK.append(status_mb("VmRSS"))
 
 
 def status_mb(field):
@@ -187,9 +189,8 @@ def memory_of(what, queries, gallery, clustered):
 
     known = features(queries + gallery if what == "rerank" else clustered, PEOPLE)
     mark_memory()
-    before = status_mb("VmRSS")
     ours(what, queries, known)
-    return status_mb("VmHWM"), status_mb("VmHWM") - before
+    return status_mb("VmHWM"), status_mb("VmHWM") - MARK[-1]
 
 
 def main():
@@ -238,7 +239,7 @@ def report_clusters(known, repeats):
 def report_memory(what, full):
     call = [sys.executable, __file__, "--memory", what, *(["--full"] if full else [])]
     whole, beyond = map(float, subprocess.run(call, check=True, capture_output=True).stdout.split())
-    say(f"  peak of a process {whole:.0f} MB, of which beyond its features and imports {beyond:.0f} MB")
+    say(f"  peak of a process {whole:.0f} MB, of which beyond what it began with {beyond:.0f} MB")
     say(f"  peak of this process so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

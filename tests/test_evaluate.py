@@ -7,15 +7,16 @@ import torch
 
 from reidgen.cli import main
 from reidgen.config import EncoderConfig, EvaluateConfig, ReidConfig, StyleGANConfig
-from reidgen.errors import DataError, RunError
+from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import Result, evaluate_reid
 from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_generator, write_generator
-from reidgen.metrics import rank
+from reidgen.metrics import rank, rank_features, rerank
+from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.models import resnet
 from reidgen.reid.embed import ReidModel, build_network
-from tests.factories import make_table
+from tests.factories import make_table, write_crop
 
 CONFIG = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8, seed=3)
 PIDS = [1, 2, 3, 1, 1, 2, 2, 0, -1, 1]
@@ -189,3 +190,94 @@ def test_latents_are_evaluated_like_any_embedding(table, encoder_run, tmp_path, 
     options = ["--model", str(encoder_run), "--data", data, "--out", str(tmp_path / "out"), "--device", "cpu"]
     main(["evaluate", *options])
     assert capsys.readouterr().out.startswith(f"mAP {result.mAP:.2%}")
+
+
+def directions(model, split):
+    embeddings = model.embed(split).numpy()
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+def without_junk(table):
+    return table.gallery.where(table.gallery.pids != -1)
+
+
+def test_a_reranked_gallery_is_ranked_by_the_reranked_distances(table, model):
+    config = EvaluateConfig(rerank="k-reciprocal", rerank_k1=4, rerank_k2=2, rerank_lambda=0.5)
+    result, seen = evaluate_reid(model, table, config), without_junk(table)
+    distances = rerank(directions(model, table.query), directions(model, seen), 4, 2, 0.5)
+    ranking = rank(distances, PIDS[:3], seen.pids, CAMIDS[:3], seen.camids)
+    assert (result.mAP, result.mINP) == (pytest.approx(ranking.mAP), pytest.approx(ranking.mINP))
+    assert result.num_gallery == 7
+    first = result.per_query.row(0, named=True)
+    removed = (seen.pids == PIDS[0]) & (seen.camids == CAMIDS[0])
+    order = [i for i in np.argsort(distances[0], kind="stable") if not removed[i]]
+    assert first["ranked_files"] == [seen.rows["file_name"][int(i)] for i in order]
+    assert ", re-ranked by k-reciprocal encoding over queries and gallery (k1 4, k2 2, lambda 0.5), " in result.protocol
+
+
+def test_lambda_1_ranks_as_without(table, model):
+    plain = evaluate_reid(model, table)
+    again = evaluate_reid(model, table, EvaluateConfig(rerank="k-reciprocal", rerank_k1=3, rerank_lambda=1.0))
+    assert again.per_query["first_rank"].equals(plain.per_query["first_rank"])
+    assert again.mAP == pytest.approx(plain.mAP)
+
+
+def test_expanded_queries_are_ranked_by_what_they_became(table, model):
+    options = {"expansion_neighbours": 2, "expansion_alpha": 2.0}
+    config = EvaluateConfig(query_expansion="alpha", gallery_expansion="average", **options)
+    result, seen = evaluate_reid(model, table, config), without_junk(table)
+    gallery = expand_gallery(model.embed(seen), neighbours=2)
+    query = expand_queries(model.embed(table.query), gallery, neighbours=2, alpha=2.0)
+    ranking = rank_features(query, gallery, PIDS[:3], seen.pids, CAMIDS[:3], seen.camids)
+    assert result.per_query["ap"].to_list()[:2] == ranking.ap[:2].tolist()
+    assert not torch.allclose(query, torch.nn.functional.normalize(model.embed(table.query)))
+    words = "gallery expanded by the 2 nearest gallery crops, alike, query expanded by the 2 nearest gallery crops, by"
+    assert words in result.protocol and "by cosine to the power of 2, single query" in result.protocol
+
+
+def test_several_crops_of_a_person_are_one_query(tmp_path, model):
+    pids, camids = [1, 2, 1, 1, 2, 2, 1], [1, 1, 1, 2, 2, 3, 3]
+    table = make_table(pids, camids, splits=["query"] * 3 + ["gallery"] * 4, root=tmp_path, name="toy")
+    result = evaluate_reid(model, table, EvaluateConfig(multi_query="queries"))
+    theirs = directions(model, table.query)
+    pooled = np.stack([theirs[[0, 2]].mean(axis=0), theirs[1]])
+    distances = 1 - pooled / np.linalg.norm(pooled, axis=1, keepdims=True) @ directions(model, table.gallery).T
+    ranking = rank(distances, [1, 2], pids[3:], [1, 1], camids[3:])
+    assert (result.num_queries, result.facts["pooled"]) == (2, 3)
+    assert result.per_query["ap"].to_list() == pytest.approx(ranking.ap.tolist())
+    assert result.per_query["file_name"].to_list() == table.query.rows["file_name"][[0, 1]].to_list()
+    assert "multiple query: mean of a person's query crops by one camera" in result.protocol
+
+
+def test_boxes_in_a_folder_are_a_part_of_the_run(table, model, tmp_path):
+    for number, (pid, camid) in enumerate(zip(PIDS[:3], CAMIDS[:3], strict=True)):
+        write_crop(tmp_path / "gt" / f"{pid:04d}_c{camid}s1_{number:06d}_00.jpg", seed=50 + number)
+    config = EvaluateConfig(multi_query=str(tmp_path / "gt"))
+    result = evaluate_reid(model, table, config, out=tmp_path / "run")
+    assert result.facts["pooled"] == 3 and "in a folder" in result.protocol
+    assert result.mAP != evaluate_reid(model, table).mAP or not result.per_query.equals(
+        evaluate_reid(model, table).per_query
+    )
+    write_crop(tmp_path / "gt" / "0001_c1s1_000009_00.jpg", seed=99)
+    with pytest.raises(RunError, match=r"inputs\.pool"):
+        evaluate_reid(model, table, config, out=tmp_path / "run")
+
+
+def test_too_few_crops_for_a_reranking_are_told(table, model):
+    with pytest.raises(DataError, match=r"not enough features.*\n  got: 9 features, 21 neighbours"):
+        evaluate_reid(model, table, EvaluateConfig(rerank="k-reciprocal"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rerank_k1": 0}, "--rerank-k1 must be positive"),
+        ({"rerank_lambda": 1.2}, "--rerank-lambda is a share"),
+        ({"expansion_neighbours": 0}, "--expansion-neighbours must be positive"),
+        ({"expansion_alpha": -1.0}, "--expansion-alpha must not be negative"),
+        ({"metric": "euclid", "query_expansion": "average"}, "Expansions are means of embeddings of length 1"),
+    ],
+)
+def test_a_ranking_that_cannot_be_is_told_at_once(options, message):
+    with pytest.raises(ConfigError, match=message):
+        EvaluateConfig(**options)

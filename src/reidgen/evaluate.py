@@ -3,24 +3,28 @@
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from reidgen.config import EvaluateConfig, as_dict
-from reidgen.data.table import ReidTable
+from reidgen.data.table import JUNK, ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError
 from reidgen.files import write_bytes, write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
-from reidgen.metrics.distance import distance_to
-from reidgen.metrics.ranking import Ranking, nearest, rank_features
+from reidgen.metrics.expansion import pool_groups
+from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blocks
+from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
+from reidgen.reid.queries import Queries
+from reidgen.reid.rankings import compared_in_words, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
 SCHEMA_VERSION = 1
@@ -29,7 +33,6 @@ RULES = {
     "market": "gallery crops of the query's person and camera and junk (pid -1) removed, distractors (pid 0) kept",
     "all": "nothing removed from the gallery",
 }
-FLIPS = {"sum": "sum of the embeddings of the crop and of its mirror image", "none": "embedding of the crop"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +45,17 @@ class Result:
         mINP: Mean of n / rank of the last of n positives.
         rank1: Share of matched queries whose nearest gallery crop is of the person; rank5, rank10 and rank20 likewise.
         cmc: Shares for the first 1 to 50 gallery crops.
-        num_queries: All queries, with a match or without.
+        num_queries: All queries, with a match or without; persons and cameras where several crops are one query.
         num_unmatched: Queries without a match in the gallery; they are in no mean.
         num_gallery: Gallery crops, junk and distractors included.
         protocol: The protocol in words.
         facts: dataset, split, hashes of crops (`crops`) and network (`model`), the training's seed, and what the
             training knows of itself: steps, epochs, images, people, generated share and its crops' hash (`table`).
+            Where several crops are one query, also how many there were (`pooled`).
         config: The evaluation's options.
-        per_query: One row a query: file_name, path, pid, camid, ap, ap_trapezoid, inp, first_rank (0 without a match);
-            for the first `ranked` queries also the lists ranked_files, ranked_paths, ranked_pids, ranked_camids and
-            correct of the nearest ten gallery crops after removal, null for the others.
+        per_query: One row a query (of several crops the first): file_name, path, pid, camid, ap, ap_trapezoid, inp,
+            first_rank (0 without a match); for the first `ranked` queries also the lists ranked_files, ranked_paths,
+            ranked_pids, ranked_camids and correct of the nearest ten gallery crops after removal, null for the others.
     """
 
     mAP: float
@@ -133,18 +137,22 @@ def evaluate_reid(
         out: Run folder; None writes nothing. Of a finished run the result is read.
 
     Raises:
-        DataError: A split is empty, a query has no person, no query has a match, or a crop cannot be decoded.
+        DataError: A split is empty, a query has no person or no crop in the folder of `multi_query`, no query has a
+            match, a crop cannot be decoded, or there are too few crops for the neighbours asked for.
         RunError: `out` belongs to another run.
     """
     query, gallery = table.query, table.gallery
     _check(table, query, gallery)
     crops = ReidTable.concat([query, gallery], name=table.name)
-    if out is None:
-        return _evaluate(model, query, gallery, config, crops.hash())
+    queries = Queries.of(query, config.multi_query)
     hashes = {"model": model.hash, "crops": crops.hash()}
+    if queries.pool is not query:
+        hashes["pool"] = queries.pool.hash()
+    if out is None:
+        return _evaluate(model, queries, gallery, config, hashes)
     with RunFolder.begin(out, stage="evaluate", config=config, inputs=hashes) as run:
         if not run.done:
-            result = _evaluate(model, query, gallery, config, hashes["crops"])
+            result = _evaluate(model, queries, gallery, config, hashes)
             result.write(run.path)
             run.finish(
                 {name: getattr(result, name) for name in ("mAP", "mAP_trapezoid", "mINP", "rank1", "rank5", "rank10")}
@@ -152,24 +160,38 @@ def evaluate_reid(
         return Result.read(run.path)
 
 
+def _pooled(model: ReidModel | TrainedEncoder, queries: Queries, config: EvaluateConfig) -> torch.Tensor:
+    """One embedding a query, (Q, D)."""
+    found = _embed(model, queries.pool, config)
+    return found if queries.groups is None else pool_groups(found, queries.groups, metric=config.metric)
+
+
+def _embed(model: ReidModel | TrainedEncoder, table: ReidTable, config: EvaluateConfig) -> torch.Tensor:
+    found = embeddings_of(model, table, flip=config.flip, batch=config.batch, embeddings=config.embeddings)
+    check_embeddings(f"{table.rows['split'][0]}", found, len(table))
+    return found
+
+
 def _evaluate(
-    model: ReidModel | TrainedEncoder, query: ReidTable, gallery: ReidTable, config: EvaluateConfig, crops_hash: str
+    model: ReidModel | TrainedEncoder,
+    queries: Queries,
+    gallery: ReidTable,
+    config: EvaluateConfig,
+    hashes: dict[str, str],
 ) -> Result:
-    theirs, others = (model.embed(split, flip=config.flip, batch=config.batch) for split in (query, gallery))
-    pids, camids = (query.pids, gallery.pids), (query.camids, gallery.camids)
-    ranking = rank_features(theirs, others, *pids, *camids, metric=config.metric, protocol=config.protocol)
-    persons = Persons.of(*pids, *camids, config.protocol)
-    shown = min(config.ranked, len(query))
-    distances = distance_to(others, config.metric)(theirs[:shown])
-    lists = nearest(distances.cpu(), persons, range(shown), count=LISTED)
+    # Junk is in nobody's ranking, so it is nobody's neighbour either: nothing of it is asked of the network.
+    seen = gallery.where(gallery.pids != JUNK) if config.protocol == "market" else gallery
+    query = queries.table
+    ranking, lists = _rank(_pooled(model, queries, config), _embed(model, seen, config), query, seen, config)
     facts = {
         **model.facts,
         "dataset": query.name,
         "split": "query against gallery",
-        "crops": crops_hash,
-        "model": model.hash,
+        **hashes,
         "training_seed": model.config.seed,
     }
+    if queries.groups is not None:
+        facts["pooled"] = int((queries.groups >= 0).sum())
     return Result(
         mAP=ranking.mAP,
         mAP_trapezoid=ranking.mAP_trapezoid,
@@ -185,14 +207,35 @@ def _evaluate(
         protocol=protocol_in_words(config),
         facts=facts,
         config=as_dict(config),
-        per_query=_per_query(query, gallery, ranking, lists),
+        per_query=_per_query(query, seen, ranking, lists),
     )
+
+
+def _rank(
+    theirs: torch.Tensor, others: torch.Tensor, query: ReidTable, gallery: ReidTable, config: EvaluateConfig
+) -> tuple[Ranking, list[np.ndarray]]:
+    """The ranking, and the nearest gallery crops of the first queries, from one pass over the distances."""
+    persons = Persons.of(query.pids, gallery.pids, query.camids, gallery.camids, config.protocol)
+    lists: list[np.ndarray] = []
+
+    def listed() -> Iterator[Any]:
+        for distances in ranking_blocks(theirs, others, config):
+            shown = distances[: max(0, config.ranked - len(lists))]
+            rows = range(len(lists), len(lists) + len(shown))
+            lists.extend(
+                nearest(shown.cpu() if isinstance(shown, torch.Tensor) else shown, persons, rows, count=LISTED)
+            )
+            yield distances
+
+    return rank_blocks(listed(), persons), lists
 
 
 def protocol_in_words(config: EvaluateConfig) -> str:
     """One line that two results must share to be comparable."""
+    pools = {"none": "single query", "queries": "multiple query: mean of a person's query crops by one camera"}
+    pooled = pools.get(config.multi_query, "multiple query: mean of a person's crops by the query's camera in a folder")
     return (
-        f"{config.metric} distance, {FLIPS[config.flip]}, single query, {RULES[config.protocol]}; "
+        f"{compared_in_words(config)}, {pooled}, {RULES[config.protocol]}; "
         "AP as mean of j / rank_j, and by trapezoid as Market-1501's own code; means over the queries with a match"
     )
 

@@ -23,9 +23,11 @@ from reidgen.config.pages import ReportConfig as ReportConfig
 from reidgen.config.presets import PRESETS as PRESETS
 from reidgen.config.presets import Preset as Preset
 from reidgen.config.presets import generator_preset as generator_preset
+from reidgen.config.ranking import EvaluateConfig as EvaluateConfig
+from reidgen.config.ranking import GallerySearchConfig as GallerySearchConfig
+from reidgen.config.ranking import RankingConfig as RankingConfig
 from reidgen.config.recipes import RECIPES as RECIPES
 from reidgen.config.recipes import Recipe as Recipe
-from reidgen.config.reid import EvaluateConfig as EvaluateConfig
 from reidgen.config.reid import ExtendConfig as ExtendConfig
 from reidgen.config.reid import FilterConfig as FilterConfig
 from reidgen.config.reid import GeneratedLabel as GeneratedLabel

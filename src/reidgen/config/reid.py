@@ -430,29 +430,3 @@ def with_recipe(config: ReidConfig, recipe: Recipe, **changes: Any) -> ReidConfi
     fields = [field.name for field in dataclasses.fields(ReidConfig) if field.name != "recipe"]
     own = {name: getattr(config, name) for name in fields if getattr(config, name) != getattr(plain, name)}
     return ReidConfig(**{"recipe": recipe, **own, **changes})
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """The protocol of an evaluation; the result carries it.
-
-    Attributes:
-        metric: Distance between embeddings.
-        flip: "sum" adds the embedding of the mirrored crop, "none" does not.
-        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
-            MSMT17); "all" removes none.
-        batch: Crops embedded at once.
-        ranked: Queries whose ranked list is kept for the report.
-    """
-
-    metric: Literal["cosine", "euclid"] = "cosine"
-    flip: Literal["sum", "none"] = "sum"
-    protocol: Literal["market", "all"] = "market"
-    batch: int = 64
-    ranked: int = 20
-    device: Device = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_counts(self, "batch")
-        check_not_negative(self, "ranked")

@@ -7,7 +7,8 @@ from tyro.conf import UseAppendAction
 
 from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import check_counts, check_not_negative, check_seed, require
-from reidgen.config.reid import EvaluateConfig, ExtendConfig, ReidConfig
+from reidgen.config.ranking import EvaluateConfig
+from reidgen.config.reid import ExtendConfig, ReidConfig
 
 SweepPreset = Literal["none", "people", "crops", "share"]
 # Alvarez-Gonzalez, thesis, section 5.2: people by tens, table 5.10; crops of each real person by fives, table 5.11.

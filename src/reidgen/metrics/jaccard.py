@@ -9,6 +9,8 @@ from reidgen.errors import DataError
 from reidgen.metrics.neighbours import Metric, checked_features, nearest_neighbours
 from reidgen.metrics.reciprocal import check_neighbour_counts, half_of, reciprocal_vectors, sums_of_minima
 
+MARGIN = 1e-5  # of a sum of minima, above what float32 can be wrong by
+
 
 def jaccard_distance(
     features: Any, k1: int = 30, k2: int = 6, *, metric: Metric = "cosine", at_most: float | None = None
@@ -52,17 +54,19 @@ def vectors_distance(vectors: sparse.csr_array, *, at_most: float | None = None)
         at_most: As in `jaccard_distance`.
     """
     columns, lengths, parts = vectors.tocsc(), [], []
+    least = 0.0 if at_most is None else 2 * (1 - at_most) / (2 - at_most) - MARGIN
     for rows, sums in sums_of_minima(vectors, columns):
         own = np.arange(len(sums))
         sums[own, rows.start + own] = 1  # to the last bit, whatever the rounding of the rows
-        distances = distance_of(sums)
-        stored = distances < 1 if at_most is None else distances <= at_most
-        row, column = stored.nonzero()
+        found = np.flatnonzero(sums.reshape(-1) > least)  # a few more than are asked for
+        distances = distance_of(sums.reshape(-1)[found])
+        near = distances < 1 if at_most is None else distances <= at_most
+        row, column = np.divmod(found[near], sums.shape[1])
         lengths.append(np.bincount(row, minlength=len(sums)))
-        parts.append((column.astype(np.int32), distances[stored]))
+        parts.append((column.astype(np.int32), distances[near]))
     ends = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    indices, found = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return sparse.csr_array((found, indices, ends), shape=(vectors.shape[0],) * 2)
+    indices, stored = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sparse.csr_array((stored, indices, ends), shape=(vectors.shape[0],) * 2)
 
 
 def distance_of(sums: np.ndarray) -> np.ndarray:

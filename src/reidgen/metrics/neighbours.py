@@ -48,23 +48,62 @@ def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
     Raises:
         DataError: There are fewer than `count` features.
     """
+    _check_enough(features, count, "each (itself included)")
+    squares, block, parts = squares_to(features), block_rows(features), []
+    for first in range(0, len(features), block):
+        found = squares(features[first : first + block])
+        farthest, own = found.amax(dim=1), torch.arange(len(found), device=found.device)
+        found[own, first + own] = -1.0  # below all others: first, also among duplicates
+        indices, values = smallest(found, count)
+        parts.append((indices, np.maximum(values, 0), farthest.cpu().numpy()))
+    return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def nearest_of(queries: Tensor, features: Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` features nearest to each query: int64 (Q, count) and their squared distances, float32, ascending.
+
+    Args:
+        queries: float32 (Q, D); see `checked_features`.
+        features: float32 (N, D), on the same device.
+        count: 1 to N.
+
+    Raises:
+        DataError: There are fewer than `count` features.
+    """
+    _check_enough(features, count, "each query")
+    squares, block = squares_to(features), block_rows(features)
+    parts = [smallest(squares(queries[first : first + block]), count) for first in range(0, len(queries), block)]
+    indices, values = zip(*parts, strict=True)
+    return np.concatenate(indices), np.concatenate(values)
+
+
+def block_rows(features: Tensor) -> int:
+    """How many queries' distances to all features are held at once: 32 MiB, 256 MiB on CUDA."""
+    held = BLOCK_BYTES if features.device.type == "cpu" else DEVICE_BLOCK_BYTES
+    return max(1, held // (4 * max(1, len(features))))
+
+
+def _check_enough(features: Tensor, count: int, whose: str) -> None:
     if not 1 <= count <= len(features):
         raise DataError(
             "There are not enough features for so many neighbours.",
-            got=f"{len(features):,} features, {count:,} neighbours of each (itself included)",
+            got=f"{len(features):,} features, {count:,} neighbours of {whose}",
             allowed=f"1 to {len(features):,} neighbours",
-            fix="a smaller k1 and k2, or more crops",
+            fix="fewer neighbours (a smaller k1 and k2), or more crops",
         )
-    squares, held = squares_to(features), BLOCK_BYTES if features.device.type == "cpu" else DEVICE_BLOCK_BYTES
-    block = max(1, held // (4 * len(features)))
-    starts = range(0, len(features), block)
-    parts = [_block_neighbours(squares(features[first : first + block]), first, count) for first in starts]
-    return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def squared_lengths(features: Tensor) -> Tensor:
+    """Squared length of each feature (N, D), float32 (N,), without a second matrix."""
+    parts = [
+        features[first : first + CHECKED_ROWS].square().sum(dim=1) for first in range(0, len(features), CHECKED_ROWS)
+    ]
+    return torch.cat(parts) if parts else features.new_empty(0)
 
 
 def squares_to(features: Tensor) -> Callable[[Tensor], Tensor]:
     """A function from queries (B, D) to their squared Euclidean distances (B, N) to features (N, D); all float32."""
-    lengths = features.square().sum(dim=1)
+    lengths = squared_lengths(features)
 
     def squares(queries: Tensor) -> Tensor:
         products = torch.addmm(lengths[None], queries, features.T, alpha=-2)
@@ -73,24 +112,27 @@ def squares_to(features: Tensor) -> Callable[[Tensor], Tensor]:
     return squares
 
 
-def _block_neighbours(squares: Tensor, first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices and squares (B, count) of the neighbours of features `first` onward, and their largest squares (B,)."""
-    own = torch.arange(len(squares), device=squares.device)
-    squares[own, first + own] = -1.0  # below all others: first, also among duplicates
-    if squares.device.type == "cpu":
-        last = np.partition(squares.numpy(), count - 1, axis=1)[:, count - 1 : count]
-        found = np.flatnonzero(squares.numpy() <= last)
-        values = squares.numpy().reshape(-1)[found]
+def smallest(distances: Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns int64 and values (B, count) of each row's smallest numbers, ascending, of equal ones the smaller column.
+
+    Args:
+        distances: float32 (B, N), without NaN.
+        count: 1 to N.
+    """
+    if distances.device.type == "cpu":
+        host = distances.numpy()
+        found = np.flatnonzero(host <= np.partition(host, count - 1, axis=1)[:, count - 1 : count])
+        values = host.reshape(-1)[found]
     else:
-        bound = squares.topk(count, dim=1, largest=False).values[:, -1:]
-        places = (squares <= bound).reshape(-1).nonzero()[:, 0]
-        found, values = places.cpu().numpy(), squares.reshape(-1)[places].cpu().numpy()
-    row, column = np.divmod(found, squares.shape[1])
+        bound = distances.topk(count, dim=1, largest=False).values[:, -1:]
+        places = (distances <= bound).reshape(-1).nonzero()[:, 0]
+        found, values = places.cpu().numpy(), distances.reshape(-1)[places].cpu().numpy()
+    row, column = np.divmod(found, distances.shape[1])
     order = np.lexsort((column, values, row))
     # More than `count` of a row were found where its last distance is that of several; the first ones stay.
-    starts = np.searchsorted(row, np.arange(len(squares)))
-    kept = order[(starts[:, None] + np.arange(count)).reshape(-1)].reshape(-1, count)
-    return column[kept], np.maximum(values[kept], 0), squares.amax(dim=1).cpu().numpy()
+    starts = np.searchsorted(row, np.arange(len(distances)))
+    kept = order[starts[:, None] + np.arange(count)]
+    return column[kept], values[kept]
 
 
 def pair_squares(features: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -101,7 +143,7 @@ def pair_squares(features: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a: int64 (P,), one row of each pair; fastest where equal ones follow each other.
         b: int64 (P,), the other.
     """
-    lengths = features.square().sum(dim=1)
+    lengths = squared_lengths(features)
     out = np.empty(len(a), np.float32)
     block = max(1, 2**20 // (4 * features.shape[1]))  # what stays in a processor's cache
     if features.device.type != "cpu":
@@ -153,7 +195,7 @@ def _refuse(name: str, fine: Tensor, what: str, fix: str) -> None:
 
 def refuse_equal(features: Tensor, neighbours: Neighbours) -> None:
     """Raise `DataError` where all features are the same but for rounding: they cannot be ranked."""
-    scale = float(features.square().sum(dim=1).max())
+    scale = float(squared_lengths(features).max())
     if float(neighbours.farthest.max()) <= ROUNDING * scale:
         raise DataError(
             "All features are the same.",

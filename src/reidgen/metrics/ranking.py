@@ -13,7 +13,7 @@ All means run over the queries with a match. Market-1501's Matlab code divides b
 `num_matched / num_queries` for that (on Market-1501 itself every query has a match).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,15 +142,37 @@ def rank_features(
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     persons = Persons.of(query_pids, gallery_pids, query_camids, gallery_camids, protocol)
     for side, features, pids in (("query", query, persons.query_pids), ("gallery", gallery, persons.gallery_pids)):
-        _check_features(side, features, len(pids))
+        check_embeddings(side, features, len(pids))
+    return rank_blocks(distance_blocks(query, gallery, metric=metric, block=block), persons)
+
+
+def rank_blocks(blocks: Iterable[Any], persons: Persons) -> Ranking:
+    """Rank by distances that come block by block, such as those of a re-ranking.
+
+    Args:
+        blocks: Distances (B, G) of the next B queries to the whole gallery, as in `rank`.
+        persons: Who is who; see `Persons.of`.
+
+    Raises:
+        DataError: A distance is NaN, or no query has a match.
+    """
+    ranks: list[np.ndarray] = []
+    for distances in blocks:
+        ranks += _ranks(distances, persons, len(ranks))
+    assert len(ranks) == len(persons.query_pids), "one row of distances a query"
+    return _summary(ranks)
+
+
+def distance_blocks(
+    query: torch.Tensor, gallery: torch.Tensor, *, metric: Metric = "cosine", block: int | None = None
+) -> Iterator[torch.Tensor]:
+    """Distances (B, G) of some queries to the gallery, and so on to the last query; see `rank_features`."""
     if block is None:
         held = BLOCK_BYTES if query.device.type == "cpu" else DEVICE_BLOCK_BYTES
         block = max(1, held // (4 * max(1, len(gallery))))
-    ranks: list[np.ndarray] = []
     distances = distance_to(gallery, metric)
     for first in range(0, len(query), block):
-        ranks += _ranks(distances(query[first : first + block]), persons, first)
-    return _summary(ranks)
+        yield distances(query[first : first + block])
 
 
 def nearest(distances: Any, persons: Persons, queries: Iterable[int], *, count: int = 10) -> list[np.ndarray]:
@@ -181,7 +203,8 @@ def _ranks(distances: Any, persons: Persons, first: int) -> list[np.ndarray]:
     return host_ranks(distances.detach().numpy(), persons, first)
 
 
-def _check_features(side: str, features: torch.Tensor, crops: int) -> None:
+def check_embeddings(side: str, features: torch.Tensor, crops: int) -> None:
+    """Raise `DataError` unless the embeddings are one a crop, and finite."""
     if features.ndim != 2 or len(features) != crops:
         raise DataError(
             f"The {side} embeddings do not fit the pids.", got=tuple(features.shape), allowed=f"({crops}, D)"

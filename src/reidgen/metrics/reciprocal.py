@@ -14,7 +14,7 @@ from reidgen.errors import DataError
 from reidgen.metrics.neighbours import Neighbours, pair_squares
 
 SUMS_BYTES = 2**22  # of sums of minima held at once: they are added to in no order, so they should stay in the cache
-TERMS = 2**20  # minima computed at once
+TERMS = 2**16  # minima computed at once
 
 
 def check_neighbour_counts(k1: int, k2: int) -> None:
@@ -123,26 +123,40 @@ def sums_of_minima(vectors: sparse.csr_array, others: sparse.csc_array) -> Itera
     """
     terms = np.diff(others.indptr)[vectors.indices]  # of each non-zero
     ends = np.concatenate([[0], np.cumsum(terms)])[vectors.indptr]
-    most = max(1, SUMS_BYTES // (4 * max(1, others.shape[0])))
-    first = 0
+    # Numbers of the width that numpy's index and bincount work with: converted once, not block by block.
+    weights, columns = (
+        vectors.data.astype(np.float64),
+        (others.data.astype(np.float64), others.indices.astype(np.int64)),
+    )
+    width, first = others.shape[0], 0
+    most = max(1, SUMS_BYTES // (8 * max(1, width)))
     while first < vectors.shape[0]:
         reach = int(np.searchsorted(ends, ends[first] + TERMS, "right")) - 1
         last = min(max(reach, first + 1), first + most, vectors.shape[0])
-        yield slice(first, last), _block_sums(vectors, others, terms, first, last)
+        part = slice(vectors.indptr[first], vectors.indptr[last])
+        starts = others.indptr[vectors.indices[part]].astype(np.int64)
+        rows = np.repeat(np.arange(last - first), np.diff(vectors.indptr[first : last + 1]))
+        sums = _minima(weights[part], starts, terms[part], rows * width, columns)
+        whole = np.bincount(*sums, minlength=(last - first) * width)
+        yield slice(first, last), whole.astype(np.float32).reshape(last - first, width)
         first = last
 
 
-def _block_sums(
-    vectors: sparse.csr_array, others: sparse.csc_array, terms: np.ndarray, first: int, last: int
-) -> np.ndarray:
-    part = slice(vectors.indptr[first], vectors.indptr[last])
-    counts, width = terms[part], others.shape[0]
-    # Where each term lies in the columns' lists: a run for each non-zero, from the start of its column on.
+def _minima(
+    weights: np.ndarray,
+    starts: np.ndarray,
+    counts: np.ndarray,
+    rows: np.ndarray,
+    columns: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each weight its minimum with each of `counts` numbers of a column, and where that is to be added.
+
+    A column is a run in `columns` (numbers, rows of the matrix) that begins at `starts`.
+    """
     ends = np.cumsum(counts)
-    runs = others.indptr[vectors.indices[part]] - (ends - counts)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(runs, counts)
-    rows = np.repeat(np.arange(last - first) * width, np.diff(vectors.indptr[first : last + 1]))
-    minima = np.minimum(others.data[places], np.repeat(vectors.data[part], counts))
-    keys = others.indices[places] + np.repeat(rows, counts)
-    sums = np.bincount(keys, minima, minlength=(last - first) * width)
-    return sums.astype(np.float32).reshape(last - first, width)
+    places = np.repeat(starts - (ends - counts), counts)
+    places += np.arange(len(places))
+    minima, keys = columns[0].take(places), columns[1].take(places)
+    np.minimum(minima, np.repeat(weights, counts), out=minima)
+    keys += np.repeat(rows, counts)
+    return keys, minima

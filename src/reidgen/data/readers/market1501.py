@@ -7,6 +7,7 @@ from reidgen.config import PrepareConfig
 from reidgen.data.readers.counts import check
 from reidgen.data.readers.names import crop_names, find_folder, parse
 from reidgen.data.table import FOLDERS, ReidTable
+from reidgen.errors import DataError
 
 PATTERN = re.compile(r"(?P<pid>-1|\d+)_c(?P<camid>\d+)(?:s(?P<seq>\d+))?(?:_(?P<frame>\d+))?(?:[_.].*)?\.\w+")
 EXAMPLE = "PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg"
@@ -32,6 +33,22 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
         return ReidTable.read(folder)
     name = "Market-1501" if config.expect_counts == "check" else folder.absolute().name
     return check(read_tree(folder, name=name), PUBLISHED, config.expect_counts)
+
+
+def read_crops(folder: Path) -> ReidTable:
+    """Read one folder of crops whose file names say person and camera, such as gt_bbox, as gallery crops.
+
+    Raises:
+        DataError: There is no such folder, no image in it, or a name does not parse.
+    """
+    names = crop_names(folder)
+    if not names:
+        got = "no file with the ending of an image" if folder.is_dir() else "no such folder"
+        raise DataError(f"{folder} holds no crops.", got=got, allowed=f"images named {EXAMPLE}")
+    found = parse(PATTERN, names, folder=folder, example=EXAMPLE, fix="rename or remove it")
+    people = [{"pid": int(match["pid"]), "camid": int(match["camid"])} for match in found]
+    rows = [{"file_name": name, **who, "split": "gallery"} for name, who in zip(names, people, strict=True)]
+    return ReidTable.from_rows(rows, root=folder, name=folder.name)
 
 
 def read_tree(folder: Path, *, name: str) -> ReidTable:

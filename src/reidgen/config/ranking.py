@@ -1,0 +1,110 @@
+"""The knobs of ranking a gallery: how embeddings are compared, for an evaluation and for a search."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, require
+
+Expansion = Literal["none", "average", "alpha"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingConfig:
+    """How embeddings are made and compared.
+
+    Attributes:
+        metric: Distance between embeddings.
+        flip: "sum" adds the embedding of the mirrored crop, "none" does not.
+        batch: Crops embedded at once.
+        query_expansion: "average" puts the mean of a query and of the gallery crops nearest to it in its place (Chum et
+            al. 2007), "alpha" weighs them by cosine to the power of alpha (Radenovic et al. 2018).
+        gallery_expansion: The same for each gallery crop among the others (database-side augmentation).
+        expansion_neighbours: How many nearest crops an expansion takes.
+        expansion_alpha: The power of "alpha".
+        rerank: "k-reciprocal" re-ranks the gallery (Zhong et al. 2017).
+        rerank_k1: Neighbours in a reciprocal list, beside the crop itself.
+        rerank_k2: Crops whose vectors are averaged, itself included.
+        rerank_lambda: Share of the plain distance.
+        embeddings: "cached" keeps them in the cache folder by weights and crops, "computed" neither reads nor writes
+            there.
+    """
+
+    metric: Literal["cosine", "euclid"] = "cosine"
+    flip: Literal["sum", "none"] = "sum"
+    batch: int = 64
+    query_expansion: Expansion = "none"
+    gallery_expansion: Expansion = "none"
+    expansion_neighbours: int = 5
+    expansion_alpha: float = 3.0
+    rerank: Literal["none", "k-reciprocal"] = "none"
+    rerank_k1: int = 20
+    rerank_k2: int = 6
+    rerank_lambda: float = 0.3
+    embeddings: Literal["cached", "computed"] = "cached"
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "batch", "expansion_neighbours", "rerank_k1", "rerank_k2")
+        check_not_negative(self, "expansion_alpha")
+        check_seed(self.seed)
+        share = self.rerank_lambda
+        require(0 <= share <= 1, "--rerank-lambda is a share.", got=share, allowed="0 to 1", fix="--rerank-lambda 0.3")
+        require(
+            self.metric == "cosine" or self.query_expansion == self.gallery_expansion == "none",
+            "Expansions are means of embeddings of length 1.",
+            got=f"--metric {self.metric}",
+            allowed="--metric cosine",
+            fix="--metric cosine, or no --query-expansion and no --gallery-expansion",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(RankingConfig):
+    """The protocol of an evaluation; the result carries it.
+
+    Attributes:
+        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
+            MSMT17), and junk; "all" removes none.
+        multi_query: "none" ranks for each query crop. "queries" ranks once for each person and camera, by the mean
+            embedding of its query crops; a folder of crops named as in Market-1501, such as its gt_bbox, by the mean of
+            its crops there, as Market-1501's multi-query protocol does.
+        ranked: Queries whose ranked list is kept for the report.
+    """
+
+    protocol: Literal["market", "all"] = "market"
+    multi_query: str = "none"
+    ranked: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative(self, "ranked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GallerySearchConfig(RankingConfig):
+    """What a search shows.
+
+    Attributes:
+        protocol: "all" shows every gallery crop but the query's own file; "market" leaves out crops of the query's
+            person and camera and junk, for which names or tables have to say who and where.
+        top: Gallery crops in each list.
+        shown: Queries on the sheet; all are in the table.
+        height: Pixels of a crop on the sheet.
+        maps: Where the network looks, over the crops of the sheet: "energy" is the sum of squares of the last map,
+            "match" the part of each place in the likeness to the query, "class" in the score of the training person
+            that the crop resembles most (Zhou et al. 2016).
+    """
+
+    protocol: Literal["all", "market"] = "all"
+    top: int = 10
+    shown: int = 10
+    height: int = 128
+    maps: Literal["none", "energy", "match", "class"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "top", "shown")
+        require(
+            32 <= self.height <= 1024, "--height is no usable height.", got=self.height, allowed="32 to 1024 pixels"
+        )

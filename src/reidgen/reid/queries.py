@@ -1,0 +1,52 @@
+"""What a gallery is asked: single crops, or a person by a camera of whom there are several."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reidgen.data.readers.market1501 import read_crops
+from reidgen.data.table import ReidTable
+from reidgen.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What is asked: crops, or persons by a camera of which there are several crops.
+
+    Attributes:
+        table: One row a query; of several crops the first.
+        pool: The crops that are embedded.
+        groups: int64, the query of each of them, -1 for none; None where each crop of the pool is a query.
+    """
+
+    table: ReidTable
+    pool: ReidTable
+    groups: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, query: ReidTable, multi_query: str) -> "Queries":
+        """The query split by `EvaluateConfig.multi_query`: "none", "queries", or a folder of crops.
+
+        Raises:
+            DataError: The folder's names do not parse, or a query has no crop there.
+        """
+        if multi_query == "none":
+            return cls(query, query)
+        pool = query if multi_query == "queries" else read_crops(Path(multi_query))
+        numbers: dict[tuple[int, int], int] = {}
+        first = [len(numbers) == numbers.setdefault(key, len(numbers)) for key in _keys(query)]
+        table, groups = query.where(first), [numbers.get(key, -1) for key in _keys(pool)]
+        missing = sorted(set(numbers.values()) - set(groups))
+        if missing:
+            raise DataError(
+                f"{multi_query} has no crop of a query's person and camera.",
+                got=f"none for {table.paths[missing[0]]}; {len(missing):,} queries of this kind",
+                allowed="at least one crop for each query, such as those of Market-1501's gt_bbox",
+                fix="--multi-query queries, which takes the query crops themselves",
+            )
+        return cls(table, pool, np.array(groups, dtype=np.int64))
+
+
+def _keys(table: ReidTable) -> list[tuple[int, int]]:
+    return list(zip(table.pids.tolist(), table.camids.tolist(), strict=True))

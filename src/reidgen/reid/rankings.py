@@ -1,0 +1,56 @@
+"""From embeddings to the distances that a gallery is ranked by, as the knobs of a ranking say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from reidgen.config import RankingConfig
+from reidgen.metrics.expansion import expand_gallery, expand_queries
+from reidgen.metrics.ranking import distance_blocks
+from reidgen.metrics.rerank import Reranked
+
+FLIPS = {"sum": "sum of the embeddings of the crop and of its mirror image", "none": "embedding of the crop"}
+
+
+def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Iterator[Any]:
+    """Distances (B, G) of some queries to the whole gallery, and so on to the last query.
+
+    Gallery expansion comes first, then query expansion, then re-ranking; each works on what the one before made.
+
+    Args:
+        query: Embeddings (Q, D).
+        gallery: Embeddings (G, D), on the same device: all crops that count, as neighbours too.
+        config: How they are compared.
+
+    Raises:
+        DataError: An embedding is not finite or has no direction, or there are too few for the neighbours asked for.
+    """
+    count, powers = config.expansion_neighbours, {"average": 0.0, "alpha": config.expansion_alpha}
+    if config.gallery_expansion != "none":
+        gallery = expand_gallery(gallery, neighbours=count, alpha=powers[config.gallery_expansion])
+    if config.query_expansion != "none":
+        query = expand_queries(query, gallery, neighbours=count, alpha=powers[config.query_expansion])
+    if config.rerank == "none":
+        yield from distance_blocks(query, gallery, metric=config.metric)
+        return
+    lists = {"k1": config.rerank_k1, "k2": config.rerank_k2}
+    reranked = Reranked.of(query, gallery, **lists, lambda_=config.rerank_lambda, metric=config.metric)
+    for _, distances in reranked.blocks():
+        yield distances
+
+
+def compared_in_words(config: RankingConfig) -> str:
+    """How crops are compared, for a protocol: metric, feature, and whatever is done to the ranking."""
+    words = [f"{config.metric} distance", FLIPS[config.flip]]
+    for side, kind in (("gallery", config.gallery_expansion), ("query", config.query_expansion)):
+        if kind != "none":
+            power = f" to the power of {config.expansion_alpha:g}" if kind == "alpha" else ""
+            weights = f"by cosine{power}" if kind == "alpha" else "alike"
+            words.append(f"{side} expanded by the {config.expansion_neighbours} nearest gallery crops, {weights}")
+    if config.rerank != "none":
+        words.append(
+            f"re-ranked by k-reciprocal encoding over queries and gallery (k1 {config.rerank_k1}, "
+            f"k2 {config.rerank_k2}, lambda {config.rerank_lambda:g})"
+        )
+    return ", ".join(words)
