@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, require
+from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, require, with_recipe
 from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.errors import ConfigError
 
@@ -104,8 +104,10 @@ def _reid(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], gener
         if axis.where == "reid" and "." in axis.name:
             field, _, inner = axis.name.partition(".")
             nested.setdefault(field, {})[inner] = made[axis.name]
-    inner_configs = {name: dataclasses.replace(getattr(config.reid, name), **new) for name, new in nested.items()}
-    reid = dataclasses.replace(config.reid, **{**outer, **inner_configs})
+    recipe = outer.pop("recipe", config.reid.recipe)
+    base = config.reid if recipe == config.reid.recipe else with_recipe(config.reid, recipe)
+    inner_configs = {name: dataclasses.replace(getattr(base, name), **new) for name, new in nested.items()}
+    reid = dataclasses.replace(base, **{**outer, **inner_configs})
     return reid if generated else without_generated(reid)
 
 
