@@ -84,3 +84,15 @@ def test_a_sweep_needs_an_axis():
 def test_a_combination_that_is_not_allowed_is_told_before_anything_runs():
     with pytest.raises(ConfigError, match="stride"):
         plan(SweepConfig(axis=("backbone=resnet50,resnet18",), reid=ReidConfig(stride_in="1x1")), generated=False)
+
+
+def test_an_axis_of_recipes_gives_each_its_own_values():
+    """What the sweep's trainings have of their own stays under each recipe."""
+    config = SweepConfig(axis=("recipe=ide,bot", "augment.erase=0.1,0.2"), seeds=1, reid=ReidConfig(size=(64, 32)))
+    trainings = [p.job.reid for p in plan(config, generated=False)]
+    expected = [
+        ReidConfig(recipe=recipe, size=(64, 32), augment=AugmentConfig(erase=erase))
+        for recipe in ("ide", "bot")
+        for erase in (0.1, 0.2)
+    ]
+    assert trainings == expected
