@@ -31,7 +31,6 @@ from reidgen.filters.apply import FilterConfig, run_filters
 from reidgen.report.spread import Spread, difference
 
 Arm = Literal["none", "sources", "ours", "light"]
-Reals = Literal["all", "few"]
 SHUFFLE = 0  # seed of the order in which crops of a person are added: the same for all trainings
 
 
@@ -51,7 +50,8 @@ class Plan:
         weight: How far the mixed layers go towards the donor.
         arms: Which filters and weights are compared.
         added: Generated crops a person beside all real crops; fewer where the filter has kept fewer.
-        few_added: The same where real crops are few; none leaves that out.
+        few_arms: The arms where real crops are few.
+        few_added: Generated crops a person there; none leaves that out.
         label_weight: Weight of a generated crop's loss in the arm "light".
         judge: Run folder of train-reid, by which the identity filter judges. None: one is trained on the people of the
             train split who are not among the first N, for `judge_steps`.
@@ -81,6 +81,7 @@ class Plan:
     weight: float = 1.0
     arms: tuple[Arm, ...] = ("none", "sources", "ours", "light")
     added: tuple[int, ...] = (5, 20, 60)
+    few_arms: tuple[Arm, ...] = ("none", "sources", "ours", "light")
     few_added: tuple[int, ...] = (20,)
     label_weight: float = 0.3
     judge: Path | None = None
@@ -116,12 +117,12 @@ class Plan:
         )
 
     @property
-    def points(self) -> list[tuple[Reals, str, int]]:
+    def points(self) -> list[tuple[str, str, int]]:
         """Which real crops, which arm, how many generated crops a person; the baselines first."""
-        found: list[tuple[Reals, str, int]] = []
-        for reals, counts in (("all", self.added), ("few", self.few_added)):
+        found: list[tuple[str, str, int]] = []
+        for reals, counts, arms in (("all", self.added, self.arms), ("few", self.few_added, self.few_arms)):
             if counts:
-                found += [(reals, "base", 0), *((reals, arm, n) for n in counts for arm in self.arms)]  # type: ignore[list-item]
+                found += [(reals, "base", 0), *((reals, arm, n) for n in counts for arm in arms)]
         return found
 
 
@@ -187,6 +188,11 @@ def filtered(plan: Plan, arm: str, made: rg.ReidTable, judge: Path, real: rg.Rei
     return run_filters(made, config, reference=real.train, out=plan.out / f"filtered-{name}")
 
 
+def pool_of(kind: str, arm: str) -> tuple[str, str]:
+    """Which crops an arm takes: by which real crops, through which filters. The sources' rules ask no real crops."""
+    return ("all" if arm == "sources" else kind, "ours" if arm == "light" else arm)
+
+
 def shuffled(table: rg.ReidTable) -> rg.ReidTable:
     """The rows in another order, so that the first crops of a person are of all its real crops and all mixes."""
     order = np.random.default_rng(SHUFFLE).permutation(len(table))
@@ -201,14 +207,13 @@ def main(plan: Plan) -> None:
     reals = {"all": real, "few": real.where((pl.col("split") != "train") | inverted)}
     pools: dict[tuple[str, str], rg.ReidTable] = {}
     for kind, arm, _ in plan.points:
-        name = "ours" if arm == "light" else arm
-        if arm != "base" and (kind, name) not in pools:
-            pools[kind, name] = shuffled(filtered(plan, name, made, judge, reals[kind], f"{kind}-{name}"))
+        if arm != "base" and (key := pool_of(kind, arm)) not in pools:
+            pools[key] = shuffled(filtered(plan, key[1], made, judge, reals[key[0]], "-".join(key)))
     found: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {point: {} for point in plan.points}
     for seed in plan.seeds:  # all points of a seed before the next seed: an early look is at whole comparisons
         for point in plan.points:
             kind, arm, added = point
-            pool = pools.get((kind, "ours" if arm == "light" else arm))
+            pool = pools.get(pool_of(kind, arm))
             found[point][seed] = trained(plan, reals[kind], pool, f"{kind}-{arm}-{added}-{seed}", arm, added, seed)
         write_tables(plan, found)
     print((plan.out / "results.md").read_text())

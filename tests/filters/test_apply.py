@@ -104,6 +104,19 @@ def test_the_discard_table_counts_what_is_in_the_columns(generated, real, tmp_pa
     assert "People with a single crop: 1." in text
 
 
+def test_variants_are_counted_mix_by_mix(generated, real, tmp_path):
+    mixes = pl.Series("mix", ["reconstruction", "coarse", "fine", "coarse", None, "fine"])
+    made = replace(generated, rows=generated.rows.with_columns(mixes))
+    apply_filters(made, [SSIMFilter(0.99), EvenRows()], reference=real, out=tmp_path / "out")
+    assert json.loads((tmp_path / "out/discarded.json").read_text())["by_mix"] == [  # ssim: 1, 2, 4; even: 0, 2, 4
+        {"mix": "reconstruction", "crops": 1, "rejected": {"ssim": 0, "even": 1}},
+        {"mix": "coarse", "crops": 2, "rejected": {"ssim": 1, "even": 0}},
+        {"mix": "fine", "crops": 2, "rejected": {"ssim": 1, "even": 1}},
+        {"mix": "none", "crops": 1, "rejected": {"ssim": 1, "even": 1}},
+    ]
+    assert "- Mix coarse, 2 crops: ssim 50.00 %, even 0.00 %." in (tmp_path / "out/discarded.md").read_text()
+
+
 def test_filters_are_counted_after_each_other_and_their_overlap(generated, real, tmp_path):
     apply_filters(generated, [SSIMFilter(0.99), EvenRows()], reference=real, out=tmp_path / "out")
     discards = json.loads((tmp_path / "out/discarded.json").read_text())  # ssim rejects rows 1, 2, 4; even 0, 2, 4

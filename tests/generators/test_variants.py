@@ -28,6 +28,7 @@ from tests.factories import make_table
 PIDS = [1, 1, 1, 1, 2, 2, 3, 7, 7, 9, 0, -1]
 SPLITS = ["train"] * 9 + ["query"] + ["train"] * 2
 OPTIONS = {"crops": 3, "variants": 5, "mix": ("coarse", "between", "fine"), "device": "cpu", "batch": 5}
+OPTIONS |= {"keeps": ("coarse", "between")}
 PLAIN = {"perceptual_weight": 0, "reid_weight": 0, "search_steps": 5, "tune_steps": 4, "tune_lr": 3e-3}
 
 
@@ -91,6 +92,13 @@ def test_each_mix_says_whether_the_label_may_be_kept(made):
     config = VariantsConfig(keeps=("coarse", "3,4"))
     assert [keeps_identity(mix, config) for mix in ("reconstruction", "coarse", "3,4", "coarse+3,4")] == [True] * 4
     assert [keeps_identity(mix, config) for mix in ("between", "fine", "coarse+fine")] == [False] * 3
+
+
+def test_by_default_half_a_step_and_the_groups_that_were_seen_to_keep_people():
+    config = VariantsConfig()
+    kept = [keeps_identity(mix, config) for mix in ("coarse", "fine", "between", "sources-coarse", "sources-fine")]
+    assert all(kept) and config.weight == 0.5
+    assert not any(keeps_identity(mix, config) for mix in ("middle", "sources-medium", "coarse+middle", "all", "3,4"))
 
 
 def test_a_row_says_all_that_is_needed_to_make_its_crop_again(made, gan):
@@ -275,7 +283,7 @@ def test_bad_input(real, gan, encoder, untrained, tmp_path):
         options = OPTIONS | {"donors": "people", "people": 1}
         generate_variants(gan, real, encoder=encoder, out=tmp_path, **options)
     with pytest.raises(ConfigError, match="each variant would be another person"):
-        generate_variants(gan, real, encoder=encoder, out=tmp_path, **OPTIONS | {"mix": "all"})
+        generate_variants(gan, real, encoder=encoder, out=tmp_path, **OPTIONS | {"mix": "all", "weight": 1})
 
 
 def test_operations_of_real_people_are_read_back():

@@ -237,11 +237,11 @@ class VariantsConfig(SearchConfig, Mixing):
         people: The first N people. None: all.
         variants: Crops made of each real crop: its reconstruction and variants - 1 others.
         mix: As in generate people; also "between", which goes a part of the way to another crop of the same person.
-        weight: How far the layers of `mix` go towards the donor: 1 takes its styles. "between" goes a quarter to three
-            quarters of the way, whatever this says.
+        weight: How far the layers of `mix` go towards the donor: 1 takes its styles, as the sources do, after which few
+            people are still themselves. "between" goes a quarter to three quarters of the way, whatever this says.
         donors: Whose styles are mixed in: "random" new people, or other real "people".
         keeps: The groups of `mix` after which the crop still counts as the same person; the table's column `identity`
-            says "keep" or "new" for each crop, and `extend --label same` takes the former.
+            says "keep" or "new" for each crop, and `extend --label same` takes the former if the identity filter does.
         split: "train", or "all" for the crops of test people too.
         psi: Truncation of random donors; 1 is none.
         batch: Crops computed at once; does not change the pixels.
@@ -256,9 +256,9 @@ class VariantsConfig(SearchConfig, Mixing):
     people: int | None = None
     variants: int = 6
     mix: str | tuple[str, ...] = ("coarse", "between")
-    weight: float = 1.0
+    weight: float = 0.5
     donors: Literal["random", "people"] = "random"
-    keeps: tuple[str, ...] = ("coarse", "sources-coarse", "between")
+    keeps: tuple[str, ...] = ("coarse", "sources-coarse", "fine", "sources-fine", "between")
     split: Literal["train", "all"] = "train"
     psi: float = 1.0
     batch: int = 64

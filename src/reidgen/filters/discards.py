@@ -89,7 +89,23 @@ def discard_table(table: ReidTable, outcomes: list[Outcome], reference: ReidTabl
             outcome.counts() | order for outcome, order in zip(outcomes, _in_order(table, outcomes), strict=True)
         ],
         "overlap": [_overlap(first, second) for first, second in itertools.combinations(outcomes, 2)],
+        "by_mix": _by_mix(table, outcomes),
     }
+
+
+def _by_mix(table: ReidTable, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """How many crops of each mix (column `mix`, of variants of real people) each filter rejects; none without mixes."""
+    if "mix" not in table.rows.columns:
+        return []
+    mixes = np.array(table.rows["mix"].fill_null("none").to_list())
+    return [
+        {
+            "mix": mix,
+            "crops": int((mixes == mix).sum()),
+            "rejected": {o.filter.name: int((o.rejected & (mixes == mix)).sum()) for o in outcomes},
+        }
+        for mix in dict.fromkeys(mixes.tolist())
+    ]
 
 
 def _in_order(table: ReidTable, outcomes: list[Outcome]) -> list[dict[str, Any]]:
@@ -162,6 +178,7 @@ def markdown(discards: dict[str, Any]) -> str:
     ]
     lines += [f"- {row['filter']}: {row['rule']}. {_verdicts(row)}" for row in discards["filters"]]
     lines += [_told_overlap(pair) for pair in discards["overlap"]]
+    lines += [_told_mix(row) for row in discards["by_mix"]]
     lines.append(f"- Reference: {discards['reference'] or 'none'}.")
     lines.append(
         f"- People with a single crop: {discards['people_with_one_crop']:,}. The filters ssim and diversity have no "
@@ -177,6 +194,11 @@ def _told_overlap(pair: dict[str, Any]) -> str:
         f"({pair['both_if_independent']:,.1f} if they were independent), {pair['first_alone']:,} by {first} alone, "
         f"{pair['second_alone']:,} by {second} alone."
     )
+
+
+def _told_mix(row: dict[str, Any]) -> str:
+    shares = ", ".join(f"{name} {_percent(_share(count, row['crops']))} %" for name, count in row["rejected"].items())
+    return f"- Mix {row['mix']}, {row['crops']:,} crops: {shares}."
 
 
 def _verdicts(row: dict[str, Any]) -> str:

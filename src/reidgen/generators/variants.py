@@ -295,6 +295,10 @@ def _generate(
     single = crops.rows.group_by("pid").len().filter(pl.col("len") == 1).height
     if single and BETWEEN in config.mixes:
         _say(f"{single:,} people have a single crop, so nothing between two; those variants are left out.")
+    _say(
+        f"Who is still the person? See {folder / SHEET}, and before reidgen extend --label same: "
+        f"reidgen filter --data {folder} --reference DIR --filters identity --reid RUN --out DIR"
+    )
     return {
         "people": crops.rows["pid"].n_unique(),
         "people_with_a_single_crop": single,
