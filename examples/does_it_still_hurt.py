@@ -30,7 +30,7 @@ from reidgen.files import write_json, write_text
 from reidgen.filters.apply import FilterConfig, run_filters
 from reidgen.report.spread import Spread, difference
 
-Arm = Literal["none", "sources", "ours", "light"]
+Arm = Literal["none", "sources", "ours", "light", "ratio"]
 SHUFFLE = 0  # seed of the order in which crops of a person are added: the same for all trainings
 
 
@@ -48,11 +48,12 @@ class Plan:
         mix: What is mixed into the variants, by turns; all of it may keep the label, unless a filter says no.
         psi: Truncation of the donors.
         weight: How far the mixed layers go towards the donor.
-        arms: Which filters and weights are compared.
+        arms: Which filters and weights are compared; "ratio" too has the crops of "ours", a fixed part of each batch.
         added: Generated crops a person beside all real crops; fewer where the filter has kept fewer.
         few_arms: The arms where real crops are few.
         few_added: Generated crops a person there; none leaves that out.
         label_weight: Weight of a generated crop's loss in the arm "light".
+        ratio: Real and generated crops in each batch of the arm "ratio", as parts.
         judge: Run folder of train-reid, by which the identity filter judges. None: one is trained on the people of the
             train split who are not among the first N, for `judge_steps`.
         judge_steps: Length of that training.
@@ -84,6 +85,7 @@ class Plan:
     few_arms: tuple[Arm, ...] = ("none", "sources", "ours", "light")
     few_added: tuple[int, ...] = (20,)
     label_weight: float = 0.3
+    ratio: tuple[int, int] = (3, 1)
     judge: Path | None = None
     judge_steps: int = 1500
     ours: tuple[Literal["identity", "realism", "diversity"], ...] = ("identity", "diversity")
@@ -99,8 +101,8 @@ class Plan:
     weights: str = "random"
     precision: Literal["float32", "bf16"] = "float32"
 
-    def reid(self, seed: int, *, weight: float = 1.0) -> rg.ReidConfig:
-        """One re-ID training."""
+    def reid(self, seed: int, arm: str) -> rg.ReidConfig:
+        """One re-ID training of an arm."""
         return rg.ReidConfig(
             backbone=self.backbone,
             weights=start(self),
@@ -111,7 +113,8 @@ class Plan:
             backbone_lr=1.0,
             warmup=0.1,
             validation="none",
-            generated_weight=weight,
+            generated_weight=self.label_weight if arm == "light" else 1.0,
+            generated_ratio=self.ratio if arm == "ratio" else None,
             precision=self.precision,
             seed=seed,
         )
@@ -151,7 +154,7 @@ def judge_of(plan: Plan, others: rg.ReidTable) -> Path:
     if plan.judge is not None:
         return plan.judge
     folder = plan.out / "judge"
-    rg.train_reid(others, dataclasses.replace(plan.reid(0), steps=plan.judge_steps), out=folder)
+    rg.train_reid(others, dataclasses.replace(plan.reid(0, "base"), steps=plan.judge_steps), out=folder)
     return folder
 
 
@@ -169,7 +172,7 @@ def variants_of(plan: Plan, real: rg.ReidTable) -> rg.ReidTable:
         weight=plan.weight,
         reid_weight=0,  # the search must not please the network that judges
         perceptual_stride_in=plan.perceptual_stride_in,
-        **looks,  # type: ignore[arg-type]
+        **looks,
     )
     gan = rg.load_generator(plan.generator)
     return rg.generate_variants(gan, real, config, likeness=rg.load_likeness(config), out=plan.out / "variants")
@@ -190,7 +193,7 @@ def filtered(plan: Plan, arm: str, made: rg.ReidTable, judge: Path, real: rg.Rei
 
 def pool_of(kind: str, arm: str) -> tuple[str, str]:
     """Which crops an arm takes: by which real crops, through which filters. The sources' rules ask no real crops."""
-    return ("all" if arm == "sources" else kind, "ours" if arm == "light" else arm)
+    return ("all" if arm == "sources" else kind, "ours" if arm in ("light", "ratio") else arm)
 
 
 def shuffled(table: rg.ReidTable) -> rg.ReidTable:
@@ -228,8 +231,7 @@ def trained(
         table = real
         if pool is not None:
             table = rg.extend(real, pool, crops_per_person=added, label="same", unjudged="allow")
-        weight = plan.label_weight if arm == "light" else 1.0
-        model = rg.train_reid(table, plan.reid(seed, weight=weight), out=plan.out / f"reid-{name}")
+        model = rg.train_reid(table, plan.reid(seed, arm), out=plan.out / f"reid-{name}")
         rg.evaluate_reid(model, real, rg.EvaluateConfig(flip="none", seed=seed), out=done)
     result = json.loads((done / "result.json").read_text())
     facts = result["facts"]
