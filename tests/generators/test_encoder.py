@@ -271,3 +271,14 @@ def test_other_generators_have_encoders_too(kind, untrained, crops, tmp_path):
     network = untrained[kind].network
     assert found.shape == (2, network.num_ws, network.w_dim)
     assert untrained[kind].synthesize(found, [0, 0]).shape == (2, 32, 16, 3)
+
+
+@pytest.mark.slow
+def test_losses_fall_on_a_stylegan3_too(untrained, crops, tmp_path):
+    options = {**OPTIONS, "perceptual_weight": 0, "reid_weight": 0, "passes": 1, "steps": 16, "lr": 1e-2, "batch": 8}
+    config = EncoderConfig(**options | {"log_steps": 4, "test_steps": 8, "snapshot_steps": 16, "test_crops": 8})
+    train_encoder(crops, untrained["stylegan3-t"], config, likeness=Likeness(), out=tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [record["l2"] for record in records]
+    assert len(losses) == 4 and losses[-1] < 0.95 * losses[0]
+    assert records[3]["test_l2"] < records[1]["test_l2"]
