@@ -24,7 +24,7 @@ from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blo
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
 from reidgen.reid.queries import Queries
-from reidgen.reid.rankings import compared_in_words, ranking_blocks
+from reidgen.reid.rankings import as_trained, compared_in_words, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
 SCHEMA_VERSION = 1
@@ -144,6 +144,7 @@ def evaluate_reid(
     query, gallery = table.query, table.gallery
     _check(table, query, gallery)
     crops = ReidTable.concat([query, gallery], name=table.name)
+    config = as_trained(config, model.config)
     queries = Queries.of(query, config.multi_query)
     hashes = {"model": model.hash, "crops": crops.hash()}
     if queries.pool is not query:
@@ -163,11 +164,11 @@ def evaluate_reid(
 def _pooled(model: ReidModel | TrainedEncoder, queries: Queries, config: EvaluateConfig) -> torch.Tensor:
     """One embedding a query, (Q, D)."""
     found = _embed(model, queries.pool, config)
-    return found if queries.groups is None else pool_groups(found, queries.groups, metric=config.metric)
+    return found if queries.groups is None else pool_groups(found, queries.groups, metric=config.distance)
 
 
 def _embed(model: ReidModel | TrainedEncoder, table: ReidTable, config: EvaluateConfig) -> torch.Tensor:
-    found = embeddings_of(model, table, flip=config.flip, batch=config.batch, embeddings=config.embeddings)
+    found = embeddings_of(model, table, flip=config.mirror, batch=config.batch, embeddings=config.embeddings)
     check_embeddings(f"{table.rows['split'][0]}", found, len(table))
     return found
 

@@ -11,6 +11,7 @@ from reidgen.engine import RunFolder
 from reidgen.evaluate import Result, protocol_in_words
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters
+from reidgen.reid.rankings import as_trained
 from tests.factories import make_table, write_crop
 
 
@@ -82,10 +83,9 @@ def filtered_run(folder, generated, reference):
     return folder
 
 
-def training_run(folder, *, seed=0, steps=40, lr=0.05):
-    run = RunFolder.begin(
-        folder, stage="train-reid", config=ReidConfig(seed=seed, steps=steps, lr=lr), inputs={"crops": "aa" * 32}
-    )
+def training_run(folder, *, seed=0, steps=40, lr=0.05, label="table"):
+    config = ReidConfig(seed=seed, steps=steps, lr=lr, generated_label=label)
+    run = RunFolder.begin(folder, stage="train-reid", config=config, inputs={"crops": "aa" * 32})
     for epoch in (1, 2):
         run.metrics.write(
             epoch=epoch,
@@ -101,12 +101,12 @@ def training_run(folder, *, seed=0, steps=40, lr=0.05):
 
 
 def evaluation_run(
-    folder, people, *, training=None, seed=0, mAP=0.3, steps=40, generated=0, config=None, crops="cc" * 32
+    folder, people, *, training=None, seed=0, mAP=0.3, steps=40, generated=0, config=None, crops="cc" * 32, **facts
 ):
     """An evaluation with one ranked list a query: first a mistake, then the match."""
     query, gallery = people.query.rows, people.gallery.rows
     order = [[(i + 1) % 3, i] for i in range(3)]
-    config = config or EvaluateConfig()
+    config = as_trained(config or EvaluateConfig(), None)
     model = f"weights {training.name}".encode() if training else b"weights of nobody"
     facts = {
         "steps": steps,
@@ -119,6 +119,7 @@ def evaluation_run(
         "crops": crops,
         "model": hashlib.sha256(model).hexdigest(),
         "training_seed": seed,
+        **facts,
     }
     run = RunFolder.begin(folder, stage="evaluate", config=config, inputs={"model": facts["model"]})
     lists = {

@@ -13,8 +13,8 @@ class RankingConfig:
     """How embeddings are made and compared.
 
     Attributes:
-        metric: Distance between embeddings.
-        flip: "sum" adds the embedding of the mirrored crop, "none" does not.
+        metric: Distance between embeddings; "recipe" is the one of the network's training.
+        flip: "sum" adds the embedding of the mirrored crop, "none" does not; "recipe" likewise.
         batch: Crops embedded at once.
         query_expansion: "average" puts the mean of a query and of the gallery crops nearest to it in its place (Chum et
             al. 2007), "alpha" weighs them by cosine to the power of alpha (Radenovic et al. 2018).
@@ -29,8 +29,8 @@ class RankingConfig:
             there.
     """
 
-    metric: Literal["cosine", "euclid"] = "cosine"
-    flip: Literal["sum", "none"] = "sum"
+    metric: Literal["recipe", "cosine", "euclid"] = "recipe"
+    flip: Literal["recipe", "sum", "none"] = "recipe"
     batch: int = 64
     query_expansion: Expansion = "none"
     gallery_expansion: Expansion = "none"
@@ -51,12 +51,24 @@ class RankingConfig:
         share = self.rerank_lambda
         require(0 <= share <= 1, "--rerank-lambda is a share.", got=share, allowed="0 to 1", fix="--rerank-lambda 0.3")
         require(
-            self.metric == "cosine" or self.query_expansion == self.gallery_expansion == "none",
+            self.metric != "euclid" or self.query_expansion == self.gallery_expansion == "none",
             "Expansions are means of embeddings of length 1.",
             got=f"--metric {self.metric}",
             allowed="--metric cosine",
             fix="--metric cosine, or no --query-expansion and no --gallery-expansion",
         )
+
+    @property
+    def distance(self) -> Literal["cosine", "euclid"]:
+        """The metric, where it is no longer left to the recipe."""
+        assert self.metric != "recipe", "reid.rankings.as_trained comes first"
+        return self.metric
+
+    @property
+    def mirror(self) -> Literal["sum", "none"]:
+        """The mirroring, where it is no longer left to the recipe."""
+        assert self.flip != "recipe", "reid.rankings.as_trained comes first"
+        return self.flip
 
 
 @dataclass(frozen=True, kw_only=True)

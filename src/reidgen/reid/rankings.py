@@ -1,7 +1,8 @@
 """From embeddings to the distances that a gallery is ranked by, as the knobs of a ranking say."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -10,7 +11,24 @@ from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.metrics.ranking import distance_blocks
 from reidgen.metrics.rerank import Reranked
 
+Ranking = TypeVar("Ranking", bound=RankingConfig)
 FLIPS = {"sum": "sum of the embeddings of the crop and of its mirror image", "none": "embedding of the crop"}
+
+
+def as_trained(config: Ranking, training: object) -> Ranking:
+    """The config with the metric and the mirroring of a network's recipe where it leaves them to that.
+
+    Args:
+        config: How crops are compared.
+        training: Config of the network's training; one that is of no recipe has cosine distance and the sum with the
+            mirrored crop.
+
+    Raises:
+        ConfigError: An expansion goes with the metric that was asked for, but not with the recipe's.
+    """
+    metric: Any = config.metric if config.metric != "recipe" else getattr(training, "test_metric", "cosine")
+    flip: Any = config.flip if config.flip != "recipe" else getattr(training, "test_flip", "sum")
+    return dataclasses.replace(config, metric=metric, flip=flip)
 
 
 def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Iterator[Any]:
@@ -32,17 +50,17 @@ def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Ite
     if config.query_expansion != "none":
         query = expand_queries(query, gallery, neighbours=count, alpha=powers[config.query_expansion])
     if config.rerank == "none":
-        yield from distance_blocks(query, gallery, metric=config.metric)
+        yield from distance_blocks(query, gallery, metric=config.distance)
         return
     lists = {"k1": config.rerank_k1, "k2": config.rerank_k2}
-    reranked = Reranked.of(query, gallery, **lists, lambda_=config.rerank_lambda, metric=config.metric)
+    reranked = Reranked.of(query, gallery, **lists, lambda_=config.rerank_lambda, metric=config.distance)
     for _, distances in reranked.blocks():
         yield distances
 
 
 def compared_in_words(config: RankingConfig) -> str:
     """How crops are compared, for a protocol: metric, feature, and whatever is done to the ranking."""
-    words = [f"{config.metric} distance", FLIPS[config.flip]]
+    words = [f"{config.distance} distance", FLIPS[config.mirror]]
     for side, kind in (("gallery", config.gallery_expansion), ("query", config.query_expansion)):
         if kind != "none":
             power = f" to the power of {config.expansion_alpha:g}" if kind == "alpha" else ""
