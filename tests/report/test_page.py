@@ -251,7 +251,12 @@ def two_sides(tmp_path, **extended):
     people = ReidTable.read(people_run(tmp_path / "people"))
     trainings = [
         training_run(tmp_path / "t0"),
-        training_run(tmp_path / "t1", steps=extended.get("steps", 40), lr=extended.pop("lr", 0.05)),
+        training_run(
+            tmp_path / "t1",
+            steps=extended.get("steps", 40),
+            lr=extended.pop("lr", 0.05),
+            label=extended.get("generated_label", "table"),
+        ),
     ]
     before = evaluation_run(tmp_path / "e0", people, training=trainings[0])
     after = evaluation_run(tmp_path / "e1", people, training=trainings[1], **{"mAP": 0.4, "generated": 5, **extended})
@@ -268,6 +273,23 @@ def test_a_single_run_is_called_one(tmp_path):
         "to 40.00 %, +10.00 points. Without several seeds on each side this may be chance: in the sources' own tables, "
         "single runs whose data hardly differ lie half a point apart."
     )
+
+
+def test_what_the_training_made_of_generated_crops_is_told_and_is_no_confound(tmp_path):
+    folders = two_sides(tmp_path, generated_label="lsro", generated_weight=0.5)
+    assert 'with 2 generated people (5 crops, label policy "lsro", weight 0.5) in the' in headline(
+        Evidence.read(**folders)
+    )
+    assert not warned(folders)
+
+
+def test_extended_runs_of_several_policies_are_no_comparison(tmp_path):
+    folders = two_sides(tmp_path, generated_label="lsro")
+    people = ReidTable.read(tmp_path / "people")
+    other = training_run(tmp_path / "t2", label="mprl", seed=1)
+    again = evaluation_run(tmp_path / "e2", people, training=other, seed=1, mAP=0.4, generated=5)
+    folders = {**folders, "extended": [*folders["extended"], again], "runs": [*folders["runs"], other]}
+    assert "Confounded: the trainings also differ in generated_label." in warned(folders)
 
 
 SPOILT = [

@@ -55,8 +55,15 @@ def _change(evidence: Evidence, told: Difference) -> str:
 def _added(extended: Sequence[ReidRun]) -> str:
     facts = extended[0].facts
     new = facts["generated_people"] > 0
-    people = f"{facts['generated_people']:,} generated people ({facts['generated_images']:,} crops)"
+    people = f"{facts['generated_people']:,} generated people ({facts['generated_images']:,} crops{_told(facts)})"
     return people if new else "no generated people"
+
+
+def _told(facts: dict[str, Any]) -> str:
+    """What the training made of the generated crops, where that is not their pids at full weight."""
+    label, weight = facts.get("generated_label", "table"), facts.get("generated_weight", 1)
+    policy = "" if label in ("table", "new", "same") else f', label policy "{label}"'
+    return policy if weight == 1 else f"{policy}, weight {weight:g}"
 
 
 def _certainty(told: Difference) -> str:
@@ -121,7 +128,12 @@ def _confounds(evidence: Evidence) -> Iterator[str]:
             "both with the same --steps."
         )
     configs = [run.config for run in (*evidence.baseline, *evidence.extended)]
-    changed = sorted(_differing([config for config in configs if config is not None]))
+    treated = _differing([run.config for run in evidence.extended if run.config is not None])
+    changed = sorted(
+        name
+        for name in _differing([config for config in configs if config is not None])
+        if name in treated or not name.startswith("generated_")  # these belong to what the extended runs are about
+    )
     if changed:
         yield f"Confounded: the trainings also differ in {', '.join(changed)}."
     if None in configs:
