@@ -64,6 +64,7 @@ _PUBLIC = {
     "Fidelity": "reidgen.fidelity.result",
     "ReportConfig": "reidgen.config",
     "write_report": "reidgen.report.page",
+    "write_sweep_report": "reidgen.report.sweep_page",
     "ReidgenError": "reidgen.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

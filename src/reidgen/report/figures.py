@@ -14,11 +14,11 @@ from reidgen.report.markup import Markup, tag
 
 # Drawn in these, and then written as the variables of style.css.
 _COLOURS = {"#3b73b5": "var(--base)", "#c8641e": "var(--more)", "#000000": "currentColor", "#808080": "var(--soft)"}
-_GROUPS = {"base": "#3b73b5", "more": "#c8641e", "other": "#808080"}
+COLOURS_OF = {"base": "#3b73b5", "more": "#c8641e", "other": "#808080"}
 Group = Literal["base", "more", "other"]
 
 _POINTS = 300  # of a curve; more cannot be told apart at this size
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "reidgen",
     "font.size": 10,
@@ -65,7 +65,7 @@ def chart(
         scale: Of the y axis.
         marks: Horizontal lines with their text.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axes = figure.add_subplot()
         for line in lines:
@@ -74,7 +74,7 @@ def chart(
             alpha = 0.9 if len(lines) <= 4 else 0.65
             marker = "o" if len(y) == 1 else None
             axes.plot(
-                x, y, color=_GROUPS[line.group], ls="--" if line.dashed else "-", lw=1.3, alpha=alpha, marker=marker
+                x, y, color=COLOURS_OF[line.group], ls="--" if line.dashed else "-", lw=1.3, alpha=alpha, marker=marker
             )
         for height, text in marks:
             axes.axhline(height, color="#808080", lw=0.7, ls=":")
@@ -88,8 +88,19 @@ def chart(
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
         axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        return as_markup(figure, title, name=name)
+
+
+def as_markup(figure: Figure, title: str, *, name: str) -> Markup:
+    """A drawing as a figure element; to be called with the style that it was drawn in.
+
+    Args:
+        figure: The drawing; its blue, orange, black and grey become the page's colours.
+        title: Stands above it and is its text for those who cannot see it.
+        name: Unique on the page; begins the ids within the drawing.
+    """
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return tag("figure", tag("h3", title), _inline(stream.getvalue(), name, title))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reidgen.config import ReportConfig
 from reidgen.engine import RunFolder
@@ -70,10 +71,11 @@ def write_report(
 def render_page(evidence: Evidence, config: ReportConfig) -> str:
     """The whole page as HTML."""
     viewer = Viewer(config.show_real, evidence.learned_from)
-    body = join(
+    return document(
+        config.title,
         [
             tag("h1", config.title),
-            [tag("p", paragraph, class_="lead") for paragraph in _paragraphs(config.note)],
+            [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
             _answer(evidence),
             _results(evidence) if evidence.baseline else None,
             _limits(config),
@@ -86,23 +88,29 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             encoder(evidence),
             fidelity_section(evidence.fidelity),
             discards(evidence, viewer),
-            _cost(evidence),
-            _provenance(evidence),
+            cost(evidence),
+            provenance(evidence),
             _footer(evidence),
-        ]
+        ],
     )
+
+
+def document(title: str, body: Sequence[Any]) -> str:
+    """An HTML file that needs no other one."""
     head = join(
         [
             tag("meta", charset="utf-8"),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("title", config.title),
+            tag("title", title),
             tag("style", Markup(STYLE.read_text())),
         ]
     )
-    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+    inner = join(body)
+    return f'<!doctype html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{inner}\n</body>\n</html>\n'
 
 
-def _paragraphs(text: str) -> list[str]:
+def paragraphs(text: str) -> list[str]:
+    """The parts of a text between empty lines."""
     return [part.strip() for part in text.split("\n\n") if part.strip()]
 
 
@@ -155,21 +163,22 @@ def _limits(config: ReportConfig) -> Markup | None:
     return tag(
         "section",
         tag("h2", "What this run can and cannot show"),
-        *(tag("p", paragraph) for paragraph in _paragraphs(config.limits)),
+        *(tag("p", paragraph) for paragraph in paragraphs(config.limits)),
     )
 
 
-def _cost(evidence: Evidence) -> Markup:
+def cost(evidence: Evidence) -> Markup:
+    """Time and memory of each run."""
     rows = [
         [
             run.path.name,
             run.record["stage"],
-            _duration(cost["wall_sec"]),
-            f"{cost['peak_memory_gib']:.2f}",
-            cost["starts"],
+            _duration(spent["wall_sec"]),
+            f"{spent['peak_memory_gib']:.2f}",
+            spent["starts"],
         ]
         for run in evidence.runs
-        for cost in [run.record["cost"]]
+        for spent in [run.record["cost"]]
     ]
     total = sum(run.record["cost"]["wall_sec"] for run in evidence.runs)
     peak = max(run.record["cost"]["peak_memory_gib"] for run in evidence.runs)
@@ -198,7 +207,8 @@ def _versions(runs: Sequence[Run]) -> str:
     return ", ".join(f"{package} {' and '.join(sorted(versions))}" for package, versions in known.items()) + "."
 
 
-def _provenance(evidence: Evidence) -> Markup:
+def provenance(evidence: Evidence) -> Markup:
+    """Protocols, and the commands and inputs of each run."""
     rows = [
         [run.path.name, run.record["config"].get("seed", ""), tag("code", run.record["command"]), _hashes(run)]
         for run in evidence.runs

@@ -66,15 +66,15 @@ def run_point(order: Order) -> dict[str, Any]:
     Raises:
         ReidgenError: As `extend`, `train_reid` and `evaluate_reid`.
     """
-    from reidgen.evaluate import evaluate_reid
-    from reidgen.reid.train import train_reid
-    from reidgen.sweep.tables import read_table, table_of
-
     folder, asked = Path(order["folder"]), order["asked"]
     with _alone(folder):
         before = finished(order)
         if before is not None:
             return before
+        from reidgen.evaluate import evaluate_reid
+        from reidgen.reid.train import train_reid
+        from reidgen.sweep.tables import read_table, table_of
+
         real = read_table(Path(order["real"]))
         generated = None if order["generated"] is None else read_table(Path(order["generated"]))
         extend = None if asked["extend"] is None else from_dict(ExtendConfig, asked["extend"])

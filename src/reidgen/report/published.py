@@ -1,0 +1,44 @@
+"""What the sources published of their sweeps, to stand beside ours: facts, in published.csv."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+FACTS = Path(__file__).with_name("published.csv")
+TABLES = {"people": "5.10", "crops_per_person": "5.11"}
+WHERE = {
+    "5.10": "Alvarez-Gonzalez, thesis, table 5.10 (the same in Alvarez-Gonzalez et al., GANs for data augmentation in "
+    "person re-identification, table 2)",
+    "5.11": "Alvarez-Gonzalez, thesis, table 5.11 (the same in Alvarez-Gonzalez et al., GANs for data augmentation in "
+    "person re-identification, table 3)",
+}
+WHY_NOT = (
+    "Not comparable in height, only in shape: Market-1501, ResNet-50 at 256x128; a single run in each row, without a "
+    "spread; 60 epochs each, so that more crops are also more optimisation steps; mAP by trapezoid; a generator that "
+    "was trained on all of Market-1501, test people included."
+)
+
+
+@cache
+def _facts() -> pl.DataFrame:
+    return pl.read_csv(FACTS, schema_overrides={"table": pl.String})
+
+
+def published(axis: str) -> tuple[str, dict[int, dict[str, Any]]] | None:
+    """The source in words, and value of the axis -> row with generated_images, rank1, rank5, rank10 and mAP as shares.
+
+    None for an axis that the sources did not vary.
+    """
+    if axis not in TABLES:
+        return None
+    rows = _facts().filter(pl.col("table") == TABLES[axis]).iter_rows(named=True)
+    return WHERE[TABLES[axis]], {row[axis]: row for row in rows}
+
+
+def gains(rows: dict[int, dict[str, Any]], figure: str) -> tuple[Sequence[int], Sequence[float]]:
+    """Values of the axis, and what each has more than the first row, in points."""
+    first = next(iter(rows.values()))
+    return list(rows), [100 * (row[figure] - first[figure]) for row in rows.values()]

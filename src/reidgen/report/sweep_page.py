@@ -1,0 +1,308 @@
+"""The page of a sweep: curves with error bars, tables beside the sources', and whether any difference is real."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reidgen.config import ReportConfig
+from reidgen.engine import RunFolder
+from reidgen.files import file_sha256, write_json, write_text
+from reidgen.report.answer import FIGURES
+from reidgen.report.evidence import Evidence
+from reidgen.report.fidelity import fidelity_section
+from reidgen.report.markup import Markup, details, join, table, tag
+from reidgen.report.page import PAGE, cost, document, paragraphs, provenance
+from reidgen.report.published import WHY_NOT, published
+from reidgen.report.ranked import ranked_section
+from reidgen.report.sections import discards, generator, sheets, variants
+from reidgen.report.sheets import Viewer
+from reidgen.report.significance import LEVEL
+from reidgen.report.sweep_figures import Drawing, drawings, training_drawings
+from reidgen.report.sweep_points import Group, Place, SweepView, warnings
+from reidgen.report.sweep_tables import (
+    PUBLISHED_HEAD,
+    TEST_HEAD,
+    aggregated,
+    how_sure,
+    latex,
+    markdown,
+    published_rows,
+    result_head,
+    result_rows,
+    test_rows,
+)
+from reidgen.sweep.result import POINTS, SweepResult
+
+TESTED = ("mAP", "rank1")
+
+
+def write_sweep_report(
+    config: ReportConfig = ReportConfig(), *, sweep: Path | str, runs: Sequence[Path | str] = (), out: Path | str
+) -> Path:
+    """Write index.html, sweep.md, sweep.tex, sweep.csv, report.json and `figures/` (PNG and SVG) of a sweep.
+
+    Only run folders are read. A sweep that is not finished gives a page of the points that it has.
+
+    Args:
+        config: Title, note, limits, and whether real people may be shown.
+        sweep: Folder of the sweep.
+        runs: Folders of other stages to show: prepare or render, train-generator, generate, filter, fidelity.
+        out: Folder for the page.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        RunError: A folder is not of a sweep with a finished run, or not of a finished run of another stage.
+    """
+    folder = Path(sweep)
+    view = SweepView.of(SweepResult.read(folder))
+    evidence = _evidence(view, [Path(path) for path in runs])
+    inputs = {"sweep": file_sha256(folder / POINTS)}
+    inputs |= {f"runs {i}, {Path(path).name}": file_sha256(Path(path) / "run.json") for i, path in enumerate(runs)}
+    with RunFolder.begin(out, stage="report", config=config, inputs=inputs) as run:
+        if not run.done:
+            every = [*drawings(view), *training_drawings(view)]
+            for drawing in every:
+                drawing.write(run.path / "figures")
+            answer, cautions = headline(view), list(warnings(view))
+            write_text(run.path / PAGE, render_page(view, evidence, config, every))
+            write_text(run.path / "sweep.md", as_markdown(view, answer, cautions))
+            write_text(run.path / "sweep.tex", as_latex(view))
+            write_text(run.path / "sweep.csv", aggregated(view).write_csv())
+            write_json(run.path / "report.json", as_json(view, answer, cautions))
+            run.finish({"answer": answer, "warnings": cautions})
+    return run.path / PAGE
+
+
+def headline(view: SweepView) -> str:
+    """One or two sentences: the last value against the reference, which was settled before, and how many differ."""
+    group = view.groups[0]
+    last = group.others[-1] if group.others else None
+    if group.reference is None or last is None:
+        return "There is nothing to compare yet: the reference, or every other place, has no finished run."
+    told = group.compare(last, "mAP")
+    assert told is not None
+    before, after = (place.spread("mAP").percent() for place in (group.reference, last))
+    where = f" ({group.label})" if group.label else ""
+    interval = f", 95 % interval {told.told.interval()}" if told.told.interval() else ", a single run on a side"
+    first = (
+        f"{_capital(view.name(last.value))}{where}: mAP went from {before} % ({view.name(group.reference.value)}) to "
+        f"{after} %, {told.told.points()} points{interval}."
+    )
+    return f"{first} {_count(view)}"
+
+
+def _count(view: SweepView) -> str:
+    every = view.compared_all("mAP")
+    if len(every) < 2:
+        return ""
+    real = [told for _, _, told, p in every if p is not None and p < LEVEL]
+    better = sum(told.told.mean > 0 for told in real)
+    return (
+        f"Of the {len(every)} comparisons of the sweep, {better} are better and {len(real) - better} worse beyond "
+        f"chance (paired t, corrected by Holm, p < {LEVEL:g})."
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def render_page(view: SweepView, evidence: Evidence, config: ReportConfig, every: Sequence[Drawing]) -> str:
+    """The whole page as HTML."""
+    viewer = Viewer(config.show_real, evidence.learned_from)
+    return document(
+        config.title,
+        [
+            tag("h1", config.title),
+            [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
+            _answer(view),
+            _results(view, [one for one in every if not one.name.startswith("training-")]),
+            _tests(view),
+            _limits(config),
+            sheets(evidence, viewer),
+            variants(evidence, viewer),
+            _ranked(view, evidence, viewer),
+            _trainings(view, [one for one in every if one.name.startswith("training-")]),
+            generator(evidence, viewer),
+            fidelity_section(evidence.fidelity),
+            discards(evidence, viewer),
+            _runs(view),
+            cost(evidence),
+            provenance(evidence),
+            tag("footer", f"Written by reidgen {_version(evidence)} from {len(view.result.points)} points of a sweep."),
+        ],
+    )
+
+
+def _version(evidence: Evidence) -> str:
+    return evidence.runs[0].record["versions"]["reidgen"]
+
+
+def _answer(view: SweepView) -> Markup:
+    seeds = sorted({seed for group in view.groups for place in group.places for seed in place.rows})
+    fixed = "".join(f" {name} {value} in all runs." for name, value in view.fixed.items())
+    length = "equal optimisation steps" if view.result.config.length == "steps" else "equal epochs"
+    said = f"Means over seeds {', '.join(map(str, seeds))}; ± is the sample standard deviation; {length}.{fixed}"
+    return tag(
+        "div",
+        tag("p", headline(view), class_="lead"),
+        tag("p", said, class_="soft"),
+        [tag("div", tag("p", text), class_="warning") for text in warnings(view)],
+        class_="answer",
+    )
+
+
+def _results(view: SweepView, plots: Sequence[Drawing]) -> Markup:
+    cited = published(view.compared.name)
+    where = None
+    if cited:
+        whole = details("All rows of the thesis's table (not comparable)", table(PUBLISHED_HEAD, published_rows(view)))
+        where = join([tag("p", f"Columns “thesis”: {cited[0]}. {WHY_NOT}", class_="soft"), whole])
+    parts = [
+        [tag("h3", _capital(group.label)) if group.label else None, table(result_head(view), result_rows(view, group))]
+        for group in view.groups
+    ]
+    bars = (
+        "Error bars of mAP and rank-1 are the standard deviation over the seeds, pale dots the single runs; those of "
+        "the gain are its 95 % interval."
+    )
+    return tag(
+        "section",
+        tag("h2", "What was found"),
+        tag("div", *(drawing.markup() for drawing in plots), class_="plots"),
+        tag("p", bars, class_="soft"),
+        parts,
+        where,
+    )
+
+
+def _tests(view: SweepView) -> Markup | None:
+    if not view.compared_all("mAP"):
+        return None
+    parts = [join([tag("h3", FIGURES[f]), table(TEST_HEAD, test_rows(view, f))]) for f in TESTED]
+    return tag(
+        "section",
+        tag("h2", "Is any difference real?"),
+        tag("p", f"Each against {view.name(view.reference_value)}. {how_sure(view)}"),
+        *parts,
+    )
+
+
+def _limits(config: ReportConfig) -> Markup | None:
+    if not config.limits:
+        return None
+    said = (tag("p", paragraph) for paragraph in paragraphs(config.limits))
+    return tag("section", tag("h2", "What this run can and cannot show"), *said)
+
+
+def _trainings(view: SweepView, plots: Sequence[Drawing]) -> Markup | None:
+    if not plots:
+        return None
+    note = (
+        "Mean over the seeds, with the range between them. Rank-1 error is the share of crops that the classifier "
+        "takes for another person: of training crops as they were augmented, and of one held-out crop of each person."
+    )
+    shown = tag("div", *(plot.markup() for plot in plots), class_="plots")
+    return tag("section", tag("h2", "How the networks learned"), tag("p", note, class_="soft"), shown)
+
+
+def _ranked(view: SweepView, evidence: Evidence, viewer: Viewer) -> Markup | None:
+    if not view.about_generated or not evidence.extended:
+        return None
+    before, after = evidence.baseline[0], evidence.extended[0]
+    seeds = dict.fromkeys(str(run.seed) for run in (before, after))
+    section = ranked_section(before.ranked, after.ranked, viewer, seed=" and ".join(seeds))
+    last = _sides(view)[1]
+    if section is None or last is None:
+        return section
+    return join([section, tag("p", f"Extended: {view.name(last.value)}.", class_="soft")])
+
+
+def _runs(view: SweepView) -> Markup:
+    columns = [f"axis_{axis.name}" for axis in view.result.axes]
+    shown = view.result.points.select(*columns, "seed", "status", "steps", "mAP", "rank1", "wall_sec", "error")
+    head = [*(column.removeprefix("axis_") for column in columns), "seed", "status", "steps", "mAP, %", "rank-1, %"]
+    rows = [[_cell(value) for value in row] for row in shown.iter_rows()]
+    found = table([*head, "seconds", "error"], rows, words=len(columns))
+    return tag("section", tag("h2", "Every run"), details(f"{len(rows)} points, one a seed", found))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{100 * value:.2f}" if 0 <= value < 1 else f"{value:g}"
+    return str(value).splitlines()[0]
+
+
+def _sides(view: SweepView) -> tuple[Place | None, Place | None]:
+    """The reference and the last place of the first group."""
+    group: Group = view.groups[0]
+    return group.reference, group.others[-1] if group.others else None
+
+
+def _evidence(view: SweepView, runs: Sequence[Path]) -> Evidence:
+    """The two ends of the sweep with their trainings, and the other runs."""
+    before, after = _sides(view)
+    shown = [place for place in (before, after) if place is not None]
+    trainings = [path for place in shown for path in place.trainings()]
+    sides = ([] if place is None else place.results() for place in (before or after, after if before else None))
+    baseline, extended = sides
+    return Evidence.read(baseline, extended, [*runs, *trainings])
+
+
+def as_markdown(view: SweepView, answer: str, cautions: Sequence[str]) -> str:
+    """All tables in Markdown."""
+    parts = [answer, ""]
+    for group in view.groups:
+        parts += [f"## {_capital(group.label)}" if group.label else "## Results", ""]
+        parts += [markdown([result_head(view), *result_rows(view, group)]), ""]
+    for figure in TESTED:
+        if view.compared_all(figure):
+            head = [f"{FIGURES[figure]}: {view.name(view.reference_value)} against", *TEST_HEAD[1:]]
+            parts += [f"## Is any difference in {FIGURES[figure]} real?", ""]
+            parts += [markdown([head, *test_rows(view, figure)]), ""]
+    cited = published(view.compared.name)
+    if cited:
+        parts += ["## All rows of the thesis's table", "", markdown([PUBLISHED_HEAD, *published_rows(view)]), ""]
+    notes = [how_sure(view), *([f"{cited[0]}. {WHY_NOT}"] if cited else [])]
+    notes += [f"Warning: {text}" for text in cautions]
+    notes += [f"Protocol: {text}" for text in _protocols(view)]
+    return "\n".join([*parts, *(f"- {note}" for note in notes), ""])
+
+
+def as_latex(view: SweepView) -> str:
+    """All tables in LaTeX."""
+    cited = published(view.compared.name)
+    source = f" Columns “thesis”: {cited[0]}." if cited else ""
+    seeds = view.result.config.seeds
+    parts = []
+    for group in view.groups:
+        what = f"{group.label}. " if group.label else ""
+        caption = f"{what}Mean and standard deviation over {seeds} seeds.{source}"
+        parts.append(latex([result_head(view), *result_rows(view, group)], caption=_capital(caption)))
+    for figure in TESTED:
+        if view.compared_all(figure):
+            caption = f"Differences in {FIGURES[figure]} from {view.name(view.reference_value)}. {how_sure(view)}"
+            parts.append(latex([TEST_HEAD, *test_rows(view, figure)], caption=caption))
+    return "\n".join(parts)
+
+
+def _protocols(view: SweepView) -> list[str]:
+    found = view.result.points["protocol"].drop_nulls().unique().sort().to_list()
+    return [str(protocol) for protocol in found]
+
+
+def as_json(view: SweepView, answer: str, cautions: Sequence[str]) -> dict[str, Any]:
+    """The figures as JSON types."""
+    return {
+        "schema_version": 1,
+        "answer": answer,
+        "warnings": list(cautions),
+        "compared": view.compared.name,
+        "places": aggregated(view).to_dicts(),
+        "points": view.result.points.to_dicts(),
+        "protocols": _protocols(view),
+    }
