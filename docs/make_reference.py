@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import reidgen
+import reidgen.losses.soft_labels
 import reidgen.metrics
 import reidgen.models.discriminator
 import reidgen.models.embedder
@@ -21,6 +22,10 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "`import reidgen as rg`": {f"rg.{name}": getattr(reidgen, name) for name in reidgen.__all__ if name[0] != "_"},
     "Metrics, on arrays": {
         f"reidgen.metrics.{name}": getattr(reidgen.metrics, name) for name in reidgen.metrics.__all__
+    },
+    "Label policies of generated crops": {
+        f"reidgen.losses.soft_labels.{name}": getattr(reidgen.losses.soft_labels, name)
+        for name in ("soft_targets", "ranked", "soft_cross_entropy")
     },
     "Networks": {
         "reidgen.models.stylegan2.Generator": reidgen.models.stylegan2.Generator,
