@@ -21,7 +21,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     write_chunks(path, [data])
 
 
-def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
+def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file atomically, like `write_bytes`, of parts that are never in memory all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

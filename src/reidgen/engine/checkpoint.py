@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from reidgen.errors import WeightsError
-from reidgen.files import write_bytes
+from reidgen.files import write_chunks
 
 SCHEMA_VERSION = "1"
 
@@ -23,7 +23,7 @@ def save_state(path: Path, state: Any) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     structure = _encode(state, "", tensors)
-    write_bytes(path, _whole_file(tensors, {"schema_version": SCHEMA_VERSION, "structure": json.dumps(structure)}))
+    write_chunks(path, _whole_file(tensors, {"schema_version": SCHEMA_VERSION, "structure": json.dumps(structure)}))
 
 
 def load_state(path: Path) -> Any:
@@ -45,7 +45,7 @@ def load_state(path: Path) -> Any:
 def save_weights(path: Path, weights: dict[str, torch.Tensor], *, config: dict[str, Any]) -> None:
     """Write a network's tensors with its config as JSON metadata."""
     clean = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    write_bytes(path, _whole_file(clean, {"schema_version": SCHEMA_VERSION, "config": json.dumps(config)}))
+    write_chunks(path, _whole_file(clean, {"schema_version": SCHEMA_VERSION, "config": json.dumps(config)}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -100,8 +100,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         ) from error
 
 
-def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file whose bytes depend on its content alone.
+def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
+    """A safetensors file whose bytes depend on its content alone, in parts, so that it is not in memory twice.
 
     The package writes several metadata entries in an order that changes from process to process, so the header (a
     length
@@ -111,7 +111,7 @@ def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> b
     end = 8 + int.from_bytes(plain[:8], "little")
     header = json.dumps({"__metadata__": metadata, **json.loads(plain[8:end])}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    return b"".join((len(header).to_bytes(8, "little"), header, memoryview(plain)[end:]))
+    return [len(header).to_bytes(8, "little"), header, memoryview(plain)[end:]]
 
 
 def _encode(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
