@@ -23,6 +23,8 @@ def test_the_sources_axes():
         ("size=64x32,128x64", Axis("size", "reid", ((64, 32), (128, 64)))),
         ("lr=0.05,.1", Axis("lr", "reid", (0.05, 0.1))),
         ("last_stride=1,2", Axis("last_stride", "reid", (1, 2))),
+        ("reid.crops_per_person=2,4", Axis("reid.crops_per_person", "reid", (2, 4))),
+        ("losses=a+b:0.5,a", Axis("losses", "reid", (("a", "b:0.5"), ("a",)))),
         ("augment.pad=0,4", Axis("augment.pad", "reid", (0, 4))),
         ("generated_ratio=none,3x1", Axis("generated_ratio", "reid", (None, (3, 1)))),
         ("steps=1,2,...,5", Axis("steps", "reid", (1, 2, 3, 4, 5))),
@@ -78,7 +80,7 @@ def test_seeds_and_lengths_are_set_once():
 
 
 def test_values_are_shown_as_they_are_typed():
-    assert [shown(value) for value in (None, 3, 0.05, (64, 32), 0.1234567891)] == [
-        "all", "3", "0.05", "64x32", "0.1234567891",
+    assert [shown(value) for value in (None, 3, 0.05, (64, 32), ("a", "b"), 0.1234567891)] == [
+        "all", "3", "0.05", "64x32", "a+b", "0.1234567891",
     ]  # fmt: skip
     assert [share_in_words(share) for share in (1.0, 0.5, 0.125, 1 / 3)] == ["all", "1/2", "1/8", "1/3"]

@@ -51,6 +51,12 @@ def test_steps_are_the_same_for_all_or_each_tables_epochs():
     assert {p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)} == {33}
 
 
+def test_a_name_that_extend_has_too():
+    points = plan(SweepConfig(axis=("reid.crops_per_person=2,8",), seeds=1), generated=False)
+    assert [p.job.reid.crops_per_person for p in points] == [2, 8]
+    assert names(points)[0] == "baseline_reid.crops_per_person-2/seed-0"
+
+
 def test_nested_options():
     config = SweepConfig(axis=("augment.pad=0,4",), seeds=1, reid=ReidConfig(augment=AugmentConfig(flip=0.25)))
     assert [p.job.reid.augment for p in plan(config, generated=False)] == [

@@ -29,7 +29,8 @@ class Axis:
 
     Attributes:
         name: `real` (share of the real train people), `generated` (without or with generated crops), or a field of
-            ExtendConfig or ReidConfig, nested ones as `augment.pad`.
+            ExtendConfig or ReidConfig, nested ones as `augment.pad`; a name that both have is extend's, and
+            `reid.NAME` the other's.
         where: Which config has the field; "sweep" for the two that are the sweep's own.
         values: In the order given. A share is a float, no limit is None.
     """
@@ -37,6 +38,11 @@ class Axis:
     name: str
     where: Literal["sweep", "extend", "reid"]
     values: tuple[Any, ...]
+
+    @property
+    def field(self) -> str:
+        """The field of the config."""
+        return self.name.removeprefix("reid.")
 
 
 def read_axis(text: str) -> Axis:
@@ -74,7 +80,7 @@ def shown(value: Any) -> str:
     if value is None:
         return "all"
     if isinstance(value, tuple):
-        return "x".join(map(str, value))
+        return ("+" if any(isinstance(part, str) for part in value) else "x").join(map(str, value))
     short = f"{value:g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
@@ -104,6 +110,7 @@ def _field(name: str) -> tuple[Literal["sweep", "extend", "reid"], Any]:
     if name in OWN:
         return "sweep", None
     extend, reid = fields_of(ExtendConfig), fields_of(ReidConfig)
+    reid |= {f"reid.{field}": kind for field, kind in reid.items() if field in extend}
     if name in extend:
         return "extend", extend[name]
     if name in reid:
@@ -176,7 +183,7 @@ def _typed(kind: Any, word: str) -> Any:
     if origin is Literal:
         return _one_of({str(value): value for value in inner}, word)
     if origin is tuple:
-        parts = word.split("x")
+        parts = word.split("+" if str in inner else "x")
         kinds = [inner[0]] * len(parts) if inner[-1] is Ellipsis else list(inner)
         if len(parts) != len(kinds):
             raise ValueError(word)
@@ -199,7 +206,7 @@ def _kind_in_words(kind: Any) -> str:
     if origin is Literal:
         return ", ".join(map(str, inner))
     if origin is tuple:
-        return "numbers with x between them, as 64x32"
+        return "words with + between them" if str in inner else "numbers with x between them, as 64x32"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("all" if one is type(None) else _kind_in_words(one) for one in inner)
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a word")

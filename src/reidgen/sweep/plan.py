@@ -98,11 +98,12 @@ def _extend(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any]) -> 
 
 
 def _reid(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> ReidConfig:
-    outer = {axis.name: made[axis.name] for axis in axes if axis.where == "reid" and "." not in axis.name}
+    ours = [axis for axis in axes if axis.where == "reid"]
+    outer = {axis.field: made[axis.name] for axis in ours if "." not in axis.field}
     nested: dict[str, dict[str, Any]] = {}
-    for axis in axes:
-        if axis.where == "reid" and "." in axis.name:
-            field, _, inner = axis.name.partition(".")
+    for axis in ours:
+        field, _, inner = axis.field.partition(".")
+        if inner:
             nested.setdefault(field, {})[inner] = made[axis.name]
     recipe = outer.pop("recipe", config.reid.recipe)
     base = config.reid if recipe == config.reid.recipe else with_recipe(config.reid, recipe)
