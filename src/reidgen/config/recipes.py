@@ -86,12 +86,19 @@ AGW: dict[str, Any] = {
     "warmup": 10 / 160,
 }
 RECIPES: dict[Recipe, dict[str, Any]] = {"ide": IDE, "softmax": SOFTMAX, "bot": BOT, "agw": AGW}
-# What a recipe is: a config that has all of these from another recipe than its own was renamed by mistake.
 SIGNATURE = ("neck", "pooling", "attention", "sampler", "losses", "optimizer")
 
 
 def renamed_from(recipe: Recipe, config: Any) -> Recipe | None:
-    """The recipe whose signature a config has that says to be another; None where there is nothing of the kind."""
-    theirs = {name: tuple(values[field] for field in SIGNATURE) for name, values in RECIPES.items()}
-    has = tuple(getattr(config, field) for field in SIGNATURE)
-    return next((name for name, signature in theirs.items() if signature == has and name != recipe), None)
+    """The recipe that a config is of although it says to be another; None where there is nothing of the kind.
+
+    That is one whose signature it has, and most of those values in which the two recipes differ: a config whose
+    recipe was replaced by name alone, not one with a few options changed.
+    """
+    own = RECIPES[recipe]
+    for name, theirs in RECIPES.items():
+        differ = [field for field in own if own[field] != theirs[field]]
+        likely = sum(getattr(config, field) == theirs[field] for field in differ)
+        if all(getattr(config, field) == theirs[field] for field in SIGNATURE) and likely > len(differ) / 2:
+            return name
+    return None

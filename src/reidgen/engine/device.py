@@ -79,7 +79,7 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
         return function(fabric, *arguments)
     threads = max(1, torch.get_num_threads() // fabric.world_size)
     try:
-        found = fabric.launch(_guarded, function, threads, arguments)  # type: ignore[arg-type]
+        found = fabric.launch(_guarded, _Work(function, threads, arguments))  # type: ignore[arg-type]
     except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException) as error:
         raise TrainingError(
             "One of the processes of the training died.",
@@ -91,15 +91,22 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
     return found
 
 
-def _guarded(fabric: Fabric, function: Callable[..., Any], threads: int, arguments: tuple[Any, ...]) -> Any:
+class _Work:
+    """What a process shall do. No dataclass: the launcher looks into those for networks, and refuses frozen ones."""
+
+    def __init__(self, function: Callable[..., Any], threads: int, arguments: tuple[Any, ...]) -> None:
+        self.function, self.threads, self.arguments = function, threads, arguments
+
+
+def _guarded(fabric: Fabric, work: _Work) -> Any:
     """In a process of its own: the function's result, or the user's error that it raised."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(work.threads)
     torch.backends.cudnn.deterministic = True
     try:
-        return function(fabric, *arguments)
+        return work.function(fabric, *work.arguments)
     except ReidgenError as error:
         return error
 
