@@ -153,6 +153,9 @@ def test_every_stage_of_the_chain(chain):
         chain / "reid", [2, 4, 6], "train-reid", "--data", more, *TINY_REID, "--epochs", "3", "--checkpoint-sec", "0"
     )
     result = killed_and_whole(chain / "result", [1, 2], "evaluate", "--model", reid, "--data", people)
+    found = ["--query", people, "--gallery", people, "--rerank", "k-reciprocal", "--rerank-k1", "3", "--maps", "match"]
+    killed_and_whole(chain / "search", [1, 2, 3, 4], "search", "--model", reid, *found)
+    killed_and_whole(chain / "onnx", [1, 2, 3], "export", "--model", reid)
     sizes = ["--fakes", "6", "--neighbours", "2", "--kid-size", "4", "--batch", "3"]
     near = killed_and_whole(
         chain / "near",

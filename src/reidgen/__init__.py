@@ -56,6 +56,10 @@ _PUBLIC = {
     "EvaluateConfig": "reidgen.config",
     "evaluate_reid": "reidgen.evaluate",
     "Result": "reidgen.evaluate",
+    "GallerySearchConfig": "reidgen.config",
+    "search_gallery": "reidgen.search",
+    "ExportConfig": "reidgen.config",
+    "export_onnx": "reidgen.reid.export",
     "SweepConfig": "reidgen.config",
     "sweep": "reidgen.sweep.run",
     "SweepResult": "reidgen.sweep.result",
@@ -75,7 +79,9 @@ if TYPE_CHECKING:
     from reidgen.config import DCGANConfig as DCGANConfig
     from reidgen.config import EncoderConfig as EncoderConfig
     from reidgen.config import EvaluateConfig as EvaluateConfig
+    from reidgen.config import ExportConfig as ExportConfig
     from reidgen.config import FidelityConfig as FidelityConfig
+    from reidgen.config import GallerySearchConfig as GallerySearchConfig
     from reidgen.config import GenerateConfig as GenerateConfig
     from reidgen.config import GridConfig as GridConfig
     from reidgen.config import InversionConfig as InversionConfig

@@ -7,22 +7,27 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from reidgen.cli_base import Data, DryRun, Encoder, Generator, Judge, Out, Reid
+from reidgen.cli_base import planned as _planned
+from reidgen.cli_base import read_table as _read
+from reidgen.cli_base import say as _say
+from reidgen.cli_generate import GENERATE, generate_people
 from reidgen.config import (
     PRESETS,
     RECIPES,
     ConvertConfig,
     EncoderConfig,
     EvaluateConfig,
+    ExportConfig,
     ExtendConfig,
     FidelityConfig,
     FilterConfig,
-    GenerateConfig,
-    GridConfig,
+    GallerySearchConfig,
     InversionConfig,
     PrepareConfig,
     Preset,
@@ -32,23 +37,9 @@ from reidgen.config import (
     RenderConfig,
     ReportConfig,
     SweepConfig,
-    VariantsConfig,
-    WalkConfig,
-    as_dict,
 )
 from reidgen.errors import ConfigError, ReidgenError
 
-if TYPE_CHECKING:
-    from reidgen.data.table import ReidTable
-
-Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
-Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
-Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
-Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
-Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
-Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]
-Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
-DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
 )
@@ -80,10 +71,6 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
 def _dispatch(given: list[str]) -> None:
     if given == ["--version"]:
         import reidgen
@@ -104,24 +91,6 @@ def _dispatch(given: list[str]) -> None:
 
 def _cli(verbs: dict[str, Callable[..., None]], given: list[str], prog: str, description: str) -> None:
     tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, description=description, args=given)
-
-
-def _planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
-    """Print the whole plan of a dry run; whether there is nothing more to do."""
-    if dry_run:
-        _say(
-            json.dumps({"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}, indent=2)
-        )
-    return dry_run
-
-
-def _read(folder: Path) -> "ReidTable":
-    from reidgen.data.table import ReidTable
-    from reidgen.engine.run import read_run
-
-    if (folder / "run.json").is_file():
-        read_run(folder)  # a stage that was cut off has written only a part of its table
-    return ReidTable.read(folder)
 
 
 def quickstart(
@@ -253,75 +222,6 @@ def invert(
         _say(str(run(_read(data), gan, config, likeness=likeness, encoder=opened, judge=other, out=out)))
 
 
-def generate_people(
-    generator: Generator,
-    out: Out,
-    config: Annotated[GenerateConfig, arg(name="")] = GenerateConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Generate new people and, by mixing styles in a group of layers, variants of each."""
-    if not _planned(dry_run, "generate people", config, generator=generator, out=out):
-        from reidgen.generators.people import generate_people as run
-        from reidgen.generators.trained import load_generator
-
-        table = run(load_generator(generator), config, out=out)
-        _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
-
-
-def generate_variants(
-    generator: Generator,
-    data: Data,
-    out: Out,
-    encoder: Encoder = None,
-    reid: Reid = None,
-    inverted: Inverted = None,
-    config: Annotated[VariantsConfig, arg(name="")] = VariantsConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Generate variants of the real people of the train split."""
-    inputs = {"generator": generator, "encoder": encoder, "data": data, "reid": reid, "inverted": inverted}
-    if not _planned(dry_run, "generate variants", config, **inputs, out=out):
-        from reidgen.generators.encoder import load_encoder
-        from reidgen.generators.trained import load_generator
-        from reidgen.generators.variants import generate_variants as run
-        from reidgen.reid.likeness import load_likeness
-
-        gan = load_generator(generator, device=config.device)
-        opened = load_encoder(encoder, generator=gan) if encoder else None
-        searches = config.invert in ("optimise", "pivotal")
-        likeness = load_likeness(config, reid=reid, device=config.device) if searches else None
-        table = run(gan, _read(data), config, encoder=opened, likeness=likeness, inverted=inverted, out=out)
-        _say(f"{len(table):,} crops of {table.rows['pid'].n_unique():,} people in {out}")
-
-
-def generate_video(
-    generator: Generator,
-    out: Out,
-    config: Annotated[WalkConfig, arg(name="")] = WalkConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Generate a looping video (WebP or MP4) of walks from person to person, or from a person to its variants."""
-    if not _planned(dry_run, "generate video", config, generator=generator, out=out):
-        from reidgen.generators.trained import load_generator
-        from reidgen.generators.video import generate_video as run
-
-        _say(f"video: {run(load_generator(generator), config, out=out)}")
-
-
-def generate_grid(
-    generator: Generator,
-    out: Out,
-    config: Annotated[GridConfig, arg(name="")] = GridConfig(),
-    dry_run: DryRun = False,
-) -> None:
-    """Generate a labelled picture: people and their variants, style mixing tables, or truncation."""
-    if not _planned(dry_run, "generate grid", config, generator=generator, out=out):
-        from reidgen.generators.grids import generate_grid as run
-        from reidgen.generators.trained import load_generator
-
-        _say(f"picture: {run(load_generator(generator), config, out=out)}")
-
-
 def convert(
     weights: Annotated[Positional[Path], arg(help="A .pkl of StyleGAN2-ADA or 3, or a .pt or .pth with its names.")],
     out: Out,
@@ -425,6 +325,40 @@ def _sweep_of(recipe: Recipe) -> Callable[..., None]:
     return sweep
 
 
+def search(
+    model: Annotated[Path, arg(help="Run folder of train-reid; or of train-encoder, whose w+ are then compared.")],
+    query: Annotated[Path, arg(help="An image, any folder of images, or the folder of a table (its query split).")],
+    gallery: Annotated[Path, arg(help="Any folder of images, or the folder of a table (its gallery split).")],
+    out: Out,
+    config: Annotated[GallerySearchConfig, arg(name="")] = GallerySearchConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Find the gallery crops that are nearest to each query: a table and a picture; nobody has to be known."""
+    if not _planned(dry_run, "search", config, model=model, query=query, gallery=gallery, out=out):
+        from reidgen.generators.encoder import is_encoder, load_encoder
+        from reidgen.reid.embed import load_reid
+        from reidgen.search import SHEET, TABLE
+        from reidgen.search import search_gallery as run
+
+        load = load_encoder if is_encoder(model) else load_reid
+        ranked = run(load(model, device=config.device), query, gallery, config, out=out)
+        _say(f"{ranked['query_path'].n_unique():,} queries; picture: {out / SHEET}; table: {out / TABLE}")
+
+
+def export(
+    model: Annotated[Path, arg(help="Run folder of train-reid, or its reid.safetensors.")],
+    out: Out,
+    config: Annotated[ExportConfig, arg(name="")] = ExportConfig(),
+    dry_run: DryRun = False,
+) -> None:
+    """Write a re-ID network as ONNX, for programs without reidgen; checked with onnxruntime (extra: onnx)."""
+    if not _planned(dry_run, "export", config, model=model, out=out):
+        from reidgen.reid.embed import load_reid
+        from reidgen.reid.export import export_onnx as run
+
+        _say(f"network: {run(load_reid(model, device='cpu'), config, out=out)}")
+
+
 def fidelity(
     real: Annotated[Path, arg(help="Table of real (or rendered) crops.")],
     out: Out,
@@ -481,13 +415,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "extend": extend,
     "train-reid": _train_reid_of("ide"),
     "evaluate": evaluate,
+    "search": search,
+    "export": export,
     "sweep": _sweep_of("ide"),
     "fidelity": fidelity,
     "report": report,
-}
-GENERATE: dict[str, Callable[..., None]] = {
-    "people": generate_people,
-    "variants": generate_variants,
-    "video": generate_video,
-    "grid": generate_grid,
 }

@@ -6,6 +6,7 @@ from reidgen.config.base import as_dict as as_dict
 from reidgen.config.base import from_dict as from_dict
 from reidgen.config.base import require as require
 from reidgen.config.conversion import ConvertConfig as ConvertConfig
+from reidgen.config.conversion import ExportConfig as ExportConfig
 from reidgen.config.data import AugmentConfig as AugmentConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
 from reidgen.config.data import RenderConfig as RenderConfig

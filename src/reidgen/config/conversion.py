@@ -1,4 +1,4 @@
-"""The knobs of converting weights that were trained elsewhere."""
+"""The knobs of converting weights that were trained elsewhere, and of giving away weights that were trained here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +19,23 @@ class ConvertConfig:
 
     weights: Literal["ema", "raw"] = "ema"
     save_dtype: Literal["float32", "float16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What is written for programs without reidgen.
+
+    Attributes:
+        flip: "sum" puts the sum of the embeddings of a crop and of its mirror image into the file, "none" the embedding
+            of the crop, at half the cost; "recipe" what the network's recipe compares crops by.
+        seed: Of the random crops that the file is checked with.
+    """
+
+    flip: Literal["recipe", "sum", "none"] = "recipe"
     seed: int = 0
 
     def __post_init__(self) -> None:

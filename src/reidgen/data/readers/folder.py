@@ -39,7 +39,7 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
         DataError: There are no images, or a path does not match.
     """
     pattern = _compiled(config.pattern)
-    files = _images(root)
+    files = images_below(root)
     found = [(file, pattern.search(file)) for file in files]
     wrong = [file for file, match in found if match is None]
     if wrong:
@@ -70,16 +70,25 @@ def _compiled(text: str | None) -> re.Pattern[str]:
     return pattern
 
 
-def _images(root: Path) -> list[str]:
+def images_below(root: Path, *, option: str = "--root") -> list[str]:
+    """Paths of all image files below a folder, relative to it, sorted; hidden ones are left out.
+
+    Args:
+        root: The folder.
+        option: Where the user gave it.
+
+    Raises:
+        DataError: There is no such folder, or no image in it.
+    """
     if not root.is_dir():
         raise DataError(
-            f"There is no folder {root}.", got="no such folder", allowed="a folder of crops", fix="--root FOLDER"
+            f"There is no folder {root}.", got="no such folder", allowed="a folder of crops", fix=f"{option} FOLDER"
         )
     paths = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     files = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
     if not files:
         raise DataError(f"{root} holds no images.", got="no file with a known ending", allowed=" ".join(ENDINGS),
-                        fix="--root with the folder of the crops")  # fmt: skip
+                        fix=f"{option} with the folder of the crops")  # fmt: skip
     return files
 
 

@@ -1,0 +1,50 @@
+"""What the verbs of `reidgen` have in common: their arguments in words, dry runs, and reading a table. No torch."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+from reidgen.config import as_dict
+
+if TYPE_CHECKING:
+    from reidgen.data.table import ReidTable
+
+Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
+Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
+Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
+Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
+Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
+Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]
+Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
+DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
+
+
+def say(text: str) -> None:
+    """Print a line of a verb's answer."""
+    sys.stdout.write(f"{text}\n")
+
+
+def planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
+    """Print the whole plan of a dry run; whether there is nothing more to do."""
+    if dry_run:
+        plan = {"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}
+        say(json.dumps(plan, indent=2))
+    return dry_run
+
+
+def read_table(folder: Path) -> "ReidTable":
+    """The table of a folder.
+
+    Raises:
+        RunError: The stage that writes it is not finished: only a part of it may be there.
+        DataError: The folder holds no table.
+    """
+    from reidgen.data.table import ReidTable
+    from reidgen.engine.run import read_run
+
+    if (folder / "run.json").is_file():
+        read_run(folder)
+    return ReidTable.read(folder)

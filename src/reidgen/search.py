@@ -1,0 +1,232 @@
+"""Searching a gallery: which of its crops are nearest to each query, as a table and as a picture."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from reidgen.config import GallerySearchConfig
+from reidgen.data.augment import normalise
+from reidgen.data.gather import Gathered, gather_crops
+from reidgen.data.images import read_rgb
+from reidgen.data.store import CropStore
+from reidgen.data.table import JUNK, ReidTable
+from reidgen.engine import RunFolder
+from reidgen.errors import ConfigError, DataError
+from reidgen.files import sha256, write_bytes
+from reidgen.generators.encoder import TrainedEncoder
+from reidgen.generators.sheets import write_png
+from reidgen.metrics.neighbours import smallest
+from reidgen.metrics.ranking import check_embeddings
+from reidgen.reid.cache import embeddings_of
+from reidgen.reid.embed import ReidModel
+from reidgen.reid.maps import activation_maps
+from reidgen.reid.ranked_sheet import Cell, overlay, ranked_sheet
+from reidgen.reid.rankings import as_trained, compared_in_words, ranking_blocks
+
+TABLE, TEXT, SHEET = "ranked.parquet", "ranked.csv", "ranked.png"
+NAME_LENGTH = 22  # of a file's name on the sheet
+
+
+def search_gallery(
+    model: ReidModel | TrainedEncoder,
+    query: Path | str,
+    gallery: Path | str,
+    config: GallerySearchConfig = GallerySearchConfig(),
+    *,
+    out: Path | str,
+) -> pl.DataFrame:
+    """Rank the crops of a gallery for each query by distance of embeddings; nobody has to be known.
+
+    Writes ranked.parquet and ranked.csv, one row for each query and rank, and ranked.png, the first queries with what
+    was found: green and red borders tell right from wrong where both people are known.
+
+    Args:
+        model: The network.
+        query: An image, a folder of images, or a folder that reidgen wrote (its query split).
+        gallery: A folder likewise (its gallery split). The query's own file is never found.
+        config: How crops are compared, and what is shown.
+        out: Run folder. Of a finished run the result is read.
+
+    Returns:
+        query, query_path, query_pid, query_camid, rank (from 1), distance, file, path, pid, camid, correct. People,
+        cameras and `correct` are null where nobody knows.
+
+    Raises:
+        DataError: There are no crops, a crop cannot be decoded, protocol "market" is asked for and somebody is not
+            known, or there are too few crops for the neighbours asked for.
+        ConfigError: A map is asked for that the network does not have.
+        RunError: `out` belongs to another run.
+    """
+    asked, found = gather_crops(query, "query"), gather_crops(gallery, "gallery")
+    config = as_trained(config, model.config)
+    _check(model, asked, found, config)
+    inputs = {"model": model.hash, "query": _hash(asked.table), "gallery": _hash(found.table)}
+    with RunFolder.begin(out, stage="search", config=config, inputs=inputs) as run:
+        if not run.done:
+            search = _Search(model, asked, found, config)
+            ranked = search.ranked()
+            _write(ranked, run.path)
+            write_png(run.path / SHEET, search.sheet(ranked))
+            run.finish(search.summary(ranked))
+        return pl.read_parquet(run.path / TABLE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    model: ReidModel | TrainedEncoder
+    query: Gathered
+    gallery: Gathered
+    config: GallerySearchConfig
+
+    def _embeddings(self, crops: Gathered, side: str) -> torch.Tensor:
+        config = self.config
+        made = embeddings_of(
+            self.model, crops.table, flip=config.mirror, batch=config.batch, embeddings=config.embeddings
+        )
+        check_embeddings(side, made, len(crops.table))
+        return made
+
+    @cached_property
+    def _places(self) -> dict[Path, int]:
+        return {path.resolve(): row for row, path in enumerate(self.gallery.table.paths)}
+
+    def ranked(self) -> pl.DataFrame:
+        """The table that `search_gallery` returns."""
+        query, gallery = self._embeddings(self.query, "query"), self._embeddings(self.gallery, "gallery")
+        parts, first = [], 0
+        for distances in ranking_blocks(query, gallery, self.config):
+            block = torch.as_tensor(distances).cpu()
+            rows = np.arange(first, first + len(block))
+            block[torch.from_numpy(self._removed(rows))] = torch.inf
+            columns, values = smallest(block, min(self.config.top, block.shape[1]))
+            parts.append(self._rows(rows, columns, values))
+            first += len(block)
+        ranked = pl.concat(parts)
+        if not ranked.height:
+            raise DataError(
+                "Nothing is left to be found.",
+                got=f"{len(self.gallery.table):,} gallery crops, which are the queries' own files or are left out",
+                allowed="at least one other crop",
+                fix="another --gallery, or --protocol all",
+            )
+        return ranked
+
+    def _removed(self, rows: np.ndarray) -> np.ndarray:
+        """Of each query, bool (B, G), what it shall not be shown."""
+        asked, others, places = self.query.table, self.gallery.table, self._places
+        removed = np.zeros((len(rows), len(others)), dtype=bool)
+        for number, path in enumerate(asked.rows[rows].select("root", "file_name").iter_rows()):
+            own = places.get(Path(*path).resolve())
+            if own is not None:
+                removed[number, own] = True
+        if self.config.protocol == "market":
+            same = asked.pids[rows][:, None] == others.pids[None]
+            removed |= same & (asked.camids[rows][:, None] == others.camids[None])
+            removed |= others.pids[None] == JUNK
+        return removed
+
+    def _rows(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> pl.DataFrame:
+        shown = np.isfinite(values)  # the removed ones are at the end
+        which, places = np.repeat(rows, shown.sum(axis=1)), columns[shown]
+        ranks = np.broadcast_to(np.arange(1, values.shape[1] + 1), values.shape)[shown]
+        asked, others = _described(self.query, which), _described(self.gallery, places)
+        frame = asked.rename({"file": "query", "path": "query_path", "pid": "query_pid", "camid": "query_camid"})
+        distances = pl.Series("distance", values[shown].astype(np.float32))
+        frame = frame.with_columns(pl.Series("rank", ranks.astype(np.int64)), distances)
+        return pl.concat([frame, others], how="horizontal").with_columns(correct=pl.col("query_pid") == pl.col("pid"))
+
+    def summary(self, ranked: pl.DataFrame) -> dict[str, Any]:
+        """What the run says of itself."""
+        first = ranked.filter(pl.col("rank") == 1)["correct"].drop_nulls()
+        return {
+            "queries": len(self.query.table),
+            "gallery": len(self.gallery.table),
+            "compared": compared_in_words(self.config),
+            "known": len(first),
+            "first_correct": float(first.mean()) if len(first) else None,  # type: ignore[arg-type]
+        }
+
+    def sheet(self, ranked: pl.DataFrame) -> np.ndarray:
+        """The picture of the first queries."""
+        rows, config = [], self.config
+        for (path,), found in _first(ranked, config.shown):
+            crops = [read_rgb(Path(one)) for one in (path, *found["path"])]
+            maps = [None] * len(crops) if config.maps == "none" else list(self._maps([path, *found["path"]]))
+            over = [
+                None if values is None else overlay(crop, values, height=config.height)
+                for crop, values in zip(crops, maps, strict=True)
+            ]
+            cells = [
+                Cell(crop, _caption(one), one["correct"], picture)
+                for crop, one, picture in zip(crops[1:], found.iter_rows(named=True), over[1:], strict=True)
+            ]
+            rows.append((Cell(crops[0], _short(path), overlay=over[0]), cells))
+        return ranked_sheet(rows, height=config.height)
+
+    def _maps(self, paths: list[str]) -> Iterator[np.ndarray]:
+        """A map of a query and of each crop found for it; under "match" all with the query's embedding."""
+        assert isinstance(self.model, ReidModel) and self.config.maps != "none"
+        model = self.model
+        pixels = np.stack([np.asarray(read_rgb(Path(path), size=model.config.size)) for path in paths])
+        images = normalise(CropStore(pixels).to(model.device).batch(range(len(paths))))
+        with torch.inference_mode():
+            asked = model.network(images[:1]).embedding.float().expand(len(images), -1)
+        yield from activation_maps(model.network, images, self.config.maps, query=asked).cpu().numpy()
+
+
+def _described(crops: Gathered, rows: np.ndarray) -> pl.DataFrame:
+    """File, path, pid and camid of some crops; null where nobody knows."""
+    chosen = crops.table.rows.select("root", "file_name", "pid", "camid").with_columns(known=pl.Series(crops.known))
+    chosen = chosen[rows]
+    path = pl.concat_str(["root", "file_name"], separator="/")
+    people = [pl.when("known").then(name).alias(name) for name in ("pid", "camid")]
+    return chosen.select(pl.col("file_name").alias("file"), path.alias("path"), *people)
+
+
+def _first(ranked: pl.DataFrame, count: int) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    shown = ranked["query_path"].unique(maintain_order=True).head(count)
+    return iter(ranked.filter(pl.col("query_path").is_in(shown.implode())).group_by("query_path", maintain_order=True))
+
+
+def _caption(row: dict[str, Any]) -> str:
+    verdict = {True: " same", False: " other", None: ""}[row["correct"]]
+    return f"{row['rank']}  {row['distance']:.3f}{verdict}"
+
+
+def _short(path: str) -> str:
+    name = Path(path).stem
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 3]}..."
+
+
+def _write(ranked: pl.DataFrame, folder: Path) -> None:
+    stream = io.BytesIO()
+    ranked.write_parquet(stream)
+    write_bytes(folder / TABLE, stream.getvalue())
+    write_bytes(folder / TEXT, ranked.write_csv().encode())
+
+
+def _hash(table: ReidTable) -> str:
+    """Of crops and of their paths, which the result tells."""
+    return sha256([table.hash().encode(), *(f"\n{path}".encode() for path in table.paths)])
+
+
+def _check(model: ReidModel | TrainedEncoder, query: Gathered, gallery: Gathered, config: GallerySearchConfig) -> None:
+    if config.protocol == "market":
+        for side, crops in (("query", query), ("gallery", gallery)):
+            if not crops.known.all():
+                first = crops.table.paths[int(np.argmin(crops.known))]
+                raise DataError(
+                    f"Nobody knows who is on the {side} crop {first}.",
+                    got=f"{int((~crops.known).sum()):,} crops of this kind",
+                    allowed="names as Market-1501's, or a table, for --protocol market",
+                    fix="--protocol all",
+                )
+    if config.maps != "none" and not isinstance(model, ReidModel):
+        raise ConfigError("An encoder has no map.", got=f"--maps {config.maps}", allowed="a network of train-reid")
