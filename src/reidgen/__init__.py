@@ -51,6 +51,7 @@ _PUBLIC = {
     "extend": "reidgen.extend",
     "AugmentConfig": "reidgen.config",
     "ReidConfig": "reidgen.config",
+    "with_recipe": "reidgen.config",
     "train_reid": "reidgen.reid.train",
     "load_reid": "reidgen.reid.embed",
     "EvaluateConfig": "reidgen.config",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from reidgen.config import VariantsConfig as VariantsConfig
     from reidgen.config import WalkConfig as WalkConfig
     from reidgen.config import generator_preset as generator_preset
+    from reidgen.config import with_recipe as with_recipe
     from reidgen.data.table import ReidTable as ReidTable
     from reidgen.errors import ReidgenError as ReidgenError
 
