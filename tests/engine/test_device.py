@@ -1,8 +1,12 @@
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from reidgen.engine.device import derive_seed, generator, setup
-from reidgen.errors import ConfigError
+from reidgen.engine.device import average_buffers, derive_seed, gathered, generator, in_processes, setup, share_of
+from reidgen.errors import ConfigError, MissingExtraError, TrainingError
 
 
 def test_seeds_depend_on_every_part_and_on_nothing_else():
@@ -36,3 +40,72 @@ def test_cpu_in_both_precisions():
     fabric = setup("cpu", "bf16")
     with fabric.autocast():
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+def test_one_process_is_a_plain_call_with_all_rows():
+    fabric = setup("cpu")
+    network = torch.nn.BatchNorm1d(2)
+    assert in_processes(fabric, lambda same, *rest: (same is fabric, rest), 1, "two") == (True, (1, "two"))
+    rows = torch.ones(4, 2, requires_grad=True)
+    assert gathered(fabric, rows) is rows
+    assert share_of(fabric, 6) == slice(0, 6)
+    average_buffers(fabric, network)
+    assert network.running_var.eq(1).all()
+
+
+def test_more_gpus_than_there_are_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(
+        ConfigError, match=r"fewer GPUs than --devices\.\n  got: 3\n  allowed: 1 to 2\n  try: --devices 2"
+    ):
+        setup("cuda", devices=3)
+
+
+def test_users_errors_go_from_process_to_process():
+    for error in (MissingExtraError("timm", extra="timm", purpose="It"), TrainingError("No.", got=1, fix="this")):
+        again = copy.copy(error)  # by the same protocol as between processes
+        assert type(again) is type(error) and str(again) == str(error)
+        assert (again.what, again.got, again.allowed, again.fix) == (error.what, error.got, error.allowed, error.fix)
+
+
+PROGRAM = """
+import sys, torch
+from reidgen.engine.device import average_buffers, gathered, in_processes, setup, share_of
+from reidgen.errors import DataError
+
+def work(fabric, what):
+    if what == "refuse":
+        raise DataError("Not these crops.", got=what)
+    if what == "die" and fabric.global_rank == 1:
+        raise KeyError("a fault of ours")
+    rows = torch.arange(8.0)[share_of(fabric, 8)].clone().requires_grad_()
+    whole = gathered(fabric, rows)
+    (whole ** 2).mean().backward()
+    norm = torch.nn.BatchNorm1d(2)
+    norm.running_mean.fill_(float(fabric.global_rank))
+    average_buffers(fabric, norm)
+    return whole.tolist(), rows.grad.tolist(), norm.running_mean.tolist()
+
+if __name__ == "__main__":
+    print(in_processes(setup("cpu", devices=2), work, sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_rows_and_errors(tmp_path):
+    script = tmp_path / "two.py"
+    script.write_text(PROGRAM)
+
+    def run(what):
+        return subprocess.run([sys.executable, script, what], capture_output=True, text=True, check=False, timeout=300)
+
+    done = run("work")
+    assert done.returncode == 0, done.stderr
+    expected = ([float(i) for i in range(8)], [2 * i / 8 for i in range(4)], [0.5, 0.5])
+    assert done.stdout.strip().splitlines()[-1] == str(expected)
+    refused = run("refuse").stderr
+    assert refused.rstrip().endswith("reidgen.errors.DataError: Not these crops.\n  got: refuse")
+    died = run("die").stderr
+    assert "reidgen.errors.TrainingError: One of the processes of the training died." in died
+    assert "a fault of ours" in died

@@ -139,3 +139,38 @@ def test_a_file_put_in_place_is_checked_converted_once_and_used(tensors, tmp_pat
     load_backbone(network, ReidConfig(backbone="resnet18"))
     assert torch.equal(network.conv1.weight, tensors["conv1.weight"])
     assert load_tensors(ours)[1]["stride_in_1x1"] == "false"  # so that --stride-in 1x1 is told
+
+
+def test_a_file_of_torchvision_fills_what_ibn_and_non_local_blocks_share_with_it(tmp_path):
+    plain = ResNet("resnet50")
+    plain.initialise(torch.Generator().manual_seed(0))
+    save_file(plain.state_dict(), tmp_path / "r50.safetensors")
+    network = ResNet("resnet50_ibn", attention="non-local")
+    network.initialise(torch.Generator().manual_seed(1))
+    new = {name: value.clone() for name, value in network.state_dict().items()}
+    asked = config(tmp_path / "r50.safetensors", backbone="resnet50_ibn", attention="non-local")
+    told = load_backbone(network, asked)
+    assert told.endswith(
+        "r50.safetensors: 253 tensors; 65 tensors of the file are not used; "
+        "156 tensors of non-local blocks or IBN are new."
+    )
+    for name, value in network.state_dict().items():
+        beside = name.startswith("attention.") or ".IN." in name or ".BN." in name
+        assert torch.equal(value, new[name] if beside else plain.state_dict()[name]), name
+
+
+def test_a_file_of_ibn_is_read_whole_or_not_at_all(tmp_path):
+    network = ResNet("resnet50_ibn")
+    network.initialise(torch.Generator().manual_seed(0))
+    state = network.state_dict()
+    state["layer1.0.bn1.IN.weight"] += 1
+    save_file(state, tmp_path / "ibn.safetensors")
+    again = ResNet("resnet50_ibn")
+    load_backbone(again, config(tmp_path / "ibn.safetensors", backbone="resnet50_ibn"))
+    assert torch.equal(again.state_dict()["layer1.0.bn1.IN.weight"], state["layer1.0.bn1.IN.weight"])
+    del state["layer2.3.bn1.BN.bias"]
+    save_file(state, tmp_path / "cut.safetensors")
+    with pytest.raises(WeightsError, match=r"1 missing: layer2\.3\.bn1\.BN\.bias"):
+        load_backbone(again, config(tmp_path / "cut.safetensors", backbone="resnet50_ibn"))
+    with pytest.raises(WeightsError, match=r"unknown: .*bn1\.BN"):
+        load_backbone(ResNet("resnet50"), config(tmp_path / "ibn.safetensors", backbone="resnet50"))
