@@ -77,3 +77,23 @@ def test_weights_of_another_kind_are_told(tmp_path):
     save_weights(tmp_path / "gan.safetensors", {"w": torch.zeros(1)}, config={"generator": {}})
     with pytest.raises(WeightsError, match=r"gan\.safetensors is no re-ID network"):
         load_reid(tmp_path / "gan.safetensors")
+
+
+def test_a_class_count_that_does_not_fit_the_checkpoint_is_told(tmp_path):
+    network = build_network(CONFIG, 4)
+    description = {"reid": as_dict(CONFIG), "pids": [3, 5, 8], "facts": {}}
+    save_reid(tmp_path / "reid.safetensors", network, description)
+    with pytest.raises(WeightsError) as caught:
+        load_reid(tmp_path, device="cpu")
+    assert "does not fit the network that its own config describes" in str(caught.value)
+    assert "classifier.weight" in str(caught.value)
+
+
+def test_a_file_of_version_0_1_reads_as_ide(tmp_path):
+    """It has a single share of decay, and none of the fields that recipes brought."""
+    since = ("neck", "pooling", "attention", "sampler", "losses", "optimizer", "test_metric", "devices", "norm_batch")
+    known = {name: value for name, value in as_dict(CONFIG).items() if name not in since}
+    known["decay_at"] = 2 / 3
+    description = {"reid": known, "pids": [3, 5], "facts": {}}
+    save_reid(tmp_path / "reid.safetensors", build_network(CONFIG, 2), description)
+    assert load_reid(tmp_path, device="cpu").config == CONFIG
