@@ -180,7 +180,7 @@ def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):
         "The memory does not suffice for the training.\n"
         f"  got: --batch 4; {error}\n"
         "  allowed: a batch that fits\n"
-        "  try: --batch 2, a smaller --size, or --precision bf16 on a GPU; in another --out"
+        "  try: --accumulate 2, --batch 2, a smaller --size, or --precision bf16 on a GPU; in another --out"
     )
 
 

@@ -159,7 +159,7 @@ def _loop(
     saved_sec = time.monotonic()
 
     shown = progress("train re-ID", steps, start=start) if first else no_progress()
-    with shown as bar, _memory_told(config.batch):
+    with shown as bar, _memory_told(config.batch, config.accumulate):
         for step in range(start, steps):
             done_share = step / steps
             rows = people.train[sampler.indices(step)]
@@ -318,7 +318,7 @@ def _check_finite(sums: Sums, step: int, config: ReidConfig) -> None:
 
 
 @contextmanager
-def _memory_told(batch: int) -> Iterator[None]:
+def _memory_told(batch: int, parts: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -328,5 +328,6 @@ def _memory_told(batch: int) -> Iterator[None]:
             "The memory does not suffice for the training.",
             got=f"--batch {batch}; {str(error).splitlines()[0]}",
             allowed="a batch that fits",
-            fix=f"--batch {max(2, batch // 2)}, a smaller --size, or --precision bf16 on a GPU; in another --out",
+            fix=f"--accumulate {2 * parts}, --batch {max(2, batch // 2)}, a smaller --size, "
+            "or --precision bf16 on a GPU; in another --out",
         ) from error
