@@ -202,6 +202,18 @@ def test_real_people_in_the_latent_space(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_recipe_with_everything_on(tmp_path):
+    """Centers, moments of AMSGrad, ghost batches, parts, a backbone that rests at first: none may be lost."""
+    people = tmp_path / "people"
+    make_table([1 + i // 3 for i in range(15)], root=tmp_path / "crops", size=(16, 8)).write(people)
+    batches = ["--batch", "8", "--crops-per-person", "2", "--accumulate", "2", "--norm-batch", "2"]
+    length = ["--steps", "5", "--frozen", "0.3", "--optimizer", "amsgrad", "--checkpoint-sec", "0"]
+    network = ["--backbone", "resnet18", "--weights", "random", "--size", "32", "16"]
+    training = ["train-reid", "--recipe", "agw", "--data", people]
+    killed_and_whole(tmp_path / "reid", [2, 3], *training, *network, *batches, *length)
+
+
+@pytest.mark.slow
 def test_converting(tmp_path):
     weights, _ = golden("stylegan3_t_32")
     (tmp_path / "network.pkl").write_bytes(upstream_pickle({"G_ema": module(weights, buffers=("w_avg",))}))
