@@ -23,7 +23,8 @@ def make_optimizer(network: Embedder, config: ReidConfig) -> torch.optim.Optimiz
     lr, decay = config.lr, config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
-    return torch.optim.Adam(groups, lr=lr, weight_decay=decay, amsgrad=config.optimizer == "amsgrad")
+    # fused: one pass over the moments instead of six, a tenth of a small network's step
+    return torch.optim.Adam(groups, lr=lr, weight_decay=decay, amsgrad=config.optimizer == "amsgrad", fused=True)
 
 
 def learning_rate(config: ReidConfig, progress: float) -> float:
