@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from reidgen.cli_base import Data, DryRun, Encoder, Generator, Judge, Out, Reid
+from reidgen.cli_base import Data, DryRun, Encoder, Generator, Judge, Out, Reid, Tensorboard, follow
 from reidgen.cli_base import planned as _planned
 from reidgen.cli_base import read_table as _read
 from reidgen.cli_base import say as _say
@@ -139,12 +139,14 @@ def _train_generator_of(name: Preset) -> Callable[..., None]:
         out: Out,
         preset: Annotated[Preset, arg(help="Named training that gives the other options their defaults.")] = name,
         config: Any = PRESETS[name],
+        tensorboard: Tensorboard = False,
         dry_run: DryRun = False,
     ) -> None:
         """Train a generator on the train split; each --preset has options of its own (--preset NAME --help)."""
         if not _planned(dry_run, "train-generator", config, preset=preset, data=data, out=out):
             from reidgen.generators.train import train_generator as run
 
+            follow(tensorboard)
             run(_read(data), config, out=out)
             _say(f"generator: {out / 'generator.safetensors'}")
 
@@ -183,6 +185,7 @@ def train_encoder(
     out: Out,
     reid: Reid = None,
     config: Annotated[EncoderConfig, arg(name="")] = EncoderConfig(),
+    tensorboard: Tensorboard = False,
     dry_run: DryRun = False,
 ) -> None:
     """Train an encoder from crops of real people to the latent space of a generator."""
@@ -191,6 +194,7 @@ def train_encoder(
         from reidgen.generators.trained import load_generator
         from reidgen.reid.likeness import load_likeness, load_start
 
+        follow(tensorboard)
         gan = load_generator(generator, device=config.device)
         likeness = load_likeness(config, reid=reid, device=config.device)
         run(_read(data), gan, config, likeness=likeness, start=load_start(config), out=out)
@@ -272,12 +276,14 @@ def _train_reid_of(recipe: Recipe) -> Callable[..., None]:
         data: Data,
         out: Out,
         config: Annotated[ReidConfig, arg(name="")] = ReidConfig(recipe=recipe),
+        tensorboard: Tensorboard = False,
         dry_run: DryRun = False,
     ) -> None:
         """Train a re-ID network on the train split; --recipe gives the other options their defaults."""
         if not _planned(dry_run, "train-reid", config, data=data, out=out):
             from reidgen.reid.train import train_reid as run
 
+            follow(tensorboard)
             run(_read(data), config, out=out)
             _say(f"re-ID network: {out / 'reid.safetensors'}")
 
@@ -309,6 +315,7 @@ def _sweep_of(recipe: Recipe) -> Callable[..., None]:
         out: Out,
         generated: Annotated[Path | None, arg(help="Table of generated crops, filtered or not.")] = None,
         config: Annotated[SweepConfig, arg(name="")] = SweepConfig(reid=ReidConfig(recipe=recipe)),
+        tensorboard: Tensorboard = False,
         dry_run: Annotated[
             FlagCreatePairsOff[bool], arg(help="Print all points and what they cost, and stop.")
         ] = False,
@@ -320,6 +327,7 @@ def _sweep_of(recipe: Recipe) -> Callable[..., None]:
         if dry_run:
             _say(json.dumps(describe(real, config, generated=generated, out=out), indent=2))
         else:
+            follow(tensorboard)
             _say(str(run(real, config, generated=generated, out=out)))
 
     return sweep

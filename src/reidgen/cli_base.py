@@ -20,6 +20,7 @@ Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which
 Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]
 Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
+Tensorboard = Annotated[FlagCreatePairsOff[bool], arg(help="Write event files too (extra: tensorboard).")]
 
 
 def say(text: str) -> None:
@@ -33,6 +34,18 @@ def planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
         plan = {"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}
         say(json.dumps(plan, indent=2))
     return dry_run
+
+
+def follow(tensorboard: bool) -> None:
+    """Let event files follow the metrics of what is run now.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    if tensorboard:
+        from reidgen.engine.tensorboard import turn_on
+
+        turn_on()
 
 
 def read_table(folder: Path) -> "ReidTable":

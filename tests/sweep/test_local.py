@@ -19,7 +19,7 @@ def order(folder, name):
     (folder / name).mkdir(parents=True, exist_ok=True)
     asked = {"seed": 0, "reid": {"device": "cpu"}}
     (folder / name / "point.json").write_text(json.dumps({"asked": asked, "found": {"mAP": 0.5, "name": name}}))
-    return {"name": name, "asked": asked, "folder": str(folder / name)}
+    return {"name": name, "asked": asked, "folder": str(folder / name), "tensorboard": False}
 
 
 @pytest.fixture

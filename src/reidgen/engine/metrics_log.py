@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from reidgen.engine import tensorboard
+
 
 class MetricsLog:
     """Append-only log of a run's numbers.
 
-    A checkpoint stores `position`; on resume `rewind` cuts off what was written after it.
+    A checkpoint stores `position`; on resume `rewind` cuts off what was written after it. Where TensorBoard's event
+    files are asked for, they follow.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,10 +32,13 @@ class MetricsLog:
     def write(self, **values: Any) -> None:
         """Append one record; floats that are not finite become null."""
         clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
+        before = self.position
         with self.path.open("a") as stream:
             stream.write(json.dumps(clean) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        if tensorboard.is_on():
+            tensorboard.mirror(self.path, self.read(), before=before, after=self.position)
 
     def read(self) -> list[dict[str, Any]]:
         """All records, in order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
+from reidgen.engine import tensorboard
 from reidgen.engine.run import read_run
 from reidgen.files import write_json
 from reidgen.sweep.plan import Job
@@ -27,7 +28,6 @@ def order_of(
     generated: Path | None,
     out: Path,
     hashes: dict[str, str | None],
-    tensorboard: bool = False,
 ) -> Order:
     """A job as plain JSON, for a worker in another process or on another machine.
 
@@ -47,7 +47,7 @@ def order_of(
         "real": str(real.absolute()),
         "generated": None if generated is None or job.extend is None else str(generated.absolute()),
         "folder": str((out / "runs" / job.name).absolute()),
-        "tensorboard": tensorboard,
+        "tensorboard": tensorboard.is_on(),  # a worker on another machine does not have this one's environment
     }
 
 
@@ -67,6 +67,8 @@ def run_point(order: Order) -> dict[str, Any]:
         ReidgenError: As `extend`, `train_reid` and `evaluate_reid`.
     """
     folder, asked = Path(order["folder"]), order["asked"]
+    if order["tensorboard"]:
+        tensorboard.turn_on()
     with _alone(folder):
         before = finished(order)
         if before is not None:

@@ -1,0 +1,91 @@
+"""The records of metrics.jsonl as TensorBoard's event files, beside it; off unless asked for."""
+
+import atexit
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidgen.errors import MissingExtraError
+
+SWITCH = "REIDGEN_TENSORBOARD"  # an environment variable, so that worker processes have it too
+EVENTS = "events.out.tfevents.*"
+Record = dict[str, Any]
+
+
+@dataclass
+class _Mirror:
+    writer: Any
+    position: int  # length of metrics.jsonl, in bytes, that the event file has
+
+
+_open: dict[Path, _Mirror] = {}
+
+
+def turn_on() -> None:
+    """Write event files from now on, in this process and those that it starts.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("tensorboard", extra="tensorboard", purpose="--tensorboard")
+    os.environ[SWITCH] = "1"
+
+
+def is_on() -> bool:
+    """Whether event files are written."""
+    return os.environ.get(SWITCH, "0") not in ("", "0")
+
+
+def mirror(path: Path, records: Sequence[Record], *, before: int, after: int) -> None:
+    """Bring the event file beside a metrics.jsonl up to date after its last record was written.
+
+    The file is continued where it has all that stood before. Otherwise (the run was taken up again, or cut back to a
+    checkpoint) it is written anew from all records, so that no record is in it twice; a TensorBoard that is looking on
+    is told to forget what it has seen.
+
+    Args:
+        path: The metrics.jsonl.
+        records: All its records.
+        before: Its length in bytes before the last record.
+        after: And now.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    path = path.absolute()
+    known = _open.get(path)
+    if known is None or known.position != before:
+        known = _open[path] = _Mirror(_new_writer(path, known), 0)
+        new = records
+    else:
+        new = records[-1:]
+    first = len(records) - len(new)
+    for index, record in enumerate(new, start=first):
+        for name, value in record.items():
+            if isinstance(value, (int, float)) and name != "step":
+                known.writer.add_scalar(name, value, record.get("step", index))
+    known.writer.flush()
+    known.position = after
+
+
+def _new_writer(path: Path, known: _Mirror | None) -> Any:
+    """An empty event file in place of all that there are."""
+    turn_on()  # an environment variable may be set where the extra is not
+    from torch.utils.tensorboard import SummaryWriter
+
+    if known is not None:
+        known.writer.close()
+    for old in path.parent.glob(EVENTS):
+        old.unlink()
+    return SummaryWriter(log_dir=str(path.parent), purge_step=0)
+
+
+@atexit.register
+def close_all() -> None:
+    """Close all event files."""
+    while _open:
+        _open.popitem()[1].writer.close()
