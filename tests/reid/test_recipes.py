@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -254,6 +255,33 @@ def test_one_process_and_two_give_the_same(recipe, table, tmp_path):
     one, two = (load_file(tmp_path / str(devices) / "reid.safetensors") for devices in (1, 2))
     assert_near(two, one, 1e-4)
     assert not (tmp_path / "2" / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on_to_the_same_bytes(table, tmp_path):
+    """SIGKILL hits the process that began the run; the others end by themselves and let the folder go."""
+    config = small("bot", steps=6, norm_batch=4, devices=2, checkpoint_sec=0)
+    rows, root = table.rows.drop("root").to_dicts(), str(table.rows["root"][0])
+    (tmp_path / "train.py").write_text(PROGRAM.format(rows=rows, root=root, config=config))
+
+    def start(name):
+        return subprocess.Popen(
+            [sys.executable, tmp_path / "train.py", tmp_path / name], stderr=subprocess.PIPE, text=True
+        )
+
+    killed, checkpoint = start("killed"), tmp_path / "killed" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert killed.poll() is None, killed.stderr.read()
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()  # returns once all that hold the pipe are gone, so the other two too
+    assert checkpoint.exists()
+    for name in ("killed", "whole"):
+        done = start(name)
+        _, said = done.communicate()
+        assert done.returncode == 0, said
+    for file in ("reid.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
 def test_an_evaluation_takes_the_recipes_way_unless_told(table, tmp_path):
