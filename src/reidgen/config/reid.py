@@ -280,6 +280,7 @@ class ReidConfig:
             ("decay_at", at) for at in self.decay_at
         ]:
             require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        assert self.loss_weights, "an unusable one has raised"
         self._check_renamed()
         self._check_network()
         self._check_parts()
