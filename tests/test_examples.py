@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from reidgen.data.load import SAMPLE
+from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
 from reidgen.quickstart import GENERATOR
+from tests.factories import write_crop
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARMS = ("none", "sources", "ours", "light")
@@ -92,3 +94,25 @@ def test_does_it_still_hurt(tmp_path):
     assert [run["config"]["generated_weight"] for run in runs] == [1.0, 0.3]
     facts = [read_run(tmp_path / "hurt" / f"reid-{kind}-base-0-0")["summary"] for kind in ("all", "few")]
     assert [fact["people"] for fact in facts] == [18, 18] and facts[1]["images"] == 36 < facts[0]["images"]
+
+
+@pytest.mark.slow
+def test_sweeps(tmp_path):
+    for pid in (1, 2, 3):
+        for number in (1, 2):
+            name = f"bounding_box_train/{pid:04d}_c{number}s1_000000_00.jpg"
+            write_crop(tmp_path / "made" / name, size=(64, 32), seed=10 * pid + number)
+    files = sorted((tmp_path / "made").rglob("*.jpg"))
+    named = {"camid": 1, "split": "train", "origin": "generated"}
+    rows = [
+        {"file_name": str(path.relative_to(tmp_path / "made")), "pid": int(path.name[:4]), **named} for path in files
+    ]
+    ReidTable.from_rows(rows, root=tmp_path / "made").write_metadata(tmp_path / "made")
+    sizes = ["--seeds", "1", "--steps", "1", "--axis", "people=0,3", "--only", "people", "crops", "--threads", "1"]
+    tables = ["--data", SAMPLE, "--people", tmp_path / "made", "--out", tmp_path / "sweeps"]
+    command = [sys.executable, EXAMPLES / "sweeps.py", *tables, *sizes]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "2 points (2 done)" in first.stdout and "crops: left out" in first.stdout
+    assert "3 generated people" in (tmp_path / "sweeps" / "page-people" / "index.html").read_text()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert again.stdout == first.stdout
