@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 
@@ -148,9 +149,9 @@ def test_donors_who_are_real_people(made, real, gan, encoder, tmp_path):
 def test_a_stopped_run_is_finished_to_the_same_bytes(stop, made, real, gan, encoder, tmp_path, monkeypatch):
     from reidgen import files
 
-    written, whole = [], files.write_bytes
+    written = []
 
-    def stopping(path, data):
+    def stopping(whole, path, data):
         if len(written) >= stop:
             raise KeyboardInterrupt
         written.append(path)
@@ -158,8 +159,8 @@ def test_a_stopped_run_is_finished_to_the_same_bytes(stop, made, real, gan, enco
 
     with monkeypatch.context() as patch:
         for name in ("crops", "sheets"):
-            patch.setattr(f"reidgen.generators.{name}.write_bytes", stopping)
-        patch.setattr("reidgen.engine.checkpoint.write_bytes", stopping)
+            patch.setattr(f"reidgen.generators.{name}.write_bytes", functools.partial(stopping, files.write_bytes))
+        patch.setattr("reidgen.engine.checkpoint.write_chunks", functools.partial(stopping, files.write_chunks))
         with pytest.raises(KeyboardInterrupt):
             generate_variants(gan, real, encoder=encoder, out=tmp_path, **OPTIONS)
     generate_variants(gan, real, encoder=encoder, out=tmp_path, **OPTIONS)
