@@ -1,6 +1,7 @@
 """Figures of merit: pure functions on arrays."""
 
 from reidgen.metrics.clustering import dbscan
+from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.metrics.fidelity import frechet_distance, kernel_distance, precision_recall
 from reidgen.metrics.jaccard import jaccard_distance
 from reidgen.metrics.ranking import Ranking, rank, rank_features
@@ -10,6 +11,8 @@ from reidgen.metrics.ssim import ssim
 __all__ = [
     "Ranking",
     "dbscan",
+    "expand_gallery",
+    "expand_queries",
     "frechet_distance",
     "jaccard_distance",
     "kernel_distance",
