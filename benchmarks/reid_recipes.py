@@ -114,8 +114,9 @@ def main():
                 spent, operations = bare(config, asked.steps, clock)
                 turns.append((loop(table, config, asked.steps, clock, Path(folder)), spent))
             ours, alone = np.median(turns, axis=0) / asked.steps
-            ratios = "  ".join(f"{a / b:.3f}" for a, b in turns)
-            line = f"{recipe:8} bare {1000 * alone:7.1f} ms  loop {np.median([a / b for a, b in turns]):.3f} times (turns {ratios})"
+            ratios = [a / b for a, b in turns]
+            shown = "  ".join(f"{ratio:.3f}" for ratio in ratios)
+            line = f"{recipe:8} bare {1000 * alone:7.1f} ms  loop {np.median(ratios):.3f} times (turns {shown})"
             line += f"  {asked.batch / ours:8.1f} images/s  {operations / ours / 1e12:.3f} TFLOP/s"
             print(line + (f", {operations / ours / peak:.1%} of {peak / 1e12:.0f} in bf16" if peak else ""), flush=True)
 
