@@ -9,6 +9,7 @@ from typing import Any
 from reidgen.config import SweepConfig, as_dict
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError, TrainingError
+from reidgen.sweep.decoded import Decoded
 from reidgen.sweep.launch import Ended, Workers, work_off
 from reidgen.sweep.live import watching
 from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
@@ -69,8 +70,11 @@ def _run(orders: Sequence[Order], points: Sequence[Point], config: SweepConfig, 
     done = {name: Ended(name, "done", found) for name, found in known.items() if found is not None}
     rest = [order for order in orders if order["name"] not in done]
 
+    decoded = Decoded(jobs(points))
+
     def write(results: Mapping[str, Ended]) -> None:
         write_points(out, points_table(points, results, config.axes))
+        decoded.free(results)
 
     write(done)
     if rest:
