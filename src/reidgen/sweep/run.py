@@ -125,12 +125,12 @@ def _summary(todo: Sequence[Job], results: Mapping[str, Ended], out: Path) -> di
     """
     failed = [results[job.name] for job in todo if results[job.name].how != "done"]
     if failed:
-        first = failed[0]
         raise TrainingError(
             f"{len(failed)} of {len(todo)} runs of the sweep failed; the others are finished.",
             got="; ".join(f"{ended.name}: {ended.text.splitlines()[0]}" for ended in failed[:4]),
-            allowed=f"see column error of {out / 'points.csv'}, and {out / 'logs'}; {first.name} said:\n{first.text}",
-            fix="the same command again tries them again; other options need another --out",
+            allowed="runs that end with figures",
+            fix=f"column error of {out / 'points.csv'} has all reasons; the same command again tries these runs again, "
+            "other options need another --out",
         )
     return {"runs": len(todo), "wall_sec_of_runs": round(sum((e.found or {})["wall_sec"] for e in results.values()), 3)}
 
