@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidgen.errors import DataError
-from reidgen.metrics import reciprocal, rerank
+from reidgen.metrics import neighbours, reciprocal, rerank
 from reidgen.metrics.reciprocal import expanded_sets
 from reidgen.metrics.rerank import Reranked
 from tests.metrics.slow_rerank import clustered, expanded, neighbour_lists, slow_rerank, squares
@@ -99,11 +99,12 @@ def test_a_tensor_gives_a_tensor():
 def test_blocks_do_not_matter(monkeypatch):
     features = clustered(5, 60)
     whole = rerank(features[:20], features[20:])
-    for terms, held in ((1, 4), (500, 4), (2**20, 4 * 40 * 3)):
+    for terms, held, rows in ((1, 8, 1), (500, 8, 3), (2**20, 8 * 40 * 3, 19)):
         monkeypatch.setattr(reciprocal, "TERMS", terms)
         monkeypatch.setattr(reciprocal, "SUMS_BYTES", held)
+        monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 40 * rows)
         blocks = list(Reranked.of(features[:20], features[20:]).blocks())
-        assert len(blocks) > 1
+        assert len(blocks) == -(-20 // rows)
         assert [rows.start for rows, _ in blocks][1:] == [rows.stop for rows, _ in blocks][:-1]
         np.testing.assert_allclose(np.concatenate([block for _, block in blocks]), whole, atol=1e-6)
 

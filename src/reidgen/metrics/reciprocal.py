@@ -124,10 +124,8 @@ def sums_of_minima(vectors: sparse.csr_array, others: sparse.csc_array) -> Itera
     terms = np.diff(others.indptr)[vectors.indices]  # of each non-zero
     ends = np.concatenate([[0], np.cumsum(terms)])[vectors.indptr]
     # Numbers of the width that numpy's index and bincount work with: converted once, not block by block.
-    weights, columns = (
-        vectors.data.astype(np.float64),
-        (others.data.astype(np.float64), others.indices.astype(np.int64)),
-    )
+    weights = vectors.data.astype(np.float64)
+    columns = (others.data.astype(np.float64), others.indices.astype(np.int64))
     width, first = others.shape[0], 0
     most = max(1, SUMS_BYTES // (8 * max(1, width)))
     while first < vectors.shape[0]:
