@@ -45,7 +45,13 @@ def test_a_run_of_a_lost_machine_goes_on_elsewhere(tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "sweep"
     subprocess.run(command(tmp_path, whole), check=True, capture_output=True)
     arguments = [*command(tmp_path, out)[3:], "--launcher", "ray"]
-    quiet = {**os.environ, "RAY_DEDUP_LOGS": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "300"}
+    quiet = {
+        **os.environ,
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",
+        "RAY_agent_register_timeout_ms": "600000",
+    }
     done = subprocess.run(
         [sys.executable, "-c", ON_CLUSTER, *arguments], capture_output=True, text=True, env=quiet, check=False
     )
