@@ -30,7 +30,7 @@ from reidgen.files import write_json, write_text
 from reidgen.filters.apply import FilterConfig, run_filters
 from reidgen.report.spread import Spread, difference
 
-Arm = Literal["none", "sources", "ours", "light", "ratio"]
+Arm = Literal["none", "sources", "ours", "light", "ratio", "ratio_none"]
 SHUFFLE = 0  # seed of the order in which crops of a person are added: the same for all trainings
 
 
@@ -48,12 +48,13 @@ class Plan:
         mix: What is mixed into the variants, by turns; all of it may keep the label, unless a filter says no.
         psi: Truncation of the donors.
         weight: How far the mixed layers go towards the donor.
-        arms: Which filters and weights are compared; "ratio" too has the crops of "ours", a fixed part of each batch.
+        arms: Which filters and weights are compared; "ratio" has the crops of "ours" as a fixed part of each batch,
+            "ratio_none" those of "none".
         added: Generated crops a person beside all real crops; fewer where the filter has kept fewer.
         few_arms: The arms where real crops are few.
         few_added: Generated crops a person there; none leaves that out.
         label_weight: Weight of a generated crop's loss in the arm "light".
-        ratio: Real and generated crops in each batch of the arm "ratio", as parts.
+        ratio: Real and generated crops in each batch of these two, as parts.
         judge: Run folder of train-reid, by which the identity filter judges. None: one is trained on the people of the
             train split who are not among the first N, for `judge_steps`.
         judge_steps: Length of that training.
@@ -114,7 +115,7 @@ class Plan:
             warmup=0.1,
             validation="none",
             generated_weight=self.label_weight if arm == "light" else 1.0,
-            generated_ratio=self.ratio if arm == "ratio" else None,
+            generated_ratio=self.ratio if arm.startswith("ratio") else None,
             precision=self.precision,
             seed=seed,
         )
@@ -193,7 +194,8 @@ def filtered(plan: Plan, arm: str, made: rg.ReidTable, judge: Path, real: rg.Rei
 
 def pool_of(kind: str, arm: str) -> tuple[str, str]:
     """Which crops an arm takes: by which real crops, through which filters. The sources' rules ask no real crops."""
-    return ("all" if arm == "sources" else kind, "ours" if arm in ("light", "ratio") else arm)
+    filtered_by = {"light": "ours", "ratio": "ours", "ratio_none": "none"}.get(arm, arm)
+    return ("all" if arm == "sources" else kind, filtered_by)
 
 
 def shuffled(table: rg.ReidTable) -> rg.ReidTable:
