@@ -15,6 +15,7 @@ from reidgen.report.sweep_page import headline, write_sweep_report
 from reidgen.report.sweep_points import SweepView, warnings
 from reidgen.report.sweep_tables import aggregated, latex, result_head, result_rows, test_rows
 from reidgen.sweep.result import SweepResult
+from tests.report.made import generated_run
 from tests.report.made_sweep import PEOPLE, figure_of, sweep_run
 
 test_rows.__test__ = False
@@ -176,6 +177,13 @@ def test_an_axis_without_generated_crops(tmp_path):
     assert [row[0] for row in test_rows(view, "mAP")] == ["lr 0.1"]
     page = write_sweep_report(sweep=folder, out=tmp_path / "page").read_text()
     assert "thesis, table" not in page.split("<footer>")[0].split("Is any difference")[0]
+
+
+@pytest.mark.slow
+def test_a_generator_that_saw_test_people_is_told(people, tmp_path):
+    generated = generated_run(tmp_path / "generated", split="all")
+    page = write_sweep_report(sweep=people, runs=[generated], out=tmp_path / "page").read_text()
+    assert "it may have seen test people" in page
 
 
 def test_the_command(people, tmp_path, capsys):

@@ -114,7 +114,7 @@ def warnings(evidence: Evidence) -> Iterator[str]:
         yield "The baseline was trained with generated crops too."
     if evidence.extended and not all(run.facts["generated_images"] for run in evidence.extended):
         yield "An extended run was trained without a generated crop."
-    yield from _leaks(evidence)
+    yield from leaks(evidence)
 
 
 def _confounds(evidence: Evidence) -> Iterator[str]:
@@ -149,7 +149,8 @@ def _differing(configs: Sequence[dict[str, Any]]) -> set[str]:
     return {name for name in names if any(config.get(name) != configs[0].get(name) for config in configs)}
 
 
-def _leaks(evidence: Evidence) -> Iterator[str]:
+def leaks(evidence: Evidence) -> Iterator[str]:
+    """Whether the generator has seen test people, in one sentence."""
     splits = evidence.generator_splits - {"train"}
     if splits:
         yield (

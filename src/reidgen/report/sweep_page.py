@@ -7,7 +7,7 @@ from typing import Any
 from reidgen.config import ReportConfig
 from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
-from reidgen.report.answer import FIGURES
+from reidgen.report.answer import FIGURES, leaks
 from reidgen.report.evidence import Evidence
 from reidgen.report.fidelity import fidelity_section
 from reidgen.report.markup import Markup, details, join, table, tag
@@ -65,8 +65,8 @@ def write_sweep_report(
             every = [*drawings(view), *training_drawings(view)]
             for drawing in every:
                 drawing.write(run.path / "figures")
-            answer, cautions = headline(view), list(warnings(view))
-            write_text(run.path / PAGE, render_page(view, evidence, config, every))
+            answer, cautions = headline(view), [*warnings(view), *leaks(evidence)]
+            write_text(run.path / PAGE, render_page(view, evidence, config, every, cautions))
             write_text(run.path / "sweep.md", as_markdown(view, answer, cautions))
             write_text(run.path / "sweep.tex", as_latex(view))
             write_text(run.path / "sweep.csv", aggregated(view).write_csv())
@@ -109,7 +109,9 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def render_page(view: SweepView, evidence: Evidence, config: ReportConfig, every: Sequence[Drawing]) -> str:
+def render_page(
+    view: SweepView, evidence: Evidence, config: ReportConfig, every: Sequence[Drawing], cautions: Sequence[str]
+) -> str:
     """The whole page as HTML."""
     viewer = Viewer(config.show_real, evidence.learned_from)
     return document(
@@ -117,7 +119,7 @@ def render_page(view: SweepView, evidence: Evidence, config: ReportConfig, every
         [
             tag("h1", config.title),
             [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
-            _answer(view),
+            _answer(view, cautions),
             _results(view, [one for one in every if not one.name.startswith("training-")]),
             _tests(view),
             _limits(config),
@@ -140,7 +142,7 @@ def _version(evidence: Evidence) -> str:
     return evidence.runs[0].record["versions"]["reidgen"]
 
 
-def _answer(view: SweepView) -> Markup:
+def _answer(view: SweepView, cautions: Sequence[str]) -> Markup:
     seeds = sorted({seed for group in view.groups for place in group.places for seed in place.rows})
     fixed = "".join(f" {name} {value} in all runs." for name, value in view.fixed.items())
     length = "equal optimisation steps" if view.result.config.length == "steps" else "equal epochs"
@@ -149,7 +151,7 @@ def _answer(view: SweepView) -> Markup:
         "div",
         tag("p", headline(view), class_="lead"),
         tag("p", said, class_="soft"),
-        [tag("div", tag("p", text), class_="warning") for text in warnings(view)],
+        [tag("div", tag("p", text), class_="warning") for text in cautions],
         class_="answer",
     )
 

@@ -247,7 +247,7 @@ def warnings(view: SweepView) -> Iterable[str]:
     seeds = min(len(place.rows) for group in view.groups for place in group.places)
     if seeds < 3:
         yield f"There are places with {seeds} seed{'s' if seeds > 1 else ''}: that says next to nothing about chance."
-    if any(axis.name == "real" for axis in view.others) and view.about_generated:
+    if view.about_generated and any(axis.name == "real" and min(axis.values) < 1 for axis in view.result.axes):
         yield (
             "The generated crops are the same at every share of the real people. If their generator learned from all "
             "of them, the runs with fewer people have seen, by way of its crops, people that they claim not to have."
