@@ -157,6 +157,16 @@ def test_what_is_no_sweep(tmp_path):
         SweepResult.read(tmp_path)
 
 
+def test_a_sweep_of_another_version(tables, pretending, tmp_path):
+    real, _ = tables
+    sweep(real, config(axis=("lr=0.1",), seeds=1), out=tmp_path / "sweep")
+    record = json.loads((tmp_path / "sweep" / "run.json").read_text())
+    record["config"]["reid"]["decay_at"] = 0.5
+    (tmp_path / "sweep" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="does not know"):
+        SweepResult.read(tmp_path / "sweep")
+
+
 def test_options_come_back_from_the_record(tables, pretending, tmp_path):
     real, _ = tables
     asked = config(axis=("size=32x16,16x8",), seeds=1, reid=ReidConfig(**{**vars(REID), "steps": 1}))

@@ -11,7 +11,7 @@ import polars as pl
 
 from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
-from reidgen.errors import RunError
+from reidgen.errors import ConfigError, RunError
 from reidgen.files import write_bytes
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.plan import Point
@@ -78,7 +78,7 @@ class SweepResult:
         """Read what `sweep` wrote, also of a sweep that is not finished.
 
         Raises:
-            RunError: The folder holds no sweep, or one without points yet.
+            RunError: The folder holds no sweep, one without points yet, or one of another version.
         """
         folder = Path(folder)
         if not (folder / RUN).is_file() or not (folder / POINTS).is_file():
@@ -88,7 +88,16 @@ class SweepResult:
                 allowed="the --out of reidgen sweep",
                 fix=f"reidgen sweep --real DIR --generated DIR --preset people --out {folder}",
             )
-        config = from_dict(SweepConfig, json.loads((folder / RUN).read_text())["config"])
+        record = json.loads((folder / RUN).read_text())
+        try:
+            config = from_dict(SweepConfig, record["config"])
+        except (TypeError, ConfigError) as error:
+            raise RunError(
+                f"{folder} has options that this version of reidgen does not know.",
+                got=str(error).splitlines()[0],
+                allowed=f"a sweep of this version; it was made by {record['versions']['reidgen']}",
+                fix=f"{folder / CSV} has its figures",
+            ) from error
         return cls(folder, config, pl.read_parquet(folder / POINTS))
 
 
