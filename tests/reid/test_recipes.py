@@ -154,6 +154,18 @@ def test_every_recipe_trains_and_says_how_it_is_compared(recipe, table, tmp_path
     assert model.network.width == 8  # the bottleneck's, and the narrow backbone's
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["softmax", "bot", "agw"])
+def test_every_recipe_learns_people_that_can_be_told_apart(recipe, table, tmp_path):
+    """From random weights, so at ten times the step size that suits a trained backbone."""
+    config = small(recipe, steps=80, lr=3e-3, schedule="cosine", augment=AugmentConfig(flip=0.0, pad=0))
+    train_reid(table, config, out=tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    first, last = ([r["train_error"] for r in part] for part in (records[:3], records[-3:]))
+    assert sum(first) / 3 > 0.5  # guessing is wrong in four of five
+    assert sum(last) / 3 < 0.25
+
+
 @pytest.mark.parametrize("recipe", ["softmax", "bot", "agw"])
 def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(recipe, table, tmp_path, monkeypatch):
     """Adam's moments, the centers, and with parts and ghost batches the running statistics come back exactly."""
