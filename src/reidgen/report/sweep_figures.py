@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from reidgen.files import write_bytes
 from reidgen.report.answer import FIGURES
-from reidgen.report.figures import STYLE, as_markup
+from reidgen.report.figures import STYLE, as_markup, logarithmic
 from reidgen.report.markup import Markup
 from reidgen.report.published import gains, published
 from reidgen.report.sweep_points import NAMES, Group, Place, SweepView, evenly, value_text
@@ -151,6 +151,8 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
     at, numbers = _positions(axis.values)
     if not numbers or len(axis.values) <= 6:
         axes.set_xticks(at, [value_text(axis.name, value) for value in axis.values])
+    room = 0.04 * (max(at) - min(at)) or 0.5
+    axes.set_xlim(min(at) - room, max(at) + room)  # also where some places have no run yet
     axes.set_xlabel(NAMES.get(axis.name, axis.name))
     axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
     if key or len(_lines(view)) > 1:
@@ -163,7 +165,7 @@ def training_drawings(view: SweepView) -> list[Drawing]:
     shown = evenly([place for place in group.places if all(place.histories())], SHOWN_TRAININGS)
     found = []
     for number, place in enumerate(shown):
-        for key, what in (("loss", "loss"), ("error", "rank-1 error, %")):
+        for key, what in (("loss", "loss, logarithmic"), ("error", "rank-1 error, %")):
             name = f"training-{number}-{key}"
             found.append(Drawing(name, f"{view.name(place.value)}: {what}", _training(place, key)))
     return found
@@ -186,7 +188,10 @@ def _training(place: Place, key: str) -> Callable[[Axes], None]:
             axes.plot(steps, mean, color=colour, ls=dash, lw=1.3, label=word, marker="o" if len(steps) == 1 else None)
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
         axes.set_xlabel("step")
-        axes.set_ylim(bottom=0)
+        if key == "loss":
+            logarithmic(axes)
+        else:
+            axes.set_ylim(bottom=0)
         axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
         axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
 
