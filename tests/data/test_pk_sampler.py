@@ -16,7 +16,7 @@ LABELS = np.array([5, 7, 5, 9, 7, 5, 5, 9, 9, 9, 2, 11, 11, 5])  # 2 has one cro
     crops=st.integers(1, 6),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_batch_has_p_people_with_k_crops(counts, people, crops, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)) * 3, counts))
     if people > len(counts):

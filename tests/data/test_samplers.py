@@ -2,14 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.errors import DataError
 
 
-@settings(deadline=None)
 @given(count=st.integers(1, 60), batch=st.integers(1, 60), seed=st.integers(0, 2**63 - 1))
 def test_an_epoch_shows_each_crop_at_most_once_and_leaves_out_less_than_a_batch(count, batch, seed):
     if count < batch:
@@ -58,7 +57,6 @@ def test_a_table_smaller_than_the_batch_is_an_error_that_says_what_to_type():
     )
 
 
-@settings(deadline=None)
 @given(
     kinds=st.lists(st.booleans(), max_size=60), real=st.integers(1, 9), fake=st.integers(1, 9), seed=st.integers(0, 9)
 )

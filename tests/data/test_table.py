@@ -62,7 +62,7 @@ crops = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(crops=crops)
 def test_what_is_written_is_read_back(tmp_path_factory, crops):
     folder = tmp_path_factory.mktemp("round")

@@ -2,7 +2,7 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -86,7 +86,6 @@ market_like = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(market_like, st.integers(1, 3), st.integers(0, 11), st.sampled_from(list(FOLDERS))), min_size=1

@@ -390,7 +390,7 @@ def survives(data, folder):
     assert set(folder.iterdir()) <= before | {folder / "file.pkl"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_random_bytes(tmp_path_factory, data):
     survives(data, tmp_path_factory.getbasetemp())
@@ -402,13 +402,13 @@ TEXTS = [b"I3\n", b"S'f4'\n", b"K\x02", b"U\x02ab", b"C\x04abcd", b"h\x00", b"q\
 PIECES = [*OPCODES, *NAMES, *TEXTS]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_random_programs(tmp_path_factory, pieces):
     survives(b"".join(pieces) + b".", tmp_path_factory.getbasetemp())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, 4), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
 def test_flipped_bytes(tmp_path_factory, small_files, which, flips):
     data = bytearray(small_files[which])

@@ -89,7 +89,7 @@ def test_shrinking_is_anti_aliased_like_pillow():
     np.testing.assert_allclose(small[20:44], pillow[4:28], atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(0.4, 2.5), shift=st.floats(-40, 40), mirror=st.booleans())
 def test_a_flat_row_stays_flat(scale, shift, mirror):
     values = [torch.tensor([v], dtype=torch.float64) for v in (scale, shift)]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reidgen.losses.cross_entropy import cross_entropy
@@ -63,7 +63,6 @@ def test_smoothing_is_for_crops_with_a_person():
 
 
 @given(scores=st.lists(st.integers(-3, 3), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_ranks_are_those_of_a_sort_and_lie_in_zero_to_one(scores):
     count = len(scores)
     order = sorted(range(count), key=lambda k: (scores[k], k))

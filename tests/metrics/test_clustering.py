@@ -14,7 +14,7 @@ def theirs(distances, eps, min_samples):
     return DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit(distances).labels_
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 60), eps=st.integers(1, 5), min_samples=st.integers(1, 6))
 def test_labels_are_those_of_scikit_learn(seed, count, eps, min_samples):
     # Whole numbers: many distances are exactly eps.

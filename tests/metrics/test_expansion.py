@@ -26,7 +26,7 @@ def slow(query, gallery, count, alpha, *, skip_own=False):
     return np.array(rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 12), alpha=st.sampled_from([0.0, 0.5, 3.0]))
 def test_equals_the_slow_loop(seed, count, alpha):
     features = clustered(seed, 40) * np.random.default_rng(seed).uniform(0.5, 2, (40, 1)).astype(np.float32)

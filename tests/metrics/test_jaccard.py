@@ -31,7 +31,7 @@ def test_published_defaults():
     assert (jaccard_distance(features) != jaccard_distance(features, k1=30, k2=6)).nnz == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), k1=st.integers(1, 12), k2=st.integers(1, 8))
 def test_it_is_symmetric_to_the_bit_and_sorted_with_zeros_on_the_diagonal(seed, k1, k2):
     found = jaccard_distance(clustered(seed, 40), k1, k2)
@@ -45,7 +45,7 @@ def test_it_is_symmetric_to_the_bit_and_sorted_with_zeros_on_the_diagonal(seed, 
     np.testing.assert_array_equal(found.data[rows == found.indices], np.zeros(40))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_crops_does_not_matter(seed):
     features, order = clustered(seed, 40), np.random.default_rng(seed).permutation(40)

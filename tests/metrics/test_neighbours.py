@@ -10,7 +10,7 @@ from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pai
 from tests.metrics.slow_rerank import neighbour_lists, squares
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), count=st.integers(2, 40), share=st.floats(0, 1), block=st.integers(1, 50))
 def test_equals_a_sort_of_all_distances_with_ties_by_index(seed, count, share, block):
     # Small whole numbers: products are exact, and ties and duplicates are everywhere.

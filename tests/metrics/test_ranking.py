@@ -147,7 +147,7 @@ def test_ap_is_sklearns_average_precision():
         assert result.ap[q] == pytest.approx(average_precision_score(same[seen], -distances[q, seen]), abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["cube", "negative", "log", "far"]))
 def test_any_increasing_transform_of_the_distances_changes_nothing(seed, transform):
     rng = np.random.default_rng(seed)
@@ -166,7 +166,7 @@ def test_any_increasing_transform_of_the_distances_changes_nothing(seed, transfo
     assert_equal(rank(distances, **who), rank(changed, **who))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_gallery_order_changes_nothing_without_ties(seed):
     rng = np.random.default_rng(seed)
@@ -178,7 +178,7 @@ def test_gallery_order_changes_nothing_without_ties(seed):
     assert_equal(rank(distances, **who), rank(distances[:, order], **moved))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["junk", "same camera"]))
 def test_added_crops_that_are_removed_change_nothing(seed, kind):
     rng = np.random.default_rng(seed)
@@ -198,7 +198,7 @@ def test_added_crops_that_are_removed_change_nothing(seed, kind):
     assert_equal(rank(distances[:, place < 40], **less), rank(distances, **more))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_trapezoid_never_exceeds_rectangle_and_a_perfect_ranking_is_one(seed):
     rng = np.random.default_rng(seed)

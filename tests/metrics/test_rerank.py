@@ -45,7 +45,7 @@ def test_published_defaults():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), k1=st.integers(1, 12), k2=st.integers(1, 8))
 def test_the_order_of_crops_does_not_matter(seed, k1, k2):
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_the_order_of_crops_does_not_matter(seed, k1, k2):
     np.testing.assert_allclose(shuffled, rerank(query, gallery, k1, k2)[rows][:, columns], atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), lambda_=st.floats(0, 1), scale=st.floats(0.01, 100))
 def test_distances_are_shares_and_do_not_depend_on_the_scale(seed, lambda_, scale):
     features = clustered(seed, 40)

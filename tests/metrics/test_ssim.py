@@ -51,7 +51,7 @@ def test_agrees_with_scikit_image():
     assert ssim(a[None], b[None], 4095)[0] == pytest.approx(SKIMAGE_4095, abs=1e-7)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), height=st.integers(7, 12), width=st.integers(7, 12), channels=st.integers(1, 4))
 def test_is_symmetric_bounded_and_one_only_for_equal_images(seed, height, width, channels):
     rng = np.random.default_rng(seed)
