@@ -86,9 +86,10 @@ def headline(view: SweepView) -> str:
     before, after = (place.spread("mAP").percent() for place in (group.reference, last))
     where = f" ({group.label})" if group.label else ""
     interval = f", 95 % interval {told.told.interval()}" if told.told.interval() else ", a single run on a side"
+    chance = " It holds zero, so this may be chance." if told.told.verdict == "noise" else ""
     first = (
         f"{_capital(view.name(last.value))}{where}: mAP went from {before} % ({view.name(group.reference.value)}) to "
-        f"{after} %, {told.told.points()} points{interval}."
+        f"{after} %, {told.told.points()} points{interval}.{chance}"
     )
     return f"{first} {_count(view)}"
 
