@@ -23,7 +23,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import tyro
-from safetensors.torch import save_file
 
 import reidgen as rg
 from reidgen.files import write_json, write_text
@@ -106,7 +105,7 @@ class Plan:
         """One re-ID training of an arm."""
         return rg.ReidConfig(
             backbone=self.backbone,
-            weights=start(self),
+            weights=self.weights,
             size=self.size,
             bottleneck=128,
             augment=rg.AugmentConfig(pad=4),
@@ -128,18 +127,6 @@ class Plan:
             if counts:
                 found += [(reals, "base", 0), *((reals, arm, n) for n in counts for arm in arms)]
         return found
-
-
-def start(plan: Plan) -> str:
-    """The weights that re-ID trainings start from; the backbone of a train-reid is written to a file of its own."""
-    if not Path(plan.weights).is_dir():
-        return plan.weights
-    file = plan.out / "start.safetensors"
-    if not file.is_file():
-        tensors = rg.load_reid(plan.weights, device="cpu").network.backbone.state_dict()
-        plan.out.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-    return str(file)
 
 
 def parted(plan: Plan) -> tuple[rg.ReidTable, rg.ReidTable]:

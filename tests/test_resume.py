@@ -15,18 +15,19 @@ KILL_AT_WRITE = """
 import os, signal, sys
 from reidgen import files
 
-left, whole = int(sys.argv.pop(1)), files.write_bytes
+left, whole = int(sys.argv.pop(1)), files.write_chunks
 
-def write_bytes(path, data):
+def write_chunks(path, chunks):
     global left
     left -= 1
     if left == 0:
+        data = b"".join(chunks)
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / f".{path.name}.killed.tmp").write_bytes(data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
-    whole(path, data)
+    whole(path, chunks)
 
-files.write_bytes = write_bytes
+files.write_chunks = write_chunks  # what all atomic writes end in
 from reidgen.cli import main
 main()
 """

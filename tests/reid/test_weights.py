@@ -5,11 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reidgen.config import ReidConfig
-from reidgen.engine.checkpoint import load_tensors
+from reidgen.config import ReidConfig, as_dict
+from reidgen.engine.checkpoint import load_tensors, load_weights, save_weights
 from reidgen.errors import WeightsError
 from reidgen.models.resnet import ResNet
 from reidgen.reid import weights
+from reidgen.reid.embed import build_network, save_reid
 from reidgen.reid.weights import imagenet_file, load_backbone, weights_hash
 
 
@@ -174,3 +175,38 @@ def test_a_file_of_ibn_is_read_whole_or_not_at_all(tmp_path):
         load_backbone(again, config(tmp_path / "cut.safetensors", backbone="resnet50_ibn"))
     with pytest.raises(WeightsError, match=r"unknown: .*bn1\.BN"):
         load_backbone(ResNet("resnet50"), config(tmp_path / "ibn.safetensors", backbone="resnet50"))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The run folder of a training, as far as its network goes."""
+    asked = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8)
+    network = build_network(asked, 3)
+    network.initialise(torch.Generator().manual_seed(5))
+    save_reid(tmp_path / "reid.safetensors", network, {"reid": as_dict(asked), "pids": [1, 2, 3], "facts": {}})
+    return tmp_path, network
+
+
+@pytest.mark.parametrize("name", ["", "reid.safetensors"])
+def test_a_training_starts_from_the_backbone_of_another(trained, name):
+    folder, network = trained
+    own = ResNet("resnet18")
+    told = load_backbone(own, config(folder / name))
+    assert told == "The backbone starts from reid.safetensors: 120 tensors."
+    for key, value in own.state_dict().items():
+        assert torch.equal(value, network.backbone.state_dict()[key]), key
+    assert weights_hash(str(folder)) == weights_hash(str(folder / "reid.safetensors"))
+
+
+def test_the_stride_layout_of_another_training_is_known(trained):
+    folder, _ = trained
+    tensors, description = load_weights(folder / "reid.safetensors")
+    description["reid"]["stride_in"] = "1x1"
+    save_weights(folder / "reid.safetensors", tensors, config=description)
+    with pytest.raises(WeightsError, match="other stride layout"):
+        load_backbone(ResNet("resnet18"), config(folder))
+
+
+def test_a_folder_without_a_trained_network_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"no weight file .*reid\.safetensors"):
+        weights_hash(str(tmp_path))

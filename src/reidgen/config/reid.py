@@ -160,8 +160,8 @@ class ReidConfig:
             adds generalised-mean pooling, non-local blocks and weighted triplets.
         backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn", or "timm:NAME" for a network of the package timm
             (extra: timm).
-        weights: "imagenet" downloads the backbone's file, a path reads a safetensors file, "random" trains from
-            scratch.
+        weights: "imagenet" downloads the backbone's file, a path reads a safetensors file or takes the backbone of the
+            run folder of an earlier train-reid, "random" trains from scratch.
         size: (height, width) the crops are resized to.
         neck: Between pooling and classifier: "bottleneck" is Linear and BatchNorm, "bnneck" is BatchNorm alone with
             losses between crops before it, "none" is nothing.

@@ -1,5 +1,6 @@
-"""Where a backbone's weights come from: torchvision's ImageNet file, any file with its names, or chance."""
+"""Where a backbone's weights come from: torchvision's ImageNet file, a file with its names, a re-ID run, or chance."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from reidgen.errors import WeightsError
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
 from reidgen.models.timm_backbone import TimmBackbone
+from reidgen.reid.embed import WEIGHTS
 
 # torchvision's IMAGENET1K_V1 files, and that of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
@@ -38,13 +40,14 @@ def weights_hash(weights: str) -> str:
     """
     if weights in ("imagenet", "random"):
         return weights
-    if not Path(weights).is_file():
+    path = _file(weights)
+    if not path.is_file():
         raise WeightsError(
-            f"There is no weight file {weights}.",
-            allowed="imagenet, random, or the path of a .safetensors file",
+            f"There is no weight file {path}.",
+            allowed="imagenet, random, the path of a .safetensors file, or the finished run folder of train-reid",
             fix="--weights imagenet",
         )
-    return file_sha256(Path(weights))
+    return file_sha256(path)
 
 
 def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
@@ -63,8 +66,8 @@ def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
         return "The backbone starts from random weights."
     if isinstance(network, TimmBackbone):
         return _load_timm(network, config)
-    path = imagenet_file(config.backbone) if config.weights == "imagenet" else Path(config.weights)
-    tensors, metadata = read_weights(path)
+    path = imagenet_file(config.backbone) if config.weights == "imagenet" else _file(config.weights)
+    tensors, metadata = _backbone_of(*read_weights(path))
     _check_layout(path, metadata, config)
     skipped = copy_weights(network, tensors, path)
     names = ", ".join(skipped) if len(skipped) < 5 else f"{len(skipped)} tensors"
@@ -77,12 +80,36 @@ def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
 def _load_timm(network: TimmBackbone, config: ReidConfig) -> str:
     if config.weights == "imagenet":
         return f"The backbone starts from {network.load_pretrained()}."
-    path = Path(config.weights)
-    tensors, _ = read_weights(path)
+    path = _file(config.weights)
+    tensors, _ = _backbone_of(*read_weights(path))
     classifier = network.net.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
     skipped = copy_weights(network.net, tensors, path, heads=heads, names=f"timm's {network.name}")
     return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors."
+
+
+def _file(weights: str) -> Path:
+    """The file that is meant: of a run folder the trained network."""
+    return Path(weights) / WEIGHTS if Path(weights).is_dir() else Path(weights)
+
+
+def _backbone_of(
+    tensors: dict[str, torch.Tensor], metadata: dict[str, str]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Of a file of train-reid the backbone alone, under torchvision's names; other files as they are."""
+    trained = _trained_config(metadata)
+    if trained is None:
+        return tensors, metadata
+    layout = {"stride_in_1x1": "true" if trained["stride_in"] == "1x1" else "false"}
+    start = "backbone."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}, layout
+
+
+def _trained_config(metadata: dict[str, str]) -> dict[str, str] | None:
+    try:
+        return json.loads(metadata.get("config", "{}")).get("reid")
+    except (json.JSONDecodeError, AttributeError):  # another program's idea of the same word
+        return None
 
 
 def _beside_torchvision(network: nn.Module) -> set[str]:
