@@ -6,23 +6,46 @@ from hypothesis import strategies as st
 
 from reidgen.errors import DataError
 from reidgen.metrics import neighbours as module
-from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pair_squares, refuse_equal
+from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pair_squares, refuse_equal, smallest
 from tests.metrics.slow_rerank import neighbour_lists, squares
 
 
 @settings(max_examples=30)
-@given(seed=st.integers(0, 10**6), count=st.integers(2, 40), share=st.floats(0, 1), block=st.integers(1, 50))
-def test_equals_a_sort_of_all_distances_with_ties_by_index(seed, count, share, block):
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(2, 40),
+    share=st.floats(0, 1),
+    block=st.integers(1, 50),
+    group=st.integers(1, 5),
+)
+def test_equals_a_sort_of_all_distances_with_ties_by_index(seed, count, share, block, group):
     # Small whole numbers: products are exact, and ties and duplicates are everywhere.
     features = np.random.default_rng(seed).integers(-2, 3, (count, 3)).astype(np.float32)
     wanted = 1 + int(share * (count - 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BYTES", 4 * count * block)
+        patch.setattr(module, "GROUP", group)
         found = nearest_neighbours(torch.from_numpy(features), wanted)
     exact = squares(features)
     np.testing.assert_array_equal(found.indices, [row[:wanted] for row in neighbour_lists(exact)])
     np.testing.assert_array_equal(found.squares, np.take_along_axis(exact, found.indices, axis=1))
     np.testing.assert_array_equal(found.farthest, exact.max(axis=1))
+
+
+@pytest.mark.parametrize("kind", ["random", "ties", "neighbours are next to each other", "all alike"])
+def test_smallest_of_long_rows_equal_a_stable_sort(kind):
+    rng = np.random.default_rng(0)
+    rows = rng.random((7, 3001), dtype=np.float32)
+    if kind == "ties":
+        rows = np.floor(rows * 50)
+    elif kind == "neighbours are next to each other":
+        rows.sort(axis=1)
+    elif kind == "all alike":
+        rows[:] = 0.5
+    columns, values = smallest(torch.from_numpy(rows), 9)
+    expected = np.argsort(rows, axis=1, kind="stable")[:, :9]
+    np.testing.assert_array_equal(columns, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(rows, expected, axis=1))
 
 
 def test_everything_is_its_own_nearest_among_twins():
