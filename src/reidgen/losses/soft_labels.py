@@ -96,16 +96,17 @@ def smoothed(labels: Tensor, classes: int, epsilon: float) -> Tensor:
 
 
 def ranked(scores: Tensor) -> Tensor:
-    """The multi-pseudo regularised label (MpRL) of Huang et al. 2019 (TIP): t_k = a_k / K with a_k = rank_k / K.
+    """The multi-pseudo regularised label (MpRL) of Huang et al. 2019 (TIP): t_k = 2 rank_k / (K (K + 1)), of sum 1.
 
-    rank_k is 1 for the person with the lowest score and K for the highest, so a_k lies in (0, 1], as the paper's
-    abstract says of its weights; the sum over k is (K + 1) / 2K. Computed anew from the scores of each step, which is
-    the paper's dMpRL-I ("dynamically update from scratch"). The full text of the paper could not be had: that the
-    weights go by rank, linearly, and the division by K, are from a summary and not checked against its equations.
+    rank_k is 1 for the person with the lowest score and K for the highest. rank_k / K is the paper's weight, in (0, 1];
+    the factor 2 / (K + 1) is that of the loss in the authors' published code. That code takes the order of the people by
+    score where their ranks are meant; here it is the ranks, as the paper's abstract says. Computed anew from the scores
+    of each step, which is the paper's dMpRL-I ("dynamically update from scratch"). The paper's full text could not be
+    had.
 
     Args:
         scores: float32 (N, K). Of equal scores the person of the lower number has the lower rank.
     """
-    order = scores.argsort(dim=1, stable=True)
-    ranks = torch.arange(1, scores.shape[1] + 1, dtype=torch.float32, device=scores.device).expand_as(scores)
-    return torch.empty_like(scores).scatter_(1, order, ranks) / scores.shape[1] ** 2
+    order, classes = scores.argsort(dim=1, stable=True), scores.shape[1]
+    ranks = torch.arange(1, classes + 1, dtype=torch.float32, device=scores.device).expand_as(scores)
+    return torch.empty_like(scores).scatter_(1, order, ranks) * (2 / (classes * (classes + 1)))
