@@ -99,10 +99,10 @@ def ranked(scores: Tensor) -> Tensor:
     """The multi-pseudo regularised label (MpRL) of Huang et al. 2019 (TIP): t_k = 2 rank_k / (K (K + 1)), of sum 1.
 
     rank_k is 1 for the person with the lowest score and K for the highest. rank_k / K is the paper's weight, in (0, 1];
-    the factor 2 / (K + 1) is that of the loss in the authors' published code. That code takes the order of the people by
-    score where their ranks are meant; here it is the ranks, as the paper's abstract says. Computed anew from the scores
-    of each step, which is the paper's dMpRL-I ("dynamically update from scratch"). The paper's full text could not be
-    had.
+    the factor 2 / (K + 1) is that of the loss in the authors' published code. That code takes the order of the people
+    by score where their ranks are meant; here it is the ranks, as the paper's abstract says. Computed anew from the
+    scores of each step, which is the paper's dMpRL-I ("dynamically update from scratch"). The paper's full text could
+    not be had.
 
     Args:
         scores: float32 (N, K). Of equal scores the person of the lower number has the lower rank.

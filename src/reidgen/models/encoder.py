@@ -73,8 +73,10 @@ class Encoder(nn.Module):
         net = self.backbone
         x = net.relu(net.bn1(net.conv1(torch.cat([target, image], dim=1))))
         for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
-            x = stage(x) if min(x.shape[2:]) > 1 else _in_float32(stage, x)
-        return torch.stack([_in_float32(head, x) for head in self.heads], dim=1)
+            x = stage(x)
+        with torch.autocast(x.device.type, enabled=False):  # heads are cheap, and w+ wants its digits
+            x = at_least_float32(x)
+            return torch.stack([head(x) for head in self.heads], dim=1)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Random weights for everything (He et al. 2015, equation 14); nearly nothing for the last layers."""
@@ -111,14 +113,3 @@ class Encoder(nn.Module):
             "bn1.running_mean": old["bn1.running_mean"] - constant,
         }
         net.load_state_dict({**old, **changed})
-
-
-def _in_float32(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer's output, computed in float32 under autocast too.
-
-    Where a 3x3 convolution of stride 2 makes a single pixel of a map one pixel wide, its weights' gradient in bfloat16
-    is now and then no number on CPUs (torch 2.13, oneDNN: memory that is read and was never written). Layers that end
-    at one pixel are cheap anyway.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        return layer(at_least_float32(x))
