@@ -145,13 +145,21 @@ def test_the_error_counts_crops_with_a_person_alone(table, tmp_path):
     assert 0 <= error <= 1
 
 
+def test_features_are_looked_at_by_slsr_alone(table, tmp_path):
+    config = replace(TINY, generated_label="lsro", generated_features="nowhere")
+    train_reid(table, config, out=tmp_path)
+    assert "features" not in json.loads((tmp_path / "run.json").read_text())["inputs"]
+    with pytest.raises(ReidgenError, match="nowhere"):
+        train_reid(table, replace(config, generated_label="slsr"), out=tmp_path / "slsr")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
             {"generated_label": "slsr"},
-            '--generated-label "slsr" and --generated-features go together.\n  got: slsr without features\n'
-            '  allowed: "slsr" with the run folder of a train-reid, or another label without\n'
+            '--generated-label "slsr" needs --generated-features.\n  got: no features\n'
+            "  allowed: the run folder of a train-reid\n"
             "  try: --generated-label slsr --generated-features runs/reid-real",
         ),
         (

@@ -37,6 +37,15 @@ def test_points_without_generated_crops_are_one_run():
     assert {p.job.reid.generated_weight for p in points if p.job.extend is None} == {1.0}
 
 
+def test_label_policies_are_an_axis_though_one_of_them_needs_features():
+    reid = ReidConfig(generated_features="runs/reid-real")
+    config = SweepConfig(axis=("people=0,9", "generated_label=lsro,slsr"), seeds=1, reid=reid)
+    found = {(p.job.extend is not None, p.job.reid.generated_label) for p in plan(config, generated=True)}
+    assert found == {(False, "table"), (True, "lsro"), (True, "slsr")}
+    with pytest.raises(ConfigError, match="needs --generated-features"):
+        plan(SweepConfig(axis=("generated_label=lsro,slsr",), seeds=1), generated=True)
+
+
 def test_steps_are_the_same_for_all_or_each_tables_epochs():
     def steps_of(reid):
         return reid.epochs * 100

@@ -207,7 +207,8 @@ class ReidConfig:
         generated_ratio: Real and generated crops in each batch, as parts, such as 3 1; an epoch is then once through
             the real crops. None: crops are drawn alike, an epoch is once through all.
         generated_smoothing: Epsilon of "lsr".
-        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups.
+        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups; no other
+            label looks at it.
         generated_groups: Groups of "slsr".
         compare: With a neck that normalises, whether crops are compared "after" it or "before" it.
         test_metric: Distance by which the recipe compares crops; an evaluation takes it unless it is told another.
@@ -387,12 +388,11 @@ class ReidConfig:
 
     def _check_generated(self) -> None:
         check_counts(self, "generated_groups")
-        grouped, features = self.generated_label == "slsr", self.generated_features
         require(
-            grouped == (features is not None),
-            '--generated-label "slsr" and --generated-features go together.',
-            got=f"{self.generated_label} {f'with {features}' if features else 'without features'}",
-            allowed='"slsr" with the run folder of a train-reid, or another label without',
+            self.generated_label != "slsr" or self.generated_features is not None,
+            '--generated-label "slsr" needs --generated-features.',
+            got="no features",
+            allowed="the run folder of a train-reid",
             fix="--generated-label slsr --generated-features runs/reid-real",
         )
         identified = self.generated_label in ("table", "new", "same", "lsr")

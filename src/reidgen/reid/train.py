@@ -69,7 +69,8 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
     people = People.of(table, config)
     inputs = {"crops": people.table.hash(), "weights": weights_hash(config.weights)}
     features = None
-    if config.generated_features is not None:
+    if config.generated_label == "slsr":
+        assert config.generated_features is not None, "slsr has features"
         features = load_reid(config.generated_features, device=config.device)
         inputs["features"] = features.hash
     with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
