@@ -17,18 +17,8 @@ import tyro
 import reidgen as rg
 
 Name = Literal["people", "crops", "share"]
-AXES: dict[str, dict[Name, tuple[str, ...]]] = {
-    "cpu": {
-        "people": ("people=0,25,50,100",),
-        "crops": ("crops=0,5,20", "label=same"),
-        "share": ("real=all,1/2,1/4,1/8", "generated=without,with"),
-    },
-    "gpu": {
-        "people": ("people=0,10,...,320",),
-        "crops": ("crops=0,5,...,135", "label=same"),
-        "share": ("real=all,1/2,1/4,1/8", "generated=without,with"),
-    },
-}
+# In place of the places of the presets that have the same name; the GPU takes the sources' own.
+CPU_AXES: dict[Name, tuple[str, ...]] = {"people": ("people=0,25,50,100",), "crops": ("crops=0,5,20",), "share": ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +32,7 @@ class Plan:
         variants: Table of generated crops of the real people; None leaves out the sweep of crops.
         scale: "cpu": 64x32 crops, ResNet-18, few places; "gpu": the sources' ResNet-50 at 256x128 and all their places.
         only: Sweeps to run.
-        axis: In place of the first axis of the sweeps, such as people=0,50.
+        axis: In place of the sweep's axis of that name, such as people=0,50 with --only people.
         seeds: Trainings of each place.
         steps: Optimisation steps of each training; None takes the scale's.
         weights: Weights to start from; None takes the scale's: random, or ImageNet's.
@@ -75,10 +65,12 @@ class Plan:
 
     def config(self, name: Name) -> rg.SweepConfig:
         """One sweep."""
-        axes = AXES[self.scale][name]
+        axes = CPU_AXES[name] if self.scale == "cpu" else ()
         if self.axis is not None:
-            axes = (self.axis, *axes[1:])
-        return rg.SweepConfig(axis=axes, seeds=self.seeds, reid=self.reid(), workers=self.workers, threads=self.threads)
+            axes = (self.axis,)
+        return rg.SweepConfig(
+            preset=name, axis=axes, seeds=self.seeds, reid=self.reid(), workers=self.workers, threads=self.threads
+        )
 
 
 def main(plan: Plan) -> None:
