@@ -230,3 +230,10 @@ def test_gradients_in_bfloat16_are_numbers_on_maps_one_pixel_wide(name):
             maps = network(torch.rand(2, 3, 32, 16))
         maps.float().square().sum().backward()
         assert all(bool(torch.isfinite(parameter.grad).all()) for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("width", "computed"), [(1, torch.float32), (2, torch.bfloat16)])
+def test_strided_convolutions_of_maps_one_pixel_wide_leave_autocast(width, computed):
+    convolution = StridedConv(4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert convolution(torch.rand(2, 4, 4, width)).dtype == computed
