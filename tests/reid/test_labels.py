@@ -145,12 +145,13 @@ def test_the_error_counts_crops_with_a_person_alone(table, tmp_path):
     assert 0 <= error <= 1
 
 
-def test_features_are_looked_at_by_slsr_alone(table, tmp_path):
+def test_features_that_the_label_does_not_look_at_are_refused(table, tmp_path):
     config = replace(TINY, generated_label="lsro", generated_features="nowhere")
-    train_reid(table, config, out=tmp_path)
-    assert "features" not in json.loads((tmp_path / "run.json").read_text())["inputs"]
+    with pytest.raises(ReidgenError, match=r"belong to --generated-label slsr\.\n  got: label lsro with nowhere"):
+        train_reid(table, config, out=tmp_path)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(ReidgenError, match="nowhere"):
-        train_reid(table, replace(config, generated_label="slsr"), out=tmp_path / "slsr")
+        train_reid(table, replace(config, generated_label="slsr"), out=tmp_path)
 
 
 @pytest.mark.parametrize(

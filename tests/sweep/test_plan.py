@@ -40,8 +40,10 @@ def test_points_without_generated_crops_are_one_run():
 def test_label_policies_are_an_axis_though_one_of_them_needs_features():
     reid = ReidConfig(generated_features="runs/reid-real")
     config = SweepConfig(axis=("people=0,9", "generated_label=lsro,slsr"), seeds=1, reid=reid)
-    found = {(p.job.extend is not None, p.job.reid.generated_label) for p in plan(config, generated=True)}
-    assert found == {(False, "table"), (True, "lsro"), (True, "slsr")}
+    found = {(p.job.reid.generated_label, p.job.reid.generated_features) for p in plan(config, generated=True)}
+    assert found == {("table", None), ("lsro", None), ("slsr", "runs/reid-real")}
+    with pytest.raises(ConfigError, match="which no point has"):
+        plan(SweepConfig(axis=("generated_label=lsro,lsr",), seeds=1, reid=reid), generated=True)
     with pytest.raises(ConfigError, match="needs --generated-features"):
         plan(SweepConfig(axis=("generated_label=lsro,slsr",), seeds=1), generated=True)
 

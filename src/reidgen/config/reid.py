@@ -207,8 +207,8 @@ class ReidConfig:
         generated_ratio: Real and generated crops in each batch, as parts, such as 3 1; an epoch is then once through
             the real crops. None: crops are drawn alike, an epoch is once through all.
         generated_smoothing: Epsilon of "lsr".
-        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups; no other
-            label looks at it.
+        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups; for it
+            alone, and among the labels of a sweep.
         generated_groups: Groups of "slsr".
         compare: With a neck that normalises, whether crops are compared "after" it or "before" it.
         test_metric: Distance by which the recipe compares crops; an evaluation takes it unless it is told another.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from reidgen.config import ReidConfig, as_dict
+from reidgen.config import ReidConfig, as_dict, require
 from reidgen.data.augment import apply, draw, normalise
 from reidgen.data.pk_sampler import PeopleSampler
 from reidgen.data.samplers import EpochSampler, MixedSampler
@@ -60,12 +60,20 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
 
     Raises:
         DataError: Too few people or crops, or a crop that cannot be decoded.
-        ConfigError: A loss or a backbone that there is not, or fewer GPUs than asked for.
+        ConfigError: A loss or a backbone that there is not, features that no label looks at, or fewer GPUs than asked
+            for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
         TrainingError: The loss is no number any more, the memory does not suffice, or a process died.
     """
     check_losses(config)
+    require(
+        config.generated_label == "slsr" or config.generated_features is None,
+        "--generated-features belong to --generated-label slsr.",
+        got=f"label {config.generated_label} with {config.generated_features}",
+        allowed="slsr, or no features",
+        fix="--generated-label slsr",
+    )
     people = People.of(table, config)
     inputs = {"crops": people.table.hash(), "weights": weights_hash(config.weights)}
     features = None

@@ -70,6 +70,16 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         for seed in config.all_seeds:
             job = Job(f"{name}/seed-{seed}", seed, share, extend, dataclasses.replace(reid, seed=seed))
             points.append(Point(made, job))
+    unused = config.reid.generated_features is not None and all(
+        point.job.reid.generated_features is None for point in points
+    )
+    require(
+        not unused,
+        "--reid.generated-features belong to label slsr, which no point has.",
+        got=str(config.reid.generated_features),
+        allowed="a sweep with slsr, or no features",
+        fix="--axis generated_label=lsro,slsr",
+    )
     return points
 
 
@@ -109,7 +119,9 @@ def _reid(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], gener
     base = config.reid if recipe == config.reid.recipe else with_recipe(config.reid, recipe)
     inner_configs = {name: dataclasses.replace(getattr(base, name), **new) for name, new in nested.items()}
     reid = dataclasses.replace(base, **{**outer, **inner_configs})
-    return reid if generated else without_generated(reid)
+    if not generated:
+        return without_generated(reid)
+    return reid if reid.generated_label == "slsr" else dataclasses.replace(reid, generated_features=None)
 
 
 def without_generated(reid: ReidConfig) -> ReidConfig:
