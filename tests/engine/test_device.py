@@ -70,11 +70,23 @@ def test_users_errors_go_from_process_to_process():
 
 
 PROGRAM = """
-import sys, torch
+import atexit, contextlib, pathlib, sys, torch
 from reidgen.engine.device import average_buffers, gathered, in_processes, setup, share_of
 from reidgen.errors import DataError
 
+def threads(when):
+    names = []
+    for file in pathlib.Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # the thread has just ended
+            names.append(file.read_text())
+    found = "threads of gloo" if any("gloo" in name for name in names) else "none of them"
+    sys.stdout.write(f"{when}: {found}\\n")  # in one piece, beside the other process
+    sys.stdout.flush()
+
 def work(fabric, what):
+    fabric.setup(torch.nn.Linear(1, 1))(torch.ones(2, 1)).sum().backward()
+    threads("at work")
+    atexit.register(threads, "at the end")
     if what == "refuse":
         raise DataError("Not these crops.", got=what)
     if what == "die" and fabric.global_rank == 1:
@@ -100,12 +112,17 @@ def test_two_processes_share_rows_and_errors(tmp_path):
     def run(what):
         return subprocess.run([sys.executable, script, what], capture_output=True, text=True, check=False, timeout=300)
 
+    def ended_in_order(printed):  # a thread that outlives Python aborts the process, now and then
+        return all(printed.count(line) == 2 for line in ("at work: threads of gloo", "at the end: none of them"))
+
     done = run("work")
     assert done.returncode == 0, done.stderr
+    assert ended_in_order(done.stdout)
     expected = ([float(i) for i in range(8)], [2 * i / 8 for i in range(4)], [0.5, 0.5])
     assert done.stdout.strip().splitlines()[-1] == str(expected)
-    refused = run("refuse").stderr
-    assert refused.rstrip().endswith("reidgen.errors.DataError: Not these crops.\n  got: refuse")
+    refused = run("refuse")
+    assert ended_in_order(refused.stdout)
+    assert refused.stderr.rstrip().endswith("reidgen.errors.DataError: Not these crops.\n  got: refuse")
     died = run("die").stderr
     assert "reidgen.errors.TrainingError: One of the processes of the training died." in died
     assert "a fault of ours" in died

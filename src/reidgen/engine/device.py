@@ -106,9 +106,12 @@ def _guarded(fabric: Fabric, work: _Work) -> Any:
     torch.set_num_threads(work.threads)
     torch.backends.cudnn.deterministic = True
     try:
-        return work.function(fabric, *work.arguments)
+        found = work.function(fabric, *work.arguments)
     except ReidgenError as error:
-        return error
+        found = error.with_traceback(None)  # whose frames would keep networks, and with them the group, alive
+    # a thread of gloo that lets go of its last tensor while Python ends aborts the process (PyTorch's PR 179291)
+    torch.distributed.destroy_process_group()
+    return found
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
