@@ -6,25 +6,26 @@
 Features are made: 750 people by six cameras, 2,048 numbers of a falling spectrum, one neighbour in seven of another
 person. The dense algorithms are given their distances, as the field's functions are; of ours the products of all
 features with all are left out alike, but not those of single pairs. Seconds are CPU time of the process, so that a busy
-machine does not bend the ratios; memory is the peak of a process of its own.
+machine does not bend the ratios; memory is the peak of a process of its own, into which the clustering's neighbours
+come from another one.
 """
 
 import argparse
 import contextlib
 import importlib
-import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 WIDTH, PEOPLE, CAMERAS, DISTRACTORS, NOISE = 2048, 750, 6, 0.145, 1.6
 SIZES = {"small": (600, 3_000, 3_000), "half": (1_684, 7_956, 6_468), "full": (3_368, 15_913, 12_936)}
-EPS, MIN_SAMPLES = 0.5, 4
+EPS, MIN_SAMPLES, NEIGHBOURS = 0.5, 4, 30
 REPEATS = 3  # of ours, the best of which counts; the dense ones run once
-MARK = []
 
 
 def features(count, people, seed=0):
@@ -161,34 +162,43 @@ def exact_squares(known):
     return squares
 
 
-def ours(what, queries, known):
-    """Result, and seconds without the products (rerank) or without the neighbour search (cluster)."""
+def reranked(queries, known):
+    """Result, and seconds without the products."""
+    from reidgen.metrics import rerank
+
+    with products_aside() as watch:
+        found, sec = timed(rerank, known[:queries], known[queries:])
+    return found, sec - watch.sec
+
+
+def neighbours_of(known):
     import torch
 
-    from reidgen.metrics import dbscan, rerank
-    from reidgen.metrics.jaccard import vectors_distance
     from reidgen.metrics.neighbours import nearest_neighbours
+
+    return nearest_neighbours(torch.from_numpy(known), NEIGHBOURS)
+
+
+def clustered(known, neighbours):
+    """Labels."""
+    import torch
+
+    from reidgen.metrics import dbscan
+    from reidgen.metrics.jaccard import vectors_distance
     from reidgen.metrics.reciprocal import reciprocal_vectors
 
-    if what == "rerank":
-        with products_aside() as watch:
-            found, sec = timed(rerank, known[:queries], known[queries:])
-        return found, sec - watch.sec
-    tensor = torch.from_numpy(known)
-    neighbours = nearest_neighbours(tensor, 30)
-    mark_memory()
-
-    def cluster():
-        vectors = reciprocal_vectors(tensor, neighbours, size=30, half=16, k2=6)
-        return dbscan(vectors_distance(vectors, at_most=EPS), eps=EPS, min_samples=MIN_SAMPLES)
-
-    return timed(cluster)
+    vectors = reciprocal_vectors(torch.from_numpy(known), neighbours, size=NEIGHBOURS, half=16, k2=6)
+    return dbscan(vectors_distance(vectors, at_most=EPS), eps=EPS, min_samples=MIN_SAMPLES)
 
 
-def mark_memory():
-    """Forget the peak of memory so far (Linux); from now on it is counted."""
-    Path("/proc/self/clear_refs").write_text("5")
-    MARK.append(status_mb("VmRSS"))
+def neighbours_elsewhere(count):
+    """Those of `features(count, PEOPLE)`, found in a process that has ended."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(made_neighbours, count).result()
+
+
+def made_neighbours(count):
+    return neighbours_of(features(count, PEOPLE))
 
 
 def status_mb(field):
@@ -196,14 +206,19 @@ def status_mb(field):
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field))) / 1024
 
 
-def memory_of(what, queries, gallery, clustered):
-    """Peak of a process in MB, how much of it is beyond what it held before, and seconds as in `ours`."""
+def memory_of(what, queries, gallery, clustered_rows):
+    """Peak of this process in MB, its imports and features included, and how much it held before."""
     import torch  # noqa: F401
 
-    known = features(queries + gallery if what == "rerank" else clustered, PEOPLE)
-    mark_memory()
-    _, sec = ours(what, queries, known)
-    return status_mb("VmHWM"), status_mb("VmHWM") - MARK[-1], sec
+    if what == "rerank":
+        known = features(queries + gallery, PEOPLE)
+        before = status_mb("VmRSS")
+        reranked(queries, known)
+    else:
+        known, neighbours = features(clustered_rows, PEOPLE), neighbours_elsewhere(clustered_rows)
+        before = status_mb("VmRSS")
+        clustered(known, neighbours)
+    return status_mb("VmHWM"), before
 
 
 def main():
@@ -212,22 +227,22 @@ def main():
     parser.add_argument("--only", choices=("rerank", "cluster"))
     parser.add_argument("--memory", choices=("rerank", "cluster"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    queries, gallery, clustered = SIZES[options.size]
+    queries, gallery, clustered_rows = SIZES[options.size]
     if options.memory:
-        say(*memory_of(options.memory, queries, gallery, clustered))
+        say(*memory_of(options.memory, queries, gallery, clustered_rows))
         return
-    people = PEOPLE * clustered // SIZES["full"][2]
+    people = PEOPLE * clustered_rows // SIZES["full"][2]
     if options.only != "cluster":
         report_rerank(queries, features(queries + gallery, people))
         report_memory("rerank", options.size)
     if options.only != "rerank":
-        report_clusters(features(clustered, people))
+        report_clusters(features(clustered_rows, people))
         report_memory("cluster", options.size)
 
 
 def report_rerank(queries, known):
     say(f"re-ranking, {queries:,} queries x {len(known) - queries:,} gallery features of {WIDTH:,}")
-    found, sec = min((ours("rerank", queries, known) for _ in range(REPEATS)), key=lambda run: run[1])
+    found, sec = min((reranked(queries, known) for _ in range(REPEATS)), key=lambda run: run[1])
     squares = exact_squares(known)
     quick, dense = timed(dense_rerank, squares, queries)
     far = np.count_nonzero(np.abs(found - quick) > 1e-5)
@@ -241,7 +256,8 @@ def report_rerank(queries, known):
 
 def report_clusters(known):
     say(f"Jaccard distance and DBSCAN, {len(known):,} features of {WIDTH:,}")
-    found, sec = min((ours("cluster", 0, known) for _ in range(REPEATS)), key=lambda run: run[1])
+    neighbours = neighbours_of(known)
+    found, sec = min((timed(clustered, known, neighbours) for _ in range(REPEATS)), key=lambda run: run[1])
     squares = exact_squares(known)
     order = sorted_indices(squares)
     expected, dense = timed(dense_clusters, squares, order)
@@ -254,9 +270,8 @@ def report_clusters(known):
 
 def report_memory(what, size):
     call = [sys.executable, __file__, "--memory", what, "--size", size]
-    whole, beyond, _ = map(float, subprocess.run(call, check=True, capture_output=True).stdout.split())
-    say(f"  peak of a process {whole:.0f} MB, of which beyond what it began with {beyond:.0f} MB")
-    say(f"  peak of this process so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    whole, before = map(float, subprocess.run(call, check=True, capture_output=True).stdout.split())
+    say(f"  peak of a process {whole:.0f} MB, which held {before:.0f} MB before")
 
 
 if __name__ == "__main__":
