@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from reidgen.errors import ConfigError
 from reidgen.models.embedder import Embedder
-from reidgen.models.ghost_norm import GhostBatchNorm, use_parts
+from reidgen.models.ghost_norm import GhostBatchNorm, GhostBatchNormAct, use_parts
 from reidgen.models.resnet import ResNet
 
 
@@ -72,3 +73,64 @@ def test_a_network_keeps_its_names_values_and_frozen_bias():
 def test_memory_order_is_kept():
     x = made((4, 3, 4, 2)).contiguous(memory_format=torch.channels_last)
     assert GhostBatchNorm(3, part=2).double()(x).is_contiguous(memory_format=torch.channels_last)
+
+
+class NormDropAct(nn.BatchNorm2d):
+    """Normalisation, drop and activation in one, as timm's BatchNormAct2d is: a subclass with a forward of its own."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.drop, self.act = nn.Hardtanh(-2, 2), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.act(self.drop(super().forward(x)))
+
+
+class Doubled(nn.BatchNorm2d):
+    """A subclass that parts would take its forward from."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class SameInAnotherClass(nn.BatchNorm2d):
+    """A subclass that computes nothing else."""
+
+
+def stacked(kind):
+    return nn.Sequential(nn.Conv2d(3, 4, 1), kind(4), nn.Conv2d(4, 4, 1), kind(4)).double()
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, NormDropAct, SameInAnotherClass])
+def test_one_part_of_the_whole_batch_changes_nothing(kind):
+    x, plain, ghosts = made(), stacked(kind), stacked(kind)
+    ghosts.load_state_dict(plain.state_dict())
+    names = list(ghosts.state_dict())
+    use_parts(ghosts, len(x))
+    assert all(isinstance(ghosts[at], GhostBatchNorm) for at in (1, 3))
+    assert list(ghosts.state_dict()) == names
+    torch.testing.assert_close(ghosts(x), plain(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ghosts.state_dict(), plain.state_dict(), rtol=1e-12, atol=1e-12)
+    ghosts.eval(), plain.eval()
+    torch.testing.assert_close(ghosts(x), plain(x), rtol=1e-12, atol=1e-12)
+
+
+def test_drop_and_activation_come_after_each_parts_normalisation():
+    x, network = 3 * made(), nn.Sequential(NormDropAct(3).double())
+    use_parts(network, 4)
+    assert isinstance(network[0], GhostBatchNormAct)
+    expected = [NormDropAct(3).double()(part) for part in x.split(4)]
+    torch.testing.assert_close(network(x), torch.cat(expected), rtol=1e-12, atol=1e-12)
+    assert (network(x) == 0).any() and (network(x) == 2).any()  # both have bitten
+
+
+@pytest.mark.parametrize(
+    "norm", [Doubled(4), nn.BatchNorm2d(4, momentum=None), nn.BatchNorm2d(4, track_running_stats=False)]
+)
+def test_a_normalisation_of_another_kind_is_refused_by_name(norm):
+    with pytest.raises(ConfigError) as caught:
+        use_parts(nn.ModuleDict({"stem": nn.Sequential(nn.Conv2d(3, 4, 3), norm)}), 2)
+    assert str(caught.value).startswith(
+        "--norm-batch does not know this network's normalisation.\n"
+        f"  got: {type(norm).__name__} (stem.1)\n  allowed: batch normalisation with moving averages"
+    )

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reidgen.errors import ConfigError
+
+PLAIN = nn.modules.batchnorm._BatchNorm.forward
+
 
 class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Ghost batch normalisation (Hoffer et al. 2017, *Train longer, generalize better*, algorithm 1).
@@ -48,14 +52,52 @@ class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Any number of positions: it stands for BatchNorm1d and BatchNorm2d alike."""
 
 
+class GhostBatchNormAct(GhostBatchNorm):
+    """`GhostBatchNorm` with what timm's BatchNormAct2d does after its own normalisation: drop, then activation.
+
+    Attributes:
+        drop: The module that drops blocks of the map, or an identity.
+        act: The activation, or an identity.
+    """
+
+    def __init__(self, channels: int, *, part: int, drop: nn.Module, act: nn.Module) -> None:
+        super().__init__(channels, part=part)
+        self.drop, self.act = drop, act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, ...) to the same shape."""
+        out: Tensor = self.act(self.drop(super().forward(x)))
+        return out
+
+
 def use_parts(network: nn.Module, part: int) -> None:
-    """Let every batch normalisation of a network work over parts of `part` crops; names and values stay."""
+    """Let every batch normalisation of a network work over parts of `part` crops; names and values stay.
+
+    Raises:
+        ConfigError: A normalisation does something of its own, that parts would take away from it.
+    """
     for name, module in list(network.named_modules()):
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            ghost = GhostBatchNorm(module.num_features, part=part)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GhostBatchNorm):
+            ghost = _like(name, module, part)
             ghost.weight, ghost.bias = module.weight, module.bias
             ghost.eps, ghost.momentum = module.eps, module.momentum
             ghost.running_mean, ghost.running_var = module.running_mean, module.running_var
             ghost.num_batches_tracked = module.num_batches_tracked
             ghost.train(module.training)
             network.set_submodule(name, ghost)
+
+
+def _like(name: str, module: nn.modules.batchnorm._BatchNorm, part: int) -> GhostBatchNorm:
+    """The ghost that can stand for a module, whose values it has not yet."""
+    drop, act = getattr(module, "drop", None), getattr(module, "act", None)
+    if module.momentum is not None and module.running_mean is not None:
+        if type(module).forward is PLAIN:
+            return GhostBatchNorm(module.num_features, part=part)
+        if isinstance(drop, nn.Module) and isinstance(act, nn.Module):
+            return GhostBatchNormAct(module.num_features, part=part, drop=drop, act=act)
+    raise ConfigError(
+        "--norm-batch does not know this network's normalisation.",
+        got=f"{type(module).__name__} ({name})",
+        allowed="batch normalisation with moving averages, or timm's BatchNormAct2d",
+        fix="another --backbone, or no --norm-batch and --devices 1",
+    )
