@@ -1,3 +1,5 @@
+import copy
+import dataclasses
 import importlib.util
 import json
 
@@ -67,6 +69,24 @@ def test_the_check_would_see_a_difference(model):
     content = onnx_bytes(model, config, describe(model, config))
     assert largest_difference(content, model, config) < 1e-4
     assert largest_difference(content, model, ExportConfig(flip="sum")) > 1e-2
+
+
+@pytest.mark.slow
+def test_a_network_of_no_numbers_is_refused(model, tmp_path):
+    broken = dataclasses.replace(model, network=copy.deepcopy(model.network))
+    with torch.no_grad():
+        broken.network.bottleneck.weight[0, 0] = torch.nan
+    with pytest.raises(WeightsError, match=r"embeddings of random crops are not finite(.|\n)*got: nan"):
+        export_onnx(broken, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "reid.onnx").exists()
+    config = ExportConfig(flip="none")
+    content = onnx_bytes(broken, config, describe(broken, config))
+    assert np.isnan(largest_difference(content, model, config))  # a file of no numbers is unlike any network
+
+
+def test_the_network_stays_where_it_is(model):
+    network = export._network(model, ExportConfig(flip="none")).network
+    assert network is not model.network and not network.training
 
 
 def test_a_missing_extra_is_told(model, tmp_path, monkeypatch):
