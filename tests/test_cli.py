@@ -154,3 +154,22 @@ def test_what_the_public_functions_take_is_public_too():
 def _hints(member):
     parameters = inspect.signature(member).parameters.values() if inspect.isfunction(member) else ()
     return [name for parameter in parameters for name in re.findall(r"\w+Config", str(parameter.annotation))]
+
+
+@pytest.mark.parametrize(("name", "words"), [("/disk/a.png", "/disk/a.png"), (None, "A file")])
+def test_a_full_disk_is_one_line_and_not_a_traceback(monkeypatch, capsys, name, words):
+    def full(_):
+        raise OSError(28, "No space left on device", name)
+
+    monkeypatch.setattr("reidgen.cli._dispatch", full)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    expected = f"error: {words} cannot be read or written.\n  got: No space left on device\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_an_error_of_ours_is_a_traceback(monkeypatch):
+    monkeypatch.setattr("reidgen.cli._dispatch", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output"):
+        main([])

@@ -16,6 +16,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"):
+        files.write_json(tmp_path / "a.json", {})
+    with pytest.raises(FileNotFoundError) as error, files.naming(tmp_path / "other"):
+        (tmp_path / "none").read_bytes()
+    assert error.value.filename == str(tmp_path / "none")  # a name that is there stays
+
+
 def test_parts_are_one_file_or_none(tmp_path):
     path = tmp_path / "a.bin"
 

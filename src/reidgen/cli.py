@@ -1,5 +1,6 @@
 """The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
 
+import errno
 import itertools
 import json
 import os
@@ -44,6 +45,7 @@ DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
 )
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,11 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ReidgenError as error:
         sys.exit(_complain(f"error: {error}", EXIT_USER_ERROR))
     except OSError as error:
-        if error.filename is None:  # no file of the user's: something of ours
+        if error.filename is None and error.errno not in DISK_FULL:  # no file of the user's: something of ours
             raise
-        sys.exit(
-            _complain(f"error: {error.filename} cannot be read or written.\n  got: {error.strerror}", EXIT_USER_ERROR)
-        )
+        name = "A file" if error.filename is None else error.filename
+        sys.exit(_complain(f"error: {name} cannot be read or written.\n  got: {error.strerror}", EXIT_USER_ERROR))
     except KeyboardInterrupt:
         sys.exit(_complain("stopped; the same command goes on from the last checkpoint.", EXIT_INTERRUPTED))
 
@@ -343,6 +344,7 @@ def search(
 ) -> None:
     """Find the gallery crops that are nearest to each query: a table and a picture; nobody has to be known."""
     if not _planned(dry_run, "search", config, model=model, query=query, gallery=gallery, out=out):
+        from reidgen.engine.run import read_run
         from reidgen.generators.encoder import is_encoder, load_encoder
         from reidgen.reid.embed import load_reid
         from reidgen.search import SHEET, TABLE
@@ -351,6 +353,9 @@ def search(
         load = load_encoder if is_encoder(model) else load_reid
         ranked = run(load(model, device=config.device), query, gallery, config, out=out)
         _say(f"{ranked['query_path'].n_unique():,} queries; picture: {out / SHEET}; table: {out / TABLE}")
+        alone = read_run(out)["summary"]["without_crops"]
+        if alone:
+            _say(f"{alone:,} more have no crop that --protocol {config.protocol} leaves them")
 
 
 def export(

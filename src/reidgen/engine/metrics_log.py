@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.engine import tensorboard
+from reidgen.files import naming
 
 
 class MetricsLog:
@@ -33,12 +34,17 @@ class MetricsLog:
         """Append one record; floats that are not finite become null."""
         clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
         before = self.position
-        with self.path.open("a") as stream:
+        with naming(self.path), self.path.open("a") as stream:
             stream.write(json.dumps(clean) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         if tensorboard.is_on():
             tensorboard.mirror(self.path, self.read(), before=before, after=self.position)
+
+    def follow(self) -> None:
+        """Give a run that was finished without one its event file."""
+        if self.path.exists() and not tensorboard.has_events(self.path.parent):
+            tensorboard.mirror(self.path, self.read(), before=0, after=self.position)
 
     def read(self) -> list[dict[str, Any]]:
         """All records, in order."""
