@@ -152,10 +152,13 @@ def test_an_empty_table_and_a_damaged_array_are_named(tmp_path):
         CropStore.open(table.query, size=(32, 16))
     CropStore.open(table, size=(32, 16), cache=tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    file.write_bytes(file.read_bytes()[:300])
-    with pytest.raises(DataError, match="is damaged") as error:
-        CropStore.open(table, size=(32, 16), cache=tmp_path / "cache")
-    assert f"rm {file}" in str(error.value)
+    whole = file.read_bytes()
+    assert np.array_equal(np.load(file), CropStore.open(table, size=(32, 16), cache=tmp_path / "cache").images)
+    for damaged in (b"", whole[:300], whole + b"0", b"PK\x03\x04" + whole[4:], whole[:20] + b"(" + whole[21:]):
+        file.write_bytes(damaged)
+        with pytest.raises(DataError, match="is damaged") as error:
+            CropStore.open(table, size=(32, 16), cache=tmp_path / "cache")
+        assert f"rm {file}" in str(error.value)
 
 
 def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path, monkeypatch):

@@ -52,11 +52,26 @@ def test_whatever_changes_them_is_another_entry(model, table, tmp_path):
     assert len(kept(tmp_path)) == 5
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
-def test_a_damaged_entry_is_told(model, table, tmp_path, content):
+def flipped(content, place):
+    """One bit of it."""
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"PK\x03\x04" + content[4:],
+        lambda content: content[:-7],
+        lambda content: flipped(content, 10),
+        lambda content: flipped(content, len(content) - 3),
+    ],
+    ids=["empty", "another kind", "cut off", "a bit of the header", "a bit of the numbers"],
+)
+def test_a_damaged_entry_is_told(model, table, tmp_path, damage):
     embeddings_of(model, table)
     path = kept(tmp_path)[0]
-    path.write_bytes(path.read_bytes()[:-7] if content is None else content)
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"is damaged\.\n(.|\n)*try: rm "):
         embeddings_of(model, table)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -58,13 +59,7 @@ class CropStore:
             with progress("decode crops", len(table)) as bar:
                 for count in _fill(table, size, path):
                     bar.advance(count)
-        try:
-            images = np.load(path, mmap_mode="c", allow_pickle=False)
-        except ValueError as error:
-            raise DataError(
-                f"{path} is damaged.", got=str(error), allowed="an array of decoded crops", fix=f"rm {path}"
-            ) from error
-        return cls(images)
+        return cls(_mapped(path, (len(table), *size, 3)))
 
     @staticmethod
     def fill(table: ReidTable, *, size: tuple[int, int], cache: Path | str | None = None) -> Iterator[int]:
@@ -110,6 +105,26 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reidgen"
 
 
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    header, whole = _header(shape), math.prod(shape)
+    with path.open("rb") as stream:
+        length, found = os.fstat(stream.fileno()).st_size, stream.read(len(header))
+    if found != header or length != len(header) + whole:
+        raise DataError(
+            f"{path} is damaged.",
+            got=f"{length:,} bytes" if found == header else "another header",
+            allowed=f"{len(header) + whole:,} bytes: an array of {shape[0]:,} decoded crops",
+            fix=f"rm {path}",
+        )
+    return np.memmap(path, np.uint8, "c", len(header), shape)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
 def _array_path(table: ReidTable, size: tuple[int, int], cache: Path | str | None) -> Path:
     if not len(table):
         raise DataError(
@@ -151,7 +166,7 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
     shape = (len(table), *size, 3)
     stream.truncate(0)
     try:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        stream.write(_header(shape))
         for crops in in_order(lambda paths: _decode(paths, size), chunks(table.paths, CHUNK)):
             stream.write(crops.data)
             yield len(crops)
@@ -161,7 +176,7 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
         raise DataError(
             f"The decoded crops cannot be written to {Path(stream.name).parent}.",
             got=error.strerror,
-            allowed=f"{math.prod(shape) / 1e9:.2f} GB free",
+            allowed=f"{math.prod(shape) / 1e6:,.1f} MB free",
             fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk",
         ) from error
 

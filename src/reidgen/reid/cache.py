@@ -1,11 +1,12 @@
 """Embeddings that were computed before: kept in the cache folder by weights, crops and how they were made."""
 
-import io
 import json
+import zlib
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -16,7 +17,8 @@ from reidgen.files import sha256, write_bytes
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.reid.embed import Flip, ReidModel
 
-KIND = 1  # counted up when embeddings of the same weights and crops come to be others
+NAME = "embeddings"
+KIND = 2  # counted up when embeddings of the same weights and crops come to be others
 
 
 def embeddings_of(
@@ -49,24 +51,32 @@ def embeddings_of(
     if path.is_file():
         return _read(path, len(table)).to(device)
     found = model.embed(table, flip=flip, batch=batch)
-    stream = io.BytesIO()
-    np.save(stream, found.cpu().numpy())
-    write_bytes(path, stream.getvalue())
+    kept = found.cpu()
+    write_bytes(path, safetensors.torch.save({NAME: kept}, {"crc32": _checksum(kept)}))
     return found
 
 
 def _path(model: ReidModel | TrainedEncoder, table: ReidTable, flip: Flip, batch: int, device: torch.device) -> Path:
     known = [KIND, model.hash, table.hash(), flip, batch, device.type]
-    return cache_folder() / f"embeddings-{sha256([json.dumps(known).encode()])[:32]}.npy"
+    return cache_folder() / f"embeddings-{sha256([json.dumps(known).encode()])[:32]}.safetensors"
 
 
 def _read(path: Path, count: int) -> Tensor:
     try:
-        found = np.load(path, allow_pickle=False)
-        if found.dtype != np.float32 or found.ndim != 2 or len(found) != count:
-            raise ValueError(f"{found.dtype} {found.shape}")
-    except (ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} is damaged.", got=str(error), allowed=f"float32 ({count}, D)", fix=f"rm {path}"
-        ) from error
-    return torch.from_numpy(found)
+        with safetensors.safe_open(path, "pt") as file:
+            found, checksum = file.get_tensor(NAME), (file.metadata() or {}).get("crc32")
+    except safetensors.SafetensorError as error:
+        raise _damaged(path, str(error), count) from error
+    if found.dtype != torch.float32 or found.ndim != 2 or len(found) != count:
+        raise _damaged(path, f"{found.dtype} {tuple(found.shape)}", count)
+    if _checksum(found) != checksum:
+        raise _damaged(path, "other numbers than were written", count)
+    return found
+
+
+def _damaged(path: Path, got: str, count: int) -> DataError:
+    return DataError(f"{path} is damaged.", got=got, allowed=f"float32 ({count}, D) as written", fix=f"rm {path}")
+
+
+def _checksum(embeddings: Tensor) -> str:
+    return f"{zlib.crc32(embeddings.contiguous().numpy().data):08x}"
