@@ -1,3 +1,5 @@
+import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -7,11 +9,15 @@ import torch
 from PIL import Image
 
 from reidgen.cli import main
-from reidgen.config import GallerySearchConfig, ReidConfig, as_dict
+from reidgen.config import EvaluateConfig, GallerySearchConfig, ReidConfig, as_dict
+from reidgen.data.gather import gather_crops
 from reidgen.errors import ConfigError, DataError, RunError
+from reidgen.evaluate import evaluate_reid
+from reidgen.metrics.expansion import expand_gallery
 from reidgen.models import resnet
+from reidgen.models.pooling import GeneralizedMeanPool
 from reidgen.reid.embed import build_network, load_reid, save_reid
-from reidgen.search import search_gallery
+from reidgen.search import _short, search_gallery
 from tests.factories import make_table, write_crop
 
 CONFIG = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8, seed=3)
@@ -115,6 +121,91 @@ def test_reranked_distances_are_searched_like_any(model, folder, tmp_path):
     ranked = search_gallery(model, folder, folder, config, out=tmp_path)
     assert ranked.height == 4 and (ranked["distance"] < 1).any()
     assert "re-ranked" in json.loads((tmp_path / "run.json").read_text())["summary"]["compared"]
+
+
+def written(folder, pids, camids, splits):
+    return make_table(pids, camids, splits=splits, root=folder, name="toy").write(folder)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rerank": "k-reciprocal", "rerank_k1": 4, "rerank_k2": 2},
+        {"query_expansion": "alpha", "expansion_neighbours": 2},
+        {"gallery_expansion": "average", "expansion_neighbours": 2},
+    ],
+)
+def test_market_ranks_as_an_evaluation_does_also_beside_junk(model, tmp_path, options):
+    pids = [1, 2, 3, -1, 1, -1, 2, 3, 0, -1, 1, -1, 2, 3]
+    splits = ["query"] * 3 + ["gallery"] * 11
+    table = written(tmp_path / "data", pids, [1, 1, 1] + [2] * 8 + [3] * 3, splits)
+    result = evaluate_reid(model, table, EvaluateConfig(**options))
+    found = search_gallery(
+        model,
+        tmp_path / "data",
+        tmp_path / "data",
+        GallerySearchConfig(protocol="market", **options),
+        out=tmp_path / "out",
+    )
+    lists = [group["file"].to_list() for _, group in found.group_by("query", maintain_order=True)]
+    names = [[name.split("/")[-1] for name in one] for one in result.per_query["ranked_files"].to_list()]
+    assert [[name.split("/")[-1] for name in one] for one in lists] == names
+
+
+def test_nobody_is_the_same_as_a_distractor_or_junk(model, tmp_path):
+    written(tmp_path / "data", [0, -1, 5, 0, -1, 5], [1] * 6, ["query"] * 3 + ["gallery"] * 3)
+    ranked = search_gallery(model, tmp_path / "data", tmp_path / "data", out=tmp_path / "out")
+    assert ranked.filter(pl.col("query_pid") <= 0)["correct"].to_list() == [None] * 6
+    found = ranked.filter(pl.col("query_pid") == 5)
+    assert dict(zip(found["pid"], found["correct"], strict=True)) == {0: False, -1: False, 5: True}
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["summary"]["known"] == 1
+    market = GallerySearchConfig(protocol="market")
+    left = search_gallery(model, tmp_path / "data", tmp_path / "data", market, out=tmp_path / "market")
+    assert left.filter(pl.col("query_pid") == 0)["pid"].sort().to_list() == [0, 5]  # two distractors are two people
+
+
+def test_queries_for_which_no_crop_is_left_are_counted(model, weights, tmp_path, capsys):
+    written(tmp_path / "data", [1, 2, 1, 1], [1, 1, 1, 1], ["query"] * 2 + ["gallery"] * 2)
+    options = ["--query", str(tmp_path / "data"), "--gallery", str(tmp_path / "data"), "--protocol", "market"]
+    main(["search", "--model", str(weights), *options, "--out", str(tmp_path / "out"), "--device", "cpu"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("1 queries; ")
+    assert said[1] == "1 more have no crop that --protocol market leaves them"
+
+
+def test_a_gallery_of_junk_alone_is_told(model, tmp_path):
+    table = written(tmp_path / "data", [1, -1, -1], [1, 2, 3], ["query", "gallery", "gallery"])
+    market = GallerySearchConfig(protocol="market")
+    with pytest.raises(DataError, match="nothing but junk"):
+        search_gallery(model, tmp_path / "data", tmp_path / "data", market, out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"nothing but junk\.\n  got: 2 crops of pid -1"):
+        evaluate_reid(model, table)
+
+
+def test_the_own_file_is_no_neighbour(model, tmp_path):
+    written(tmp_path / "data", [1] * 8, list(range(1, 9)), ["gallery"] * 8)
+    crops = tmp_path / "data" / "bounding_box_test"
+    config = GallerySearchConfig(query_expansion="average", expansion_neighbours=2)
+    ranked = search_gallery(model, crops, crops, config, out=tmp_path / "out")
+    plain = gather_crops(crops, "gallery").table
+    made = torch.nn.functional.normalize(model.embed(plain))
+    expected = 1 - expand_gallery(made, neighbours=2) @ made.T
+    expected.fill_diagonal_(torch.inf)
+    for number, (_, rows) in enumerate(ranked.group_by("query", maintain_order=True)):
+        np.testing.assert_allclose(rows["distance"], expected[number].sort().values[:7], atol=1e-6)
+
+
+@pytest.mark.parametrize("maps", ["match", "class"])
+def test_a_map_that_the_network_has_not_is_refused_before_the_work(model, folder, tmp_path, maps):
+    other = dataclasses.replace(model, network=copy.deepcopy(model.network))
+    other.network.pool = GeneralizedMeanPool()
+    with pytest.raises(ConfigError, match="the network pools otherwise"):
+        search_gallery(other, folder, folder, GallerySearchConfig(maps=maps), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_the_font_lacks_can_be_told_apart():
+    assert (_short("a/Zoë.png"), _short("a/人.png"), _short("a/物.png")) == ("Zoë", "\\u4eba", "\\u7269")
 
 
 def test_the_same_search_again_answers_at_once_and_another_is_refused(model, folder, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from reidgen.config import EvaluateConfig, as_dict
-from reidgen.data.table import JUNK, ReidTable
+from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError
 from reidgen.files import write_bytes, write_json
@@ -24,7 +24,7 @@ from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blo
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
 from reidgen.reid.queries import Queries
-from reidgen.reid.rankings import as_trained, compared_in_words, ranking_blocks
+from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
 SCHEMA_VERSION = 1
@@ -180,8 +180,7 @@ def _evaluate(
     config: EvaluateConfig,
     hashes: dict[str, str],
 ) -> Result:
-    # Junk is in nobody's ranking, so it is nobody's neighbour either: nothing of it is asked of the network.
-    seen = gallery.where(gallery.pids != JUNK) if config.protocol == "market" else gallery
+    seen = gallery_of(gallery, config.protocol)
     query = queries.table
     ranking, lists = _rank(_pooled(model, queries, config), _embed(model, seen, config), query, seen, config)
     facts = {

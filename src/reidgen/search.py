@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from reidgen.data.augment import normalise
 from reidgen.data.gather import Gathered, gather_crops
 from reidgen.data.images import read_rgb
 from reidgen.data.store import CropStore
-from reidgen.data.table import JUNK, ReidTable
+from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError
 from reidgen.files import sha256, write_bytes
@@ -26,9 +25,9 @@ from reidgen.metrics.neighbours import smallest
 from reidgen.metrics.ranking import check_embeddings
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
-from reidgen.reid.maps import activation_maps
+from reidgen.reid.maps import activation_maps, check_map
 from reidgen.reid.ranked_sheet import Cell, overlay, ranked_sheet
-from reidgen.reid.rankings import as_trained, compared_in_words, ranking_blocks
+from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 
 TABLE, TEXT, SHEET = "ranked.parquet", "ranked.csv", "ranked.png"
 NAME_LENGTH = 22  # of a file's name on the sheet
@@ -56,7 +55,8 @@ def search_gallery(
 
     Returns:
         query, query_path, query_pid, query_camid, rank (from 1), distance, file, path, pid, camid, correct. People,
-        cameras and `correct` are null where nobody knows.
+        cameras and `correct` are null where nobody knows; `correct` is so too for a query of a distractor or of junk.
+        A query for which no crop is left has no row.
 
     Raises:
         DataError: There are no crops, a crop cannot be decoded, protocol "market" is asked for and somebody is not
@@ -67,6 +67,8 @@ def search_gallery(
     asked, found = gather_crops(query, "query"), gather_crops(gallery, "gallery")
     config = as_trained(config, model.config)
     _check(model, asked, found, config)
+    counted = gallery_of(found.table, config.protocol)
+    found = Gathered(counted, np.ones(len(counted), dtype=bool) if config.protocol == "market" else found.known)
     inputs = {"model": model.hash, "query": _hash(asked.table), "gallery": _hash(found.table)}
     with RunFolder.begin(out, stage="search", config=config, inputs=inputs) as run:
         if not run.done:
@@ -93,18 +95,15 @@ class _Search:
         check_embeddings(side, made, len(crops.table))
         return made
 
-    @cached_property
-    def _places(self) -> dict[Path, int]:
-        return {path.resolve(): row for row, path in enumerate(self.gallery.table.paths)}
-
     def ranked(self) -> pl.DataFrame:
         """The table that `search_gallery` returns."""
         query, gallery = self._embeddings(self.query, "query"), self._embeddings(self.gallery, "gallery")
         parts, first = [], 0
-        for distances in ranking_blocks(query, gallery, self.config):
+        own = self._own()
+        for distances in ranking_blocks(query, gallery, self.config, own=own):
             block = torch.as_tensor(distances).cpu()
             rows = np.arange(first, first + len(block))
-            block[torch.from_numpy(self._removed(rows))] = torch.inf
+            block[torch.from_numpy(self._removed(rows, own[rows]))] = torch.inf
             columns, values = smallest(block, min(self.config.top, block.shape[1]))
             parts.append(self._rows(rows, columns, values))
             first += len(block)
@@ -118,18 +117,19 @@ class _Search:
             )
         return ranked
 
-    def _removed(self, rows: np.ndarray) -> np.ndarray:
+    def _own(self) -> np.ndarray:
+        """Of each query the gallery crop that is the same file, int64 (Q,), -1 where none is."""
+        places = {path.resolve(): row for row, path in enumerate(self.gallery.table.paths)}
+        return np.array([places.get(path.resolve(), -1) for path in self.query.table.paths], dtype=np.int64)
+
+    def _removed(self, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Of each query, bool (B, G), what it shall not be shown."""
-        asked, others, places = self.query.table, self.gallery.table, self._places
-        removed = np.zeros((len(rows), len(others)), dtype=bool)
-        for number, path in enumerate(asked.rows[rows].select("root", "file_name").iter_rows()):
-            own = places.get(Path(*path).resolve())
-            if own is not None:
-                removed[number, own] = True
+        asked, others = self.query.table, self.gallery.table
+        removed = np.arange(len(others))[None] == own[:, None]
         if self.config.protocol == "market":
-            same = asked.pids[rows][:, None] == others.pids[None]
+            person = np.where(asked.pids[rows] > DISTRACTOR, asked.pids[rows], np.iinfo(np.int64).min)  # or nobody
+            same = person[:, None] == others.pids[None]
             removed |= same & (asked.camids[rows][:, None] == others.camids[None])
-            removed |= others.pids[None] == JUNK
         return removed
 
     def _rows(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> pl.DataFrame:
@@ -140,13 +140,15 @@ class _Search:
         frame = asked.rename({"file": "query", "path": "query_path", "pid": "query_pid", "camid": "query_camid"})
         distances = pl.Series("distance", values[shown].astype(np.float32))
         frame = frame.with_columns(pl.Series("rank", ranks.astype(np.int64)), distances)
-        return pl.concat([frame, others], how="horizontal").with_columns(correct=pl.col("query_pid") == pl.col("pid"))
+        correct = pl.when(pl.col("query_pid") > DISTRACTOR).then(pl.col("query_pid") == pl.col("pid"))
+        return pl.concat([frame, others], how="horizontal").with_columns(correct=correct)
 
     def summary(self, ranked: pl.DataFrame) -> dict[str, Any]:
         """What the run says of itself."""
         first = ranked.filter(pl.col("rank") == 1)["correct"].drop_nulls()
         return {
             "queries": len(self.query.table),
+            "without_crops": len(self.query.table) - ranked["query_path"].n_unique(),
             "gallery": len(self.gallery.table),
             "compared": compared_in_words(self.config),
             "known": len(first),
@@ -201,7 +203,7 @@ def _caption(row: dict[str, Any]) -> str:
 
 
 def _short(path: str) -> str:
-    name = Path(path).stem
+    name = Path(path).stem.encode("latin-1", "backslashreplace").decode("latin-1")  # what the sheet's font has
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 3]}..."
 
 
@@ -228,5 +230,7 @@ def _check(model: ReidModel | TrainedEncoder, query: Gathered, gallery: Gathered
                     allowed="names as Market-1501's, or a table, for --protocol market",
                     fix="--protocol all",
                 )
-    if config.maps != "none" and not isinstance(model, ReidModel):
-        raise ConfigError("An encoder has no map.", got=f"--maps {config.maps}", allowed="a network of train-reid")
+    if config.maps != "none":
+        if not isinstance(model, ReidModel):
+            raise ConfigError("An encoder has no map.", got=f"--maps {config.maps}", allowed="a network of train-reid")
+        check_map(model.network, config.maps)

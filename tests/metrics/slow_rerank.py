@@ -47,12 +47,14 @@ def jaccard(v):
     return distances
 
 
-def slow_rerank(query, gallery, k1, k2, lambda_):
-    """Lists of k1 and itself; distances over the largest of the row."""
-    plain = squares(np.concatenate([query, gallery]))
+def slow_rerank(query, gallery, k1, k2, lambda_, *, twice=True):
+    """Lists of k1 and itself; distances over the largest of the row. Not `twice`: query and gallery are the same."""
+    plain = squares(np.concatenate([query, gallery]) if twice else gallery)
     lists = neighbour_lists(plain)
     plain = plain / plain.max(axis=1, keepdims=True)
     both = jaccard(vectors(plain, lists, k1 + 1, round(k1 / 2) + 1, k2))
+    if not twice:
+        return (1 - lambda_) * both + lambda_ * plain
     count = len(query)
     return (1 - lambda_) * both[:count, count:] + lambda_ * plain[:count, count:]
 

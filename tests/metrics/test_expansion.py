@@ -65,3 +65,21 @@ def test_bad_input_is_told():
         pool_groups(features, np.array([0, 0, 2, 2, 2, 2, 2, 2, 2, 2]))
     with pytest.raises(DataError, match="groups do not fit"):
         pool_groups(features, np.zeros(9, np.int64))
+
+
+def test_a_query_that_is_in_the_gallery_is_not_its_own_neighbour():
+    gallery = torch.from_numpy(clustered(1, 30))
+    own = np.array([4, -1, 29])
+    query = torch.stack([gallery[4], torch.from_numpy(clustered(2, 1))[0], gallery[29]])
+    found = expand_queries(query, gallery, neighbours=5, alpha=3, own=own)
+    whole = expand_gallery(gallery, neighbours=5, alpha=3)
+    torch.testing.assert_close(found[[0, 2]], whole[[4, 29]])
+    torch.testing.assert_close(found[1:2], expand_queries(query[1:2], gallery, neighbours=5, alpha=3))
+    with pytest.raises(DataError, match="not enough features"):
+        expand_queries(query, gallery, neighbours=30, own=own)
+
+
+def test_two_widths_are_told_and_a_sum_of_nothing_stays_nothing():
+    with pytest.raises(DataError, match=r"do not fit\.\n  got: \(1, 4\) and \(8, 5\)"):
+        expand_queries(torch.ones(1, 4), torch.ones(8, 5))
+    assert expand_queries(torch.ones(1, 4), -torch.ones(3, 4), neighbours=1).abs().max() < 1e-6

@@ -151,3 +151,25 @@ def test_bad_features_are_told():
     rerank(zero[:10], zero[10:])
     with pytest.raises(DataError, match="A query feature is zero"):
         rerank(zero[:10], zero[10:], metric="cosine")
+
+
+def test_queries_that_are_in_the_gallery_count_once():
+    features = clustered(5, 40)
+    own = np.array([3, -1, 7, 39])
+    query = np.stack([features[3], clustered(6, 1)[0], features[7], features[39]])
+    parts = Reranked.of(query, features, k1=6, k2=3, own=own).blocks()
+    found = np.concatenate([block for _, block in parts])
+    once = np.concatenate([query[1:2], features])  # everybody is there once
+    expected = slow_rerank(once, once, 6, 3, 0.3, twice=False)
+    np.testing.assert_allclose(found, expected[[4, 0, 8, 40], 1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e19, 1e20])
+def test_features_too_long_for_their_squares_are_told(scale):
+    features = clustered(0, 30)
+    expected = rerank(features[:5], features[5:], 4, 2)
+    longest = features * np.float32(5e18)
+    np.testing.assert_allclose(rerank(longest[:5], longest[5:], 4, 2), expected, atol=1e-5)
+    features *= np.float32(scale)
+    with pytest.raises(DataError, match=r"query feature.*is too long for squared distances"):
+        rerank(features[:5], features[5:], 4, 2)

@@ -25,8 +25,8 @@ class RankingConfig:
         rerank_k1: Neighbours in a reciprocal list, beside the crop itself.
         rerank_k2: Crops whose vectors are averaged, itself included.
         rerank_lambda: Share of the plain distance.
-        embeddings: "cached" keeps them in the cache folder by weights and crops, "computed" neither reads nor writes
-            there.
+        embeddings: "cached" keeps them in the cache folder by weights and crops, "computed" neither reads nor keeps
+            any (decoded crops are kept there all the same).
     """
 
     metric: Literal["recipe", "cosine", "euclid"] = "recipe"
@@ -103,7 +103,7 @@ class GallerySearchConfig(RankingConfig):
         top: Gallery crops in each list.
         shown: Queries on the sheet; all are in the table.
         height: Pixels of a crop on the sheet.
-        maps: Where the network looks, over the crops of the sheet: "energy" is the sum of squares of the last map,
+        maps: Where the network looks, over the crops of the sheet: "energy" is the length of the last map's vectors,
             "match" the part of each place in the likeness to the query, "class" in the score of the training person
             that the crop resembles most (Zhou et al. 2016).
     """

@@ -8,7 +8,9 @@ from reidgen.errors import DataError
 from reidgen.metrics.neighbours import Metric, checked_features, nearest_neighbours, nearest_of
 
 
-def expand_queries(query: Tensor, gallery: Tensor, *, neighbours: int = 5, alpha: float = 0.0) -> Tensor:
+def expand_queries(
+    query: Tensor, gallery: Tensor, *, neighbours: int = 5, alpha: float = 0.0, own: np.ndarray | None = None
+) -> Tensor:
     """Each query's weighted sum with its nearest gallery embeddings, of length 1.
 
     q' = q + sum over the n nearest g of max(0, q.g)^alpha g, for embeddings of length 1. alpha 0 is average query
@@ -20,16 +22,21 @@ def expand_queries(query: Tensor, gallery: Tensor, *, neighbours: int = 5, alpha
         gallery: (G, D), G >= `neighbours`; likewise.
         neighbours: n.
         alpha: Power of the cosine, 0 or more. With 0 all weights are 1.
+        own: int64 (Q,), the row of the gallery that is the query itself and so not its neighbour, -1 where none is.
 
     Returns:
-        float32 (Q, D), each of length 1.
+        float32 (Q, D), each of length 1, or 0 where the sum is.
 
     Raises:
-        DataError: An embedding is not finite or zero, there are too few, or an option is out of range.
+        DataError: An embedding is not finite or zero, there are too few, or of two widths, or an option is out of
+            range.
     """
     query, gallery = checked_features("query", query, "cosine"), checked_features("gallery", gallery, "cosine")
     _check_alpha(alpha)
-    indices, squares = nearest_of(query, gallery, neighbours)
+    if query.shape[1] != gallery.shape[1]:
+        shapes = f"{tuple(query.shape)} and {tuple(gallery.shape)}"
+        raise DataError("Query and gallery embeddings do not fit.", got=shapes, allowed="(Q, D) and (G, D)")
+    indices, squares = nearest_of(query, gallery, neighbours, own=own)
     return _weighted(query, gallery, indices, squares, alpha)
 
 

@@ -60,20 +60,28 @@ def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
     return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def nearest_of(queries: Tensor, features: Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_of(
+    queries: Tensor, features: Tensor, count: int, *, own: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The `count` features nearest to each query: int64 (Q, count) and their squared distances, float32, ascending.
 
     Args:
         queries: float32 (Q, D); see `checked_features`.
         features: float32 (N, D), on the same device.
-        count: 1 to N.
+        count: 1 to N, or to N - 1 where a query is one of the features.
+        own: int64 (Q,), which feature each query is, and so not its neighbour; -1 where it is none of them.
 
     Raises:
         DataError: There are fewer than `count` features.
     """
-    _check_enough(features, count, "each query")
-    squares, block = squares_to(features), block_rows(features)
-    parts = [smallest(squares(queries[first : first + block]), count) for first in range(0, len(queries), block)]
+    own = np.full(len(queries), -1) if own is None else own
+    _check_enough(features, count, "each query", beside=int((own >= 0).any()))
+    squares, block, parts = squares_to(features), block_rows(features), []
+    for first in range(0, len(queries), block):
+        found = squares(queries[first : first + block])
+        rows = np.flatnonzero(own[first : first + block] >= 0)
+        found[torch.from_numpy(rows), torch.from_numpy(own[first + rows])] = torch.inf
+        parts.append(smallest(found, count))
     indices, values = zip(*parts, strict=True)
     return np.concatenate(indices), np.concatenate(values)
 
@@ -84,13 +92,14 @@ def block_rows(features: Tensor) -> int:
     return max(1, held // (4 * max(1, len(features))))
 
 
-def _check_enough(features: Tensor, count: int, whose: str) -> None:
-    if not 1 <= count <= len(features):
+def _check_enough(features: Tensor, count: int, whose: str, *, beside: int = 0) -> None:
+    most = len(features) - beside
+    if not 1 <= count <= most:
         raise DataError(
             "There are not enough features for so many neighbours.",
             got=f"{len(features):,} features, {count:,} neighbours of {whose}",
-            allowed=f"1 to {len(features):,} neighbours",
-            fix="fewer neighbours (a smaller k1 and k2), or more crops",
+            allowed=f"1 to {most:,} neighbours",
+            fix="fewer neighbours (--rerank-k1 and --rerank-k2, --expansion-neighbours), or more crops",
         )
 
 
@@ -179,7 +188,8 @@ def checked_features(name: str, features: Any, metric: Metric) -> Tensor:
         metric: "cosine" or "euclid".
 
     Raises:
-        DataError: They are no matrix, one is not finite or has no direction under "cosine", or the metric is unknown.
+        DataError: They are no matrix, one is not finite, has no direction under "cosine", or is longer than 9e18 under
+            "euclid", or the metric is unknown.
     """
     if metric not in ("cosine", "euclid"):
         raise DataError("The metric is unknown.", got=metric, allowed="cosine, euclid")
@@ -193,6 +203,8 @@ def checked_features(name: str, features: Any, metric: Metric) -> Tensor:
     diverged = "look for a training that diverged: its loss is in metrics.jsonl"
     _refuse(name, torch.isfinite(largest), "is not finite", diverged)
     if metric == "euclid":
+        small = torch.isfinite(4 * squared_lengths(known))  # as large as a squared distance to another can be
+        _refuse(name, small, "is too long for squared distances in float32", "metric cosine, or features divided by it")
         return known
     _refuse(name, largest > 0, "is zero and so has no direction", "metric euclid, or leave such crops out")
     directed = torch.empty_like(known)

@@ -63,7 +63,7 @@ def reciprocal_vectors(
 
 def expanded_sets(indices: np.ndarray, *, size: int, half: int) -> sparse.csr_array:
     """R* of each feature p: its reciprocal set R(p), with the smaller set R'(c) of each c in it of which more than two
-    thirds are in R(p) (equation 3).
+    thirds are in R(p): equation 3, which adds at two thirds themselves too; the authors' published code does not.
 
     Args:
         indices: int64 (N, k), neighbours of each, itself first.

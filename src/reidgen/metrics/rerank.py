@@ -66,8 +66,8 @@ class Reranked:
     Attributes:
         query: float32 (Q, D).
         gallery: float32 (G, D).
-        vectors: The queries' k-reciprocal vectors, (Q, Q + G).
-        columns: The gallery's, (G, Q + G), by columns.
+        vectors: The queries' k-reciprocal vectors, (Q, N), N being all queries and gallery features, none twice.
+        columns: The gallery's, (G, N), by columns.
         farthest: float32 (Q,), the largest squared distance of each query.
         lambda_: Share of the plain distance.
     """
@@ -89,8 +89,13 @@ class Reranked:
         k2: int = 6,
         lambda_: float = 0.3,
         metric: Metric = "euclid",
+        own: np.ndarray | None = None,
     ) -> "Reranked":
-        """Find all neighbours and vectors; arguments and errors are those of `rerank`."""
+        """Find all neighbours and vectors; arguments and errors are those of `rerank`.
+
+        `own`, int64 (Q,), is the row of the gallery that a query is itself, so that it is not its own neighbour in
+        another guise; -1 where it is none of them.
+        """
         check_neighbour_counts(k1, k2)
         if not 0 <= lambda_ <= 1:
             raise DataError("lambda_ is a share.", got=lambda_, allowed="0 to 1", fix="0.3, as published")
@@ -98,14 +103,19 @@ class Reranked:
         if both[0].shape[1] != both[1].shape[1] or not min(map(len, both)):
             shapes = f"{tuple(both[0].shape)} and {tuple(both[1].shape)}"
             raise DataError("Query and gallery embeddings do not fit.", got=shapes, allowed="(Q, D) and (G, D)")
-        features, queries = torch.cat(both), len(both[0])
+        own = np.full(len(both[0]), -1) if own is None else own
+        alone = np.flatnonzero(own < 0)
+        features = torch.cat([both[0][torch.from_numpy(alone).to(both[0].device)], both[1]])
+        places = own + len(alone)  # of the queries among the features
+        places[alone] = np.arange(len(alone))
         del both
         neighbours = nearest_neighbours(features, max(k1 + 1, k2))
         refuse_equal(features, neighbours)
         size, half = k1 + 1, half_of(k1) + 1
         vectors = reciprocal_vectors(features, neighbours, size=size, half=half, k2=k2, scale=neighbours.farthest)
-        columns, farthest = vectors[queries:].tocsc(), neighbours.farthest[:queries]
-        return cls(features[:queries], features[queries:], vectors[:queries], columns, farthest, lambda_)
+        columns, farthest = vectors[len(alone) :].tocsc(), neighbours.farthest[places]
+        asked = features[torch.from_numpy(places).to(features.device)]
+        return cls(asked, features[len(alone) :], vectors[places], columns, farthest, lambda_)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Some queries and their distances, float32 (B, G), and so on to the last query."""

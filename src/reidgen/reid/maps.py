@@ -58,15 +58,20 @@ def local_embeddings(network: Embedder, images: Tensor) -> Tensor:
         return _local(network, network.backbone(images).float())[0]
 
 
-def _local(network: Embedder, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Embedding and normalised feature of each place, (N, h, w, D) both."""
-    if not isinstance(network.pool, AveragePool):
+def check_map(network: Embedder, kind: MapKind) -> None:
+    """Raise `ConfigError` if a network cannot have a map."""
+    if kind != "energy" and not isinstance(network.pool, AveragePool):
         raise ConfigError(
             "This map is a mean over places, and the network pools otherwise.",
             got=f"pooling by {type(network.pool).__name__}",
             allowed="a network with average pooling, or the map of energy",
             fix="--maps energy",
         )
+
+
+def _local(network: Embedder, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Embedding and normalised feature of each place, (N, h, w, D) both."""
+    check_map(network, "match")
     count, _, height, width = maps.shape
     feature = network.bottleneck(maps.permute(0, 2, 3, 1).flatten(0, 2))
     normal = network.norm(feature)

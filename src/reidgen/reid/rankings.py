@@ -2,11 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from reidgen.config import RankingConfig
+from reidgen.data.table import JUNK, ReidTable
+from reidgen.errors import DataError
 from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.metrics.ranking import distance_blocks
 from reidgen.metrics.rerank import Reranked
@@ -31,7 +34,26 @@ def as_trained(config: Ranking, training: object) -> Ranking:
     return dataclasses.replace(config, metric=metric, flip=flip)
 
 
-def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Iterator[Any]:
+def gallery_of(table: ReidTable, protocol: Literal["market", "all"]) -> ReidTable:
+    """The gallery crops that count: under "market" no junk, which is in nobody's ranking and so nobody's neighbour.
+
+    Raises:
+        DataError: Nothing but junk is there.
+    """
+    counted = table.where(table.pids != JUNK) if protocol == "market" else table
+    if len(table) and not len(counted):
+        raise DataError(
+            f"The gallery of {table.name or 'the table'} is nothing but junk.",
+            got=f"{len(table):,} crops of pid {JUNK}",
+            allowed="a crop of somebody, for --protocol market",
+            fix="--protocol all",
+        )
+    return counted
+
+
+def ranking_blocks(
+    query: Tensor, gallery: Tensor, config: RankingConfig, *, own: np.ndarray | None = None
+) -> Iterator[Any]:
     """Distances (B, G) of some queries to the whole gallery, and so on to the last query.
 
     Gallery expansion comes first, then query expansion, then re-ranking; each works on what the one before made.
@@ -40,6 +62,8 @@ def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Ite
         query: Embeddings (Q, D).
         gallery: Embeddings (G, D), on the same device: all crops that count, as neighbours too.
         config: How they are compared.
+        own: int64 (Q,), the gallery crop that is the query itself, -1 where none is. It is nobody's neighbour in both
+            places; only to re-ranking an expanded embedding and the one it comes from are two.
 
     Raises:
         DataError: An embedding is not finite or has no direction, or there are too few for the neighbours asked for.
@@ -48,12 +72,20 @@ def ranking_blocks(query: Tensor, gallery: Tensor, config: RankingConfig) -> Ite
     if config.gallery_expansion != "none":
         gallery = expand_gallery(gallery, neighbours=count, alpha=powers[config.gallery_expansion])
     if config.query_expansion != "none":
-        query = expand_queries(query, gallery, neighbours=count, alpha=powers[config.query_expansion])
+        query = expand_queries(query, gallery, neighbours=count, alpha=powers[config.query_expansion], own=own)
     if config.rerank == "none":
         yield from distance_blocks(query, gallery, metric=config.distance)
         return
-    lists = {"k1": config.rerank_k1, "k2": config.rerank_k2}
-    reranked = Reranked.of(query, gallery, **lists, lambda_=config.rerank_lambda, metric=config.distance)
+    same = config.query_expansion == config.gallery_expansion == "none"
+    reranked = Reranked.of(
+        query,
+        gallery,
+        k1=config.rerank_k1,
+        k2=config.rerank_k2,
+        lambda_=config.rerank_lambda,
+        metric=config.distance,
+        own=own if same else None,
+    )
     for _, distances in reranked.blocks():
         yield distances
 
