@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
+from reidgen.config import RenderConfig
 from reidgen.engine import tensorboard
 from reidgen.engine.metrics_log import MetricsLog
+from reidgen.engine.run import RunFolder
 from reidgen.errors import MissingExtraError
 
 needs_tensorboard = pytest.mark.skipif(
@@ -79,3 +81,19 @@ def test_importing_it_loads_no_torch():
     code = "import sys, reidgen.engine.tensorboard\nprint('torch' in sys.modules, 'tensorboard' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+@needs_tensorboard
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_that_is_done_without_gets_one(tmp_path, monkeypatch):
+    monkeypatch.delenv(tensorboard.SWITCH, raising=False)
+    with RunFolder.begin(tmp_path, stage="toy", config=RenderConfig()) as run:
+        run.metrics.write(step=1, loss=2.0)
+        run.finish({})
+    monkeypatch.setenv(tensorboard.SWITCH, "1")
+    RunFolder.begin(tmp_path, stage="toy", config=RenderConfig())
+    tensorboard.close_all()
+    assert events(tmp_path) == ({"loss": [(1, 2.0)]}, 1)
+    before = [path.name for path in tmp_path.glob(tensorboard.EVENTS)]
+    RunFolder.begin(tmp_path, stage="toy", config=RenderConfig())
+    assert [path.name for path in tmp_path.glob(tensorboard.EVENTS)] == before

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import as_dict
+from reidgen.engine import tensorboard
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.errors import ReidgenError, RunError
 from reidgen.files import remove_leftovers, write_json
@@ -103,6 +104,8 @@ class RunFolder:
         run.record, run._spent_sec = record, float(record["cost"]["wall_sec"])
         if run.done:
             sys.stderr.write(f"{path} is done already.\n")
+            if tensorboard.is_on():
+                run.metrics.follow()
             run.close()
         else:
             remove_leftovers(path)

@@ -40,6 +40,11 @@ def is_on() -> bool:
     return os.environ.get(SWITCH, "0") not in ("", "0")
 
 
+def has_events(folder: Path) -> bool:
+    """Whether an event file is there."""
+    return any(folder.glob(EVENTS))
+
+
 def mirror(path: Path, records: Sequence[Record], *, before: int, after: int) -> None:
     """Bring the event file beside a metrics.jsonl up to date after its last record was written.
 
