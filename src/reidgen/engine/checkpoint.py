@@ -1,6 +1,7 @@
 """Checkpoints: any nesting of tensors and plain values in one safetensors file, written atomically."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from reidgen.errors import WeightsError
 from reidgen.files import write_chunks
 
 SCHEMA_VERSION = "1"
+REASON = 200  # letters of a list of tensors that do not fit
 
 
 def save_state(path: Path, state: Any) -> None:
@@ -71,7 +73,7 @@ def fill_network(network: torch.nn.Module, tensors: dict[str, torch.Tensor], pat
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        reasons = "; ".join(textwrap.shorten(line, REASON, placeholder=" ...") for line in str(error).splitlines()[1:3])
         raise WeightsError(
             f"{path} does not fit the network that its own config describes.",
             got=reasons,
