@@ -1,4 +1,6 @@
 import errno
+import io
+import sys
 
 import pytest
 
@@ -26,6 +28,13 @@ class Told:
 
     def tick(self):
         pass
+
+
+class FullLog(io.TextIOBase):
+    """A log on a disk that is full."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def orders(*names):
@@ -79,3 +88,14 @@ def test_an_error_of_our_own_is_named_with_its_kind(monkeypatch, capsys):
     monkeypatch.setattr(worker, "run_point", lambda order: order["missing"])
     assert report_of({"name": "a"}) == {"ended": "failed", "found": None, "text": "KeyError: 'missing'"}
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_log_on_the_full_disk_hides_no_answer(monkeypatch):
+    def full(order):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(worker, "run_point", full)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", FullLog())
+        told = report_of({"name": "a"})
+    assert (told["ended"], told["found"]) == ("full", None)

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 
@@ -8,7 +9,7 @@ from reidgen.config import ReidConfig, SweepConfig
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
 from reidgen.sweep import run, worker
-from reidgen.sweep.result import SweepResult
+from reidgen.sweep.result import SweepResult, write_points
 from reidgen.sweep.run import describe, sweep
 from tests.sweep.made import REID, Inline, generated_table, pretend, real_table
 
@@ -90,6 +91,27 @@ def test_a_sweep_that_was_stopped_goes_on_and_may_grow(tables, pretending, tmp_p
     assert more.points.height == 9 and more.points["status"].unique().to_list() == ["done"]
     with pytest.raises(RunError, match="holds another run"):
         sweep(real, config(length="epochs"), generated=generated, out=tmp_path / "sweep")
+
+
+@pytest.mark.parametrize("writes", [0, 2])
+def test_a_disk_that_is_too_full_for_the_points(tables, pretending, tmp_path, monkeypatch, writes):
+    """Before the first run, and after the second one."""
+    real, generated = tables
+    written = []
+
+    def full(folder, points):
+        if len(written) == writes:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder / "points.csv"))
+        written.append(write_points(folder, points))
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="disk is full") as told:
+        patch.setattr(run, "write_points", full)
+        sweep(real, config(), generated=generated, out=tmp_path / "sweep")
+    assert "points.csv: No space left on device" in str(told.value) and "finished runs are kept" in str(told.value)
+    assert sweep(real, config(), generated=generated, out=tmp_path / "sweep").points["status"].unique().to_list() == [
+        "done"
+    ]
+    assert len(pretending[-1].seen) == 4 - writes
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from reidgen.errors import RunError
+from reidgen.sweep.full import full_disk
 from reidgen.sweep.point import Order
 
 POLL_SEC = 0.5
@@ -87,7 +87,7 @@ def work_off(orders: Sequence[Order], workers: Workers, watch: Watch, *, retries
             for ended in workers.wait(POLL_SEC):
                 order = running.pop(ended.name)
                 if ended.how == "full":
-                    raise _full(ended)
+                    raise full_disk(f"{ended.name}: {ended.text.splitlines()[0]}")
                 losses[ended.name] += ended.how == "lost"
                 if ended.how == "lost":
                     watch.lost(ended, retries + 1 - losses[ended.name])
@@ -100,12 +100,3 @@ def work_off(orders: Sequence[Order], workers: Workers, watch: Watch, *, retries
     finally:
         workers.close()
     return results
-
-
-def _full(ended: Ended) -> RunError:
-    return RunError(
-        "The disk is full, so the sweep has stopped.",
-        got=f"{ended.name}: {ended.text.splitlines()[0]}",
-        allowed="space for the weights of each run and for the decoded crops of each table",
-        fix="make room, then the same command again: finished runs are kept, the others go on from their checkpoints",
-    )

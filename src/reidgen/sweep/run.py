@@ -10,6 +10,7 @@ from reidgen.config import SweepConfig, as_dict
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError, TrainingError
 from reidgen.sweep.decoded import Decoded
+from reidgen.sweep.full import telling_full_disk
 from reidgen.sweep.launch import Ended, Workers, work_off
 from reidgen.sweep.live import watching
 from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
@@ -50,7 +51,10 @@ def sweep(
     crops, made = read_table(real), None if generated is None else read_table(generated)
     hashes = hashes_of(crops, made)
     asked = _as_recorded(config, out)
-    with RunFolder.begin(out, stage="sweep", config=asked, inputs=hashes, adjustable=WHERE, reopening=MORE) as run:
+    with (
+        telling_full_disk(),
+        RunFolder.begin(out, stage="sweep", config=asked, inputs=hashes, adjustable=WHERE, reopening=MORE) as run,
+    ):
         if not run.done:
             points = plan(config, generated=made is not None, steps_of=steps_on(crops))
             todo = jobs(points)

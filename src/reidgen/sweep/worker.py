@@ -4,7 +4,7 @@ Prints one line of JSON for each: how it ended, and what was found. It ends at o
 sweep that was killed leaves no worker behind.
 """
 
-import errno
+import contextlib
 import json
 import os
 import queue
@@ -14,6 +14,7 @@ import traceback
 from typing import Any
 
 from reidgen.errors import ReidgenError
+from reidgen.sweep.full import disk_is_full
 from reidgen.sweep.point import Order, run_point
 
 
@@ -25,18 +26,11 @@ def report_of(order: Order) -> dict[str, Any]:
     try:
         return {"ended": "done", "found": run_point(order), "text": ""}
     except Exception as error:
-        traceback.print_exc()  # to the worker's log
+        with contextlib.suppress(OSError):  # the log may be on the very disk that is full; the answer is not
+            traceback.print_exc()
         known = isinstance(error, (ReidgenError, OSError))
         text = str(error) if known else f"{type(error).__name__}: {error}"
-        return {"ended": "full" if _disk_is_full(error) else "failed", "found": None, "text": text}
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        return {"ended": "full" if disk_is_full(error) else "failed", "found": None, "text": text}
 
 
 def main() -> None:
