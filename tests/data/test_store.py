@@ -1,3 +1,4 @@
+import resource
 import subprocess
 import sys
 import time
@@ -168,6 +169,16 @@ def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path, monkeypatch):
     monkeypatch.setattr(store.np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(DataError, match="No space left on device"):
         CropStore.open(make_table([1], root=tmp_path), size=(32, 16), cache=tmp_path / "cache")
+
+
+def test_a_disk_that_is_full_until_the_file_is_closed(tmp_path):
+    table, before = make_table([1], root=tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))  # closing tries to write what is left, and fails again
+    try:
+        with pytest.raises(DataError, match=r"cannot be written to .*cache\.\n  got: File too large"):
+            CropStore.open(table, size=(32, 16), cache=tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.gpu

@@ -144,7 +144,7 @@ def _fill(table: ReidTable, size: tuple[int, int], path: Path) -> Iterator[int]:
     temporary = path.with_suffix(".tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     while not path.exists():
-        with temporary.open("a+b") as stream:
+        with _telling(path.parent, (len(table), *size, 3)), temporary.open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is_at(stream, temporary):  # the process before us finished, or gave up, while we waited
                 continue
@@ -163,18 +163,23 @@ def _is_at(stream: IO[bytes], path: Path) -> bool:
 
 
 def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> Iterator[int]:
-    shape = (len(table), *size, 3)
     stream.truncate(0)
+    stream.write(_header((len(table), *size, 3)))
+    for crops in in_order(lambda paths: _decode(paths, size), chunks(table.paths, CHUNK)):
+        stream.write(crops.data)
+        yield len(crops)
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _telling(folder: Path, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say what a full disk has not taken. Around the open file, since closing it tries to write once more."""
     try:
-        stream.write(_header(shape))
-        for crops in in_order(lambda paths: _decode(paths, size), chunks(table.paths, CHUNK)):
-            stream.write(crops.data)
-            yield len(crops)
-        stream.flush()
-        os.fsync(stream.fileno())
+        yield
     except OSError as error:
         raise DataError(
-            f"The decoded crops cannot be written to {Path(stream.name).parent}.",
+            f"The decoded crops cannot be written to {folder}.",
             got=error.strerror,
             allowed=f"{math.prod(shape) / 1e6:,.1f} MB free",
             fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk",
