@@ -5,7 +5,16 @@ import sys
 import pytest
 import torch
 
-from reidgen.engine.device import average_buffers, derive_seed, gathered, generator, in_processes, setup, share_of
+from reidgen.engine.device import (
+    average_buffers,
+    derive_seed,
+    gathered,
+    generator,
+    in_processes,
+    seeded,
+    setup,
+    share_of,
+)
 from reidgen.errors import ConfigError, MissingExtraError, TrainingError
 
 
@@ -23,6 +32,25 @@ def test_known_seed_never_changes():
 
 def test_generators_repeat():
     assert torch.equal(torch.randn(3, generator=generator(5, "z")), torch.randn(3, generator=generator(5, "z")))
+
+
+def test_what_draws_from_torchs_own_state_follows_a_seed_and_leaves_the_state():
+    torch.manual_seed(3)
+    expected, drawn = torch.rand(2), []
+    torch.manual_seed(3)
+    for step in (0, 1, 0):
+        with seeded(torch.device("cpu"), "layers", step):
+            drawn.append(torch.rand(4).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_float16_on_a_cpu_is_refused_as_it_would_be_bfloat16():
+    with pytest.raises(ConfigError) as error:
+        setup("cpu", "fp16")
+    assert str(error.value) == (
+        "--precision fp16 is for GPUs.\n  got: fp16 on a CPU\n  allowed: float32, bf16\n  try: --precision bf16"
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
@@ -90,7 +118,7 @@ def work(fabric, what):
     if what == "refuse":
         raise DataError("Not these crops.", got=what)
     if what == "die" and fabric.global_rank == 1:
-        raise KeyError("a fault of ours")
+        raise ValueError("a fault of ours\\nand what it takes\\n3 4")
     rows = torch.arange(8.0)[share_of(fabric, 8)].clone().requires_grad_()
     whole = gathered(fabric, rows)
     (whole ** 2).mean().backward()
@@ -125,4 +153,4 @@ def test_two_processes_share_rows_and_errors(tmp_path):
     assert refused.stderr.rstrip().endswith("reidgen.errors.DataError: Not these crops.\n  got: refuse")
     died = run("die").stderr
     assert "reidgen.errors.TrainingError: One of the processes of the training died." in died
-    assert "a fault of ours" in died
+    assert "got: ValueError: a fault of ours\n" in died

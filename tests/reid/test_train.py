@@ -167,6 +167,29 @@ def test_a_loss_that_diverges_is_told(table, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("decay", "validation", "got"),
+    [
+        (0, "first", "The held-out loss is not a number any more.\n  got: loss nan"),
+        (0, "none", "What the network computes is not a number any more.\n  got: embeddings"),
+        (1e10, "none", "The network is not a number any more.\n  got: backbone.conv1.weight"),
+    ],
+)
+def test_a_network_that_the_last_update_breaks_is_not_kept(table, tmp_path, decay, validation, got):
+    """No loss of the training saw it."""
+    config = replace(TINY, lr=1e30, backbone_lr=1.0, weight_decay=decay, steps=1, validation=validation)
+    with pytest.raises(TrainingError) as caught:
+        train_reid(table, config, out=tmp_path)
+    assert str(caught.value).startswith(f"{got} at step 1, lr 1e+30, precision float32\n")
+    assert not (tmp_path / "reid.safetensors").exists()
+
+
+def test_a_broken_network_takes_no_checkpoints_place(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_save", lambda *_: pytest.fail("kept"))
+    with pytest.raises(TrainingError, match=r"The training loss is not a number any more\."):
+        train_reid(table, replace(TINY, lr=3e38, backbone_lr=1.0, weight_decay=1e10, checkpoint_sec=0), out=tmp_path)
+
+
+@pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory: you tried")]
 )
 def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):

@@ -4,7 +4,8 @@ import hashlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -37,7 +38,7 @@ def setup(
         unused: Whether steps leave "some" parameters without gradient, which several processes have to look for.
 
     Raises:
-        ConfigError: CUDA was asked for and there is none, or fewer GPUs than asked for.
+        ConfigError: CUDA was asked for and there is none, fewer GPUs than asked for, or float16 on a CPU.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -49,6 +50,13 @@ def setup(
         )
     torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
     accelerator = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
+    if accelerator == "cpu" and precision == "fp16":  # Fabric would take bfloat16 instead
+        raise ConfigError(
+            "--precision fp16 is for GPUs.",
+            got="fp16 on a CPU",
+            allowed="float32, bf16",
+            fix="--precision bf16",
+        )
     if accelerator == "cuda" and devices > torch.cuda.device_count():
         raise ConfigError(
             "There are fewer GPUs than --devices.",
@@ -83,12 +91,20 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
     except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException) as error:
         raise TrainingError(
             "One of the processes of the training died.",
-            got=str(error).strip().splitlines()[-1],
+            got=_first_line(str(error)),
             fix="the same command again goes on from the last checkpoint; --devices 1 does without processes",
         ) from error
     if isinstance(found, ReidgenError):
         raise found
     return found
+
+
+def _first_line(told: str) -> str:
+    """Of what a process left behind the line that names the error; those after it may say anything."""
+    lines = told.strip().splitlines()
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    last = lines[traces[-1] + 1 :] if traces else lines
+    return next((line for line in last if line and not line.startswith(" ")), lines[-1])
 
 
 class _Work:
@@ -154,6 +170,21 @@ def average_buffers(fabric: Fabric, network: torch.nn.Module) -> None:
     assert isinstance(means, torch.Tensor)
     for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):
         buffer.copy_(mean.view_as(buffer))
+
+
+@contextmanager
+def seeded(device: torch.device, *parts: int | str) -> Iterator[None]:
+    """Let layers that draw from torch's own state, as drop paths do, draw from `derive_seed(*parts)`.
+
+    Afterwards that state is the caller's again, on the CPU and on `device`.
+    """
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(derive_seed(*parts))
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(derive_seed(*parts))
+        yield
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -20,13 +20,14 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
-from reidgen.engine.device import Fabric, average_buffers, gathered, generator, in_processes, setup, share_of
+from reidgen.engine.device import Fabric, average_buffers, gathered, generator, in_processes, seeded, setup, share_of
 from reidgen.engine.progress import no_progress, progress
 from reidgen.engine.run import RunFiles
 from reidgen.errors import TrainingError
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedded, Embedder, dropout_factors
 from reidgen.models.ghost_norm import use_parts
+from reidgen.models.timm_backbone import PREFIX
 from reidgen.reid.embed import WEIGHTS, ReidModel, build_network, load_reid, save_reid
 from reidgen.reid.groups import Groups, kept_groups
 from reidgen.reid.labels import Labels, label_facts
@@ -64,7 +65,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
             for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
-        TrainingError: The loss is no number any more, the memory does not suffice, or a process died.
+        TrainingError: The loss or the network is no number any more, the memory does not suffice, or a process died.
     """
     check_losses(config)
     require(
@@ -132,7 +133,8 @@ def _train(
     run: RunFolder, people: People, config: ReidConfig, crops_hash: str, groups: Groups | None = None
 ) -> dict[str, Any]:
     """The training in this process, or in several that share each batch; the summary of the run."""
-    unused: Literal["none", "some"] = "some" if config.frozen else "none"
+    # networks of timm may have parts that only their own classifier would hear of
+    unused: Literal["none", "some"] = "some" if config.frozen or config.backbone.startswith(PREFIX) else "none"
     fabric = setup(config.device, config.precision, devices=config.devices, unused=unused)
     if config.devices == 1:
         return _loop(fabric, run, people, config, crops_hash, groups)
@@ -156,6 +158,7 @@ def _loop(
     origin = load_backbone(network.backbone, config)
     if config.norm_batch is not None:
         use_parts(network, config.norm_batch)
+    _rest_unheard(network, config)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     wrapped, stepper = fabric.setup(network, optimizer)
@@ -190,7 +193,8 @@ def _loop(
                 picked = torch.from_numpy(rows[whole]).to(device)
                 last = part == config.accumulate - 1
                 with fabric.no_backward_sync(wrapped, enabled=not last):
-                    out = wrapped(images, kept, backbone="rests" if rests else "learns")
+                    with seeded(device, "reid", config.seed, "layers", step, part, fabric.global_rank):
+                        out = wrapped(images, kept, backbone="rests" if rests else "learns")
                     out = Embedded(*(gathered(fabric, values) for values in out))
                     loss = objective.loss(out, picked, done_share) / config.accumulate
                     fabric.backward(loss * fabric.world_size)
@@ -206,14 +210,18 @@ def _loop(
                 bar.advance(0, loss=sums.means()[0], error=sums.means()[1], lr=lr)
             bar.advance()
             if epoch_ends:
+                _check_network(network, done, config)
                 held_out = _validate(wrapped, store, labels.people, people.val)
+                _check_finite(held_out, done, config, "held-out")
                 if first:
                     _write_epoch(run, sampler.epoch_of(step) + 1, done, lr, sums, held_out)
                 sums = Sums.zero(device)
-            if first and done < steps and time.monotonic() - saved_sec >= config.checkpoint_sec:
+            due = first and done < steps and time.monotonic() - saved_sec >= config.checkpoint_sec
+            if due and _not_finite(network) is None:  # a broken one is told of at the next look
                 _save(run, done, sums, network, optimizer, objective, fabric.strategy.precision)
                 saved_sec = time.monotonic()
 
+    _check_embeddings(wrapped, store, people.train[:8], steps, config)
     length = {"steps": steps, "epochs": round(steps / sampler.steps_per_epoch, 3)}
     facts = {**length, **people.facts(), **label_facts(people, config), "table": crops_hash}
     if not first:
@@ -221,6 +229,13 @@ def _loop(
     description = {"reid": as_dict(config), "pids": people.pids, "facts": facts, "learned": people.learned()}
     save_reid(run.path / WEIGHTS, network, description)
     return {**facts, "backbone": origin, **run.metrics.read()[-1]}
+
+
+def _rest_unheard(network: Embedder, config: ReidConfig) -> None:
+    """Without cross entropy no loss looks past the feature: several processes would wait for gradients from there."""
+    if "cross-entropy" not in config.loss_weights:
+        network.norm.requires_grad_(False)
+        network.classifier.requires_grad_(False)
 
 
 def _shares(fabric: Fabric, config: ReidConfig, part: int) -> tuple[slice, slice]:
@@ -316,14 +331,43 @@ def _resume(
     return state["step"], Sums(loss, wrong, named, sums["crops"])
 
 
-def _check_finite(sums: Sums, step: int, config: ReidConfig) -> None:
+def _check_finite(
+    sums: Sums, step: int, config: ReidConfig, which: Literal["training", "held-out"] = "training"
+) -> None:
     if not math.isfinite(sums.loss.item()):
-        raise TrainingError(
-            "The training loss is not a number any more.",
-            got=f"loss {sums.loss.item()} at step {step}, lr {config.lr:g}, precision {config.precision}",
-            allowed="a finite loss",
-            fix=f"--lr {config.lr / 10:g}, or --warmup 0.1, or --precision float32; in another --out",
-        )
+        raise _broken(f"The {which} loss is", f"loss {sums.loss.item()}", "a finite loss", step, config)
+
+
+def _check_network(network: Embedder, step: int, config: ReidConfig) -> None:
+    """Of the last update before it no loss tells. All processes hold the same network, and raise together."""
+    if (name := _not_finite(network)) is not None:
+        raise _broken("The network is", name, "finite weights", step, config)
+
+
+def _not_finite(network: Embedder) -> str | None:
+    """The first parameter or buffer that is not finite; one wait for the device, whatever their number."""
+    named = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in named.values()]).tolist()
+    return next((name for name, fine in zip(named, finite, strict=True) if not fine), None)
+
+
+@torch.no_grad()
+def _check_embeddings(
+    network: torch.nn.Module, store: CropStore, rows: np.ndarray, step: int, config: ReidConfig
+) -> None:
+    """Finite weights may be so large that what they compute is not, and there may be no held-out crops to see it."""
+    network.eval()
+    if not network(normalise(store.batch(rows))).embedding.isfinite().all():
+        raise _broken("What the network computes is", "embeddings", "finite embeddings", step, config)
+
+
+def _broken(what: str, got: str, allowed: str, step: int, config: ReidConfig) -> TrainingError:
+    return TrainingError(
+        f"{what} not a number any more.",
+        got=f"{got} at step {step}, lr {config.lr:g}, precision {config.precision}",
+        allowed=allowed,
+        fix=f"--lr {config.lr / 10:g}, or --warmup 0.1, or --precision float32; in another --out",
+    )
 
 
 @contextmanager
