@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from reidgen.config import ReidConfig, SweepConfig
+from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
 from reidgen.sweep import run, worker
@@ -145,6 +146,11 @@ def test_errors_come_before_the_first_run(tables, pretending, tmp_path):
         sweep(tmp_path / "nowhere", config(), generated=generated, out=tmp_path / "sweep")
     with pytest.raises(ConfigError, match="more generated people than there are"):
         sweep(real, config(axis=("people=0,320",)), generated=generated, out=tmp_path / "sweep")
+    trainings = ReidTable.read(real).train
+    trainings.write_metadata(tmp_path / "untested")
+    shutil.copytree(real / "bounding_box_train", tmp_path / "untested" / "bounding_box_train", dirs_exist_ok=True)
+    with pytest.raises(DataError, match="no query crops"):
+        sweep(tmp_path / "untested", config(), generated=generated, out=tmp_path / "sweep")
     assert pretending == []
     result = sweep(real, config(seeds=1), generated=generated, out=tmp_path / "sweep")  # the folder was left free
     assert result.points.height == 2
@@ -169,6 +175,10 @@ def test_a_plan_says_what_it_costs(tables, pretending, tmp_path):
     sweep(real, config(seeds=1), generated=generated, out=tmp_path / "sweep")
     told = describe(real, config(), generated=generated, out=tmp_path / "sweep")
     assert told["cost"]["finished_runs"] == 2 and told["cost"]["hours_of_one_worker_left"] >= 0
+    own = describe(real, config(length="epochs"), generated=generated, out=tmp_path / "own")
+    assert [point["steps"] for point in own["points"]] == [2, 2, 3, 3] and own["cost"]["steps"] == 10
+    half = describe(real, config(length="epochs"), generated=tmp_path / "later", out=tmp_path / "own")
+    assert half["cost"]["steps"] == "not known without the generated table"
     blind = describe(tmp_path / "later", SweepConfig(preset="people"), generated=generated, out=tmp_path / "new")
     assert blind["runs"] == 99 and "not known" in blind["cost"]["steps"]
     json.dumps(blind)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import itertools
 
@@ -5,11 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidgen.config import ExtendConfig, ReidConfig
+from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
+from reidgen.metrics.ranking import rank
 from reidgen.sweep.plan import Job
-from reidgen.sweep.tables import check_served, hashes_of, share_of, steps_on, table_of
+from reidgen.sweep.tables import check_served, check_tested, hashes_of, share_of, steps_of_each, steps_on, table_of
+from tests.factories import make_table
 from tests.sweep.made import REID, generated_table, real_table, variants_table
 
 
@@ -79,6 +82,73 @@ def test_an_axis_that_the_crops_cannot_serve(real, generated, asked, said):
 def test_a_share_of_too_few_people(real):
     with pytest.raises(DataError, match="too few people"):
         check_served([job(share=0.1)], real, None)
+
+
+def test_a_share_is_looked_at_for_each_seed(tmp_path):
+    """Two people have 6 crops each, the others one: with some draws half of the people are fewer crops than a batch."""
+    pids = [pid for pid, count in enumerate([6, 6, 1, 1, 1, 1], start=1) for _ in range(count)]
+    table = make_table(pids, root=tmp_path, name="uneven")
+    table.write_metadata(tmp_path)
+    real, reid = ReidTable.read(tmp_path), dataclasses.replace(REID, batch=8, validation="none")
+    counts = {seed: len(share_of(real, 0.5, seed=seed).train) for seed in range(20)}
+    good, bad = (next(seed for seed, count in counts.items() if (count >= 8) is fits) for fits in (True, False))
+    check_served([job(seed=good, share=0.5, reid=reid)], real, None)
+    with pytest.raises(ConfigError, match="fewer crops than a batch"):
+        check_served([job(seed=good, share=0.5, reid=reid), job(seed=bad, share=0.5, reid=reid)], real, None)
+
+
+def test_errors_name_the_options_of_a_sweep(real, generated):
+    asked = [job(extend=ExtendConfig(people=4))]
+    with pytest.raises(ConfigError) as told:
+        check_served(asked, real, generated, varied=["people"])
+    assert "--axis people asks" in str(
+        told.value
+    ) and "try: --axis people=...,3, or reidgen generate people --people 4" in str(told.value)
+    with pytest.raises(ConfigError) as told:
+        check_served(asked, real, generated)
+    assert "--extend.people asks" in str(told.value) and "try: --extend.people 3, or reidgen" in str(told.value)
+    with pytest.raises(ConfigError) as told:
+        check_served([job(extend=ExtendConfig(label="same"))], real, generated, varied=["label"])
+    assert '--axis label "same" needs' in str(told.value) and "try: --axis label=new" in str(told.value)
+
+
+def test_what_cannot_be_evaluated_is_told_at_once(real, tmp_path):
+    check_tested(real, EvaluateConfig())
+    for split in ("query", "gallery"):
+        with pytest.raises(DataError, match=f"has no {split} crops"):
+            check_tested(real.where(pl.col("split") != split), EvaluateConfig())
+    alone = dataclasses.replace(real, rows=real.rows.with_columns(camid=pl.lit(1, pl.Int64)))
+    with pytest.raises(DataError, match="No query of real has a match"):
+        check_tested(alone, EvaluateConfig())
+    check_tested(alone, EvaluateConfig(protocol="all"))
+    nobody = real.rows.with_columns(pid=pl.when(pl.col("split") == "query").then(0).otherwise("pid"))
+    with pytest.raises(DataError, match="is of no person"):
+        check_tested(dataclasses.replace(real, rows=nobody), EvaluateConfig())
+
+
+def test_the_check_agrees_with_the_evaluation(real):
+    """One match left in the whole test is enough; none is told by both alike."""
+    pids = real.gallery.pids
+    for some, fits in (([9, 9, 9], True), ([77, 78, 79], False)):
+        changed = dict(zip(pids.tolist(), some, strict=True))
+        rows = real.rows.with_columns(
+            pid=pl.when(pl.col("split") == "gallery").then(pl.col("pid").replace(changed)).otherwise("pid")
+        )
+        table = dataclasses.replace(real, rows=rows)
+        persons = (table.query.pids, table.gallery.pids, table.query.camids, table.gallery.camids)
+        distances = np.zeros((len(table.query), len(table.gallery)))
+        for check in (lambda: check_tested(table, EvaluateConfig()), lambda: rank(distances, *persons)):
+            with contextlib.nullcontext() if fits else pytest.raises(DataError, match="match in the gallery"):
+                check()
+
+
+def test_steps_of_each_table(real, generated):
+    """8 real crops to learn from and 6 generated ones, two of which are held out: 12 / 4; by ratio those of the real."""
+    some, ratio = ExtendConfig(people=2), dataclasses.replace(REID, epochs=5, generated_ratio=(3, 1))
+    reid = dataclasses.replace(REID, epochs=5)
+    jobs = [job(reid=reid), job(reid=reid, extend=some), job(reid=ratio, extend=some), job(reid=reid, share=0.5)]
+    jobs = [dataclasses.replace(one, name=str(i)) for i, one in enumerate(jobs)]
+    assert list(steps_of_each(jobs, real, generated).values()) == [10, 15, 10, 5]
 
 
 def test_verdicts_and_identities_count_as_inputs(real, generated):

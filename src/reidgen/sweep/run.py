@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import SweepConfig, as_dict
+from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError, TrainingError
 from reidgen.sweep.decoded import Decoded
@@ -17,7 +18,7 @@ from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
 from reidgen.sweep.plan import Job, Point, jobs, plan
 from reidgen.sweep.point import Order, finished, order_of
 from reidgen.sweep.result import SweepResult, points_table, write_points
-from reidgen.sweep.tables import check_served, hashes_of, read_table, steps_on
+from reidgen.sweep.tables import check_served, check_tested, hashes_of, read_table, steps_of_each, steps_on
 
 WHERE = ("launcher", "workers", "threads", "retries", "ray_address")  # no part of what is asked
 MORE = ("preset", "axis", "seeds")  # a sweep may grow
@@ -58,7 +59,8 @@ def sweep(
         if not run.done:
             points = plan(config, generated=made is not None, steps_of=steps_on(crops))
             todo = jobs(points)
-            check_served(todo, crops, made)
+            check_tested(crops, config.evaluate)
+            check_served(todo, crops, made, varied=[axis.name for axis in config.axes])
             orders = [
                 order_of(job, evaluate=config.evaluate, real=real, generated=generated, out=out, hashes=hashes)
                 for job in todo
@@ -142,7 +144,8 @@ def _summary(todo: Sequence[Job], results: Mapping[str, Ended], out: Path) -> di
 def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Path) -> dict[str, Any]:
     """All points of a sweep and what they cost, without running or writing anything.
 
-    Steps are known where the real table is; time is estimated from runs of the sweep that are finished.
+    Steps are known where the tables are (for equal steps the real one alone is enough); time is estimated from runs of
+    the sweep that are finished.
 
     Args:
         real: As `sweep`.
@@ -156,12 +159,14 @@ def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Pa
     Raises:
         ConfigError: As `sweep`.
     """
-    try:
-        crops = read_table(real)
-    except (DataError, RunError):
-        crops = None  # a plan may be looked at before its tables are made
+    crops, made = _if_there(real), None if generated is None else _if_there(generated)
     points = plan(config, generated=generated is not None, steps_of=None if crops is None else steps_on(crops))
     todo = jobs(points)
+    steps: Mapping[str, int | None] = {job.name: job.reid.steps for job in todo}
+    if crops is not None and (made is not None or generated is None):
+        check_tested(crops, config.evaluate)
+        check_served(todo, crops, made, varied=[axis.name for axis in config.axes])
+        steps = steps_of_each(todo, crops, made)
     return {
         "stage": "sweep",
         "real": str(real),
@@ -169,27 +174,36 @@ def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Pa
         "out": str(out),
         "config": as_dict(config),
         "points": [
-            {**point.values, "seed": point.job.seed, "run": point.job.name, "steps": point.job.reid.steps}
+            {**point.values, "seed": point.job.seed, "run": point.job.name, "steps": steps[point.job.name]}
             for point in points
         ],
         "runs": len(todo),
-        "cost": _cost(todo, out),
+        "cost": _cost(todo, steps, out, "generated" if crops is not None else "real"),
     }
 
 
-def _cost(todo: Sequence[Job], out: Path) -> dict[str, Any]:
+def _if_there(folder: Path) -> ReidTable | None:
+    """A table; None where there is none yet, as a plan may be looked at before its tables are made."""
+    try:
+        return read_table(folder)
+    except (DataError, RunError):
+        return None
+
+
+def _cost(todo: Sequence[Job], steps: Mapping[str, int | None], out: Path, lacking: str) -> dict[str, Any]:
     """Steps and crops; hours of one worker for what is left, by the crops a second of the runs that are finished."""
-    seen = {job.name: None if job.reid.steps is None else job.reid.steps * job.reid.batch for job in todo}
+    lengths = {job.name: steps[job.name] for job in todo}
+    seen = {job.name: None if lengths[job.name] is None else (lengths[job.name] or 0) * job.reid.batch for job in todo}
     records = {job.name: out / "runs" / job.name / "point.json" for job in todo}
     done = {name: json.loads(path.read_text())["found"] for name, path in records.items() if path.is_file()}
     left = [crops for name, crops in seen.items() if name not in done]
-    known = None not in seen.values()
+    known, unknown = None not in seen.values(), f"not known without the {lacking} table"
     spent = sum(found["wall_sec"] for found in done.values())
     rate = sum(seen[name] or 0 for name in done) / spent if spent else 0
     return {
         "finished_runs": len(done),
-        "steps": sum(job.reid.steps or 0 for job in todo) if known else "not known without the real table",
-        "crops": sum(crops or 0 for crops in seen.values()) if known else "not known without the real table",
+        "steps": sum(length or 0 for length in lengths.values()) if known else unknown,
+        "crops": sum(crops or 0 for crops in seen.values()) if known else unknown,
         "hours_of_one_worker_left": round(sum(crops or 0 for crops in left) / rate / 3600, 2)
         if known and rate
         else "not known before a run is finished",

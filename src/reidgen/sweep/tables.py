@@ -1,22 +1,23 @@
 """The table that a job trains on, and whether the crops suffice for what the axes ask."""
 
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from reidgen.config import ExtendConfig, ReidConfig
+from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
 from reidgen.data.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, DataError
 from reidgen.extend import run_extend
 from reidgen.files import sha256
 from reidgen.reid.people import People
 from reidgen.sweep.plan import Job, without_generated
+from reidgen.sweep.words import in_words_of_sweep
 
 
 def read_table(folder: Path) -> ReidTable:
@@ -101,6 +102,26 @@ def steps_on(real: ReidTable) -> Callable[[ReidConfig], int]:
     return steps
 
 
+def steps_of_each(jobs: Sequence[Job], real: ReidTable, generated: ReidTable | None) -> dict[str, int]:
+    """Steps of each job by its name; one that has none of its own has its epochs on its own table.
+
+    Raises:
+        ConfigError: An axis asks for more people, or crops of a batch, than there are.
+        DataError: A table has too few people to learn from.
+    """
+    every = _people_of_each(jobs, real, generated)
+    return {job.name: job.reid.steps or job.reid.epochs * _epoch_steps(people, job.reid) for job, people in every}
+
+
+def _epoch_steps(people: People, reid: ReidConfig) -> int:
+    """Steps of an epoch as a training counts them: once through all crops, or by ratio once through the real ones."""
+    crops, batch = len(people.train), reid.batch
+    if reid.generated_ratio is not None:
+        crops = int((~people.generated[people.train]).sum())
+        batch = reid.batch // sum(reid.generated_ratio) * reid.generated_ratio[0]
+    return _steps_per_epoch(crops, batch)
+
+
 def _steps_per_epoch(crops: int, batch: int) -> int:
     if crops < batch:
         raise ConfigError(
@@ -112,22 +133,79 @@ def _steps_per_epoch(crops: int, batch: int) -> int:
     return crops // batch
 
 
-def check_served(jobs: Sequence[Job], real: ReidTable, generated: ReidTable | None) -> None:
+def check_served(
+    jobs: Sequence[Job], real: ReidTable, generated: ReidTable | None, *, varied: Collection[str] = ()
+) -> None:
     """Make the table of every combination once, in memory, so that what cannot be had is told before the first run.
+
+    Args:
+        jobs: All runs.
+        real: The real table.
+        generated: The table of generated crops, if there is one.
+        varied: Names of the sweep's axes, which errors then name.
 
     Raises:
         ConfigError: An axis asks for more people, crops of a person, or crops of a batch than there are.
         DataError: A table has too few people to learn from.
     """
-    tried: set[str] = set()
-    for job in jobs:
-        key = repr((job.share, job.extend, dataclasses.replace(job.reid, seed=0)))
-        if key not in tried:
-            tried.add(key)
-            people = People.of(table_of(job, real, generated), job.reid)
-            _steps_per_epoch(len(people.train), job.reid.batch)
+    for job, people in _people_of_each(jobs, real, generated, varied):
+        _steps_per_epoch(len(people.train), job.reid.batch)
     if generated is not None:
         _check_crops([job.extend for job in jobs if job.extend is not None], generated)
+
+
+def _people_of_each(
+    jobs: Sequence[Job], real: ReidTable, generated: ReidTable | None, varied: Collection[str] = ()
+) -> Iterator[tuple[Job, People]]:
+    """Every job with the people that it learns from; tables of equal crops are made once.
+
+    A share is another draw of people for each seed, and may hold too few of them for one seed alone.
+    """
+    made: dict[str, People] = {}
+    for job in jobs:
+        drawn = job.seed if job.share < 1 else None
+        key = repr((job.share, drawn, job.extend, job.reid.validation, job.reid.generated_label))
+        if key not in made:
+            with in_words_of_sweep(varied):
+                made[key] = People.of(table_of(job, real, generated), job.reid)
+        yield job, made[key]
+
+
+def check_tested(real: ReidTable, config: EvaluateConfig) -> None:
+    """Whether there is something to evaluate on, so that this is not found after the first training.
+
+    Raises:
+        DataError: There are no query or gallery crops, a query is of nobody, or none has a match.
+    """
+    query, gallery = real.query, real.gallery
+    for split, rows in (("query", query), ("gallery", gallery)):
+        if not len(rows):
+            raise DataError(
+                f"The table {real.name} has no {split} crops, which every run of the sweep is evaluated on.",
+                got=f"{len(real):,} crops, none of them in split {split}",
+                allowed="splits train, query and gallery with crops in each",
+                fix="--real DIR of a prepared dataset",
+            )
+    nobody = query.where(query.pids <= 0)
+    if len(nobody):
+        raise DataError(
+            f"The query {nobody.paths[0]} is of no person.",
+            got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
+            allowed="queries with pid > 0: 0 marks distractors, -1 junk",
+            fix="reidgen prepare lists them",
+        )
+    by_camera = config.protocol == "market"
+    cameras: dict[int, set[int]] = defaultdict(set)
+    for pid, camid in zip(gallery.pids.tolist(), gallery.camids.tolist(), strict=True):
+        cameras[pid].add(camid if by_camera else 0)
+    seen = zip(query.pids.tolist(), query.camids.tolist(), strict=True)
+    if not any(cameras[pid] - ({camid} if by_camera else set()) for pid, camid in seen):
+        raise DataError(
+            f"No query of {real.name} has a match in the gallery, so no run of the sweep could be evaluated.",
+            got=f"{len(query):,} queries, {len(gallery):,} gallery crops, protocol {config.protocol}",
+            allowed="at least one query whose person is in the gallery, by another camera under protocol market",
+            fix="--evaluate.protocol all, or --real DIR of another dataset",
+        )
 
 
 def _check_crops(asked: Sequence[ExtendConfig], generated: ReidTable) -> None:
