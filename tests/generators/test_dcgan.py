@@ -237,6 +237,7 @@ def test_early_warnings(figures, expected):
         ({"size": (48, 24)}, "--size does not fit the generator."),
         ({"width": 0}, "--width must be positive."),
         ({"lr": 0.0}, "--lr must be positive."),
+        ({"checkpoint_sec": float("nan")}, "--checkpoint-sec must be a finite number."),
     ],
 )
 def test_options_out_of_range(changes, said):

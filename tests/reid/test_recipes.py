@@ -67,6 +67,7 @@ def test_a_recipe_gives_the_defaults_and_the_users_options_stay():
     agw = ReidConfig(recipe="agw")
     assert (agw.pooling, agw.attention, agw.losses[1]) == ("gem", "non-local", "triplet-weighted")
     assert [at * agw.epochs for at in agw.decay_at] == [40, 70]
+    assert [ReidConfig(recipe=recipe).validation for recipe in RECIPES] == ["first", "none", "none", "none"]
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
@@ -119,6 +120,29 @@ def test_options_of_another_recipe_are_no_renaming():
         ({"batch": 8, "norm_batch": 3}, "--norm-batch does not part what a device holds at a time."),
         ({"decay_at": (0.5, 1.5)}, "--decay-at is a share."),
         ({"margin": -1.0}, "--margin must not be negative."),
+        ({"checkpoint_sec": -5.0}, "--checkpoint-sec must not be negative.\n  got: -5.0"),
+        ({"checkpoint_sec": float("nan")}, "--checkpoint-sec must be a finite number.\n  got: nan"),
+        (
+            {"generated_weight": float("inf")},
+            "--generated-weight must be a finite number.\n  got: inf\n  allowed: >= 0",
+        ),
+        ({"lr": float("inf")}, "--lr must be a finite number.\n  got: inf\n  allowed: > 0"),
+        ({"lr": 0.0}, "--lr must be positive."),
+        (
+            {"recipe": "bot", "backbone": "timm:vit"},
+            "The last stride is an option of the ResNets alone.\n  got: --last-stride 1 --backbone timm:vit\n"
+            "  allowed: --last-stride 2\n  try: --last-stride 2, or --backbone resnet50",
+        ),
+        (
+            {"backbone": "resnet50_ibn", "size": (16, 16)},
+            "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.\n"
+            "  got: --size 16 16\n  allowed: more than 16 in one direction",
+        ),
+        (
+            {"recipe": "bot", "losses": ("triplet",), "frozen": 0.5},
+            "While the backbone is frozen nothing learns from these losses, which see the pooled feature.\n"
+            "  got: --losses triplet --neck bnneck --frozen 0.5\n  allowed: --frozen 0; or",
+        ),
         ({"sampler": "people", "generated_label": "lsro"}, "Batches of people cannot hold crops without identity"),
         ({"recipe": "none"}, "There is no such --recipe."),
     ],
@@ -127,6 +151,38 @@ def test_options_that_make_no_sense_are_told(options, message):
     with pytest.raises(ConfigError) as caught:
         _ = ReidConfig(**options).loss_weights
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("options", "advised"),
+    [
+        ({"recipe": "bot", "devices": 3, "batch": 32, "norm_batch": 8}, 24),
+        ({"batch": 33, "devices": 2, "norm_batch": 8, "generated_ratio": (3, 1)}, 32),
+        ({"batch": 33, "accumulate": 2, "generated_ratio": (2, 1)}, 36),  # 5.5 times 6: rounded to the even number
+        ({"batch": 3, "accumulate": 2}, 4),
+        ({"batch": 6, "sampler": "people", "crops_per_person": 4, "accumulate": 2}, 16),
+        ({"batch": 31, "generated_ratio": (3, 1)}, 32),
+    ],
+)
+def test_the_batch_that_is_advised_is_allowed(options, advised):
+    with pytest.raises(ConfigError) as caught:
+        ReidConfig(**options)
+    assert caught.value.fix == f"--batch {advised}"
+    assert ReidConfig(**{**options, "batch": advised}).batch == advised
+
+
+@pytest.mark.parametrize("size", [(17, 4), (4, 17), (32, 16)])
+def test_the_smallest_sizes_of_ibn_are_those_that_it_can_normalise(size):
+    network = build_network(ReidConfig(backbone="resnet50_ibn", size=size), people=2)
+    assert network(torch.zeros(2, 3, *size)).logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "options", [{"losses": ("cross-entropy", "triplet")}, {"neck": "bottleneck"}, {"pooling": "gem", "neck": "bnneck"}]
+)
+def test_a_frozen_backbone_with_something_to_learn_trains(options, table, tmp_path):
+    options = {"losses": ("triplet",), "neck": "none", **options}
+    train_reid(table, small("softmax", sampler="people", steps=2, frozen=1.0, **options), out=tmp_path)
 
 
 def test_an_unknown_loss_is_told_before_a_run_begins(table, tmp_path):
@@ -248,6 +304,7 @@ def test_one_process_and_two_give_the_same(recipe, table, tmp_path):
     In a program of their own, as processes start from the module that is run; the networks have their full width there.
     """
     config = small(recipe, steps=3, norm_batch=4, frozen=0.4, optimizer="sgd", lr=0.01, checkpoint_sec=0)
+    config = replace(config, validation="first")
     rows, root = table.rows.drop("root").to_dicts(), str(table.rows["root"][0])
     found = {}
     for devices in (1, 2):

@@ -68,7 +68,21 @@ def check_not_negative(config: Any, *names: str) -> None:
     """Raise `ConfigError` unless each named field is finite and at least 0, or None."""
     for name in names:
         value, what = getattr(config, name), f"{option(name)} must not be negative."
-        require(value is None or 0 <= value < math.inf, what, got=value, allowed=">= 0", fix=f"{option(name)} 0")
+        _check_finite(name, value, ">= 0")
+        require(value is None or value >= 0, what, got=value, allowed=">= 0", fix=f"{option(name)} 0")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raise `ConfigError` unless each named field is finite and above 0."""
+    for name in names:
+        value = getattr(config, name)
+        _check_finite(name, value, "> 0")
+        require(value > 0, f"{option(name)} must be positive.", got=value, allowed="> 0")
+
+
+def _check_finite(name: str, value: float | None, allowed: str) -> None:
+    finite = value is None or math.isfinite(value)
+    require(finite, f"{option(name)} must be a finite number.", got=value, allowed=allowed)
 
 
 def check_seed(seed: int) -> None:

@@ -99,7 +99,7 @@ class StyleGANConfig:
             value = getattr(self, name)
             require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
         check_counts(self, "z_dim", "w_dim", "mapping_layers", "channel_max", "r1_interval", "path_interval")
-        check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d")
+        check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d", "checkpoint_sec")
         check_seed(self.seed)
         require(
             self.channel_base >= self.size[0],
@@ -201,6 +201,7 @@ class DCGANConfig:
             value = getattr(self, name)
             require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
         check_counts(self, "z_dim", "width")
+        check_not_negative(self, "checkpoint_sec")
         check_seed(self.seed)
         normalisation = "--batch is too small for batch normalisation."
         require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix="--batch 128")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, option, require
+from reidgen.config.base import Device, check_counts, check_not_negative, check_positive, check_seed, option, require
 from reidgen.config.sampling import Mixing, check_sampling
 
 METHODS = ("average", "encoder", "optimise", "pivotal")
@@ -118,7 +118,7 @@ class EncoderConfig(LikenessConfig):
         _check_stride(self, "backbone", "stride_in")
         check_counts(self, "width", "passes", "steps", "test_crops", "log_steps", "test_steps", "snapshot_steps")
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
-        require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
+        check_positive(self, "lr")
         check_not_negative(self, "weight_decay", "checkpoint_sec")
         check_seed(self.seed)
         require(0 <= self.flip <= 1, "--flip is a probability.", got=self.flip, allowed="0 to 1")

@@ -10,6 +10,7 @@ from reidgen.config.base import (
     Precision,
     check_counts,
     check_not_negative,
+    check_positive,
     check_seed,
     check_size,
     option,
@@ -168,7 +169,7 @@ class ReidConfig:
         bottleneck: Width of the embedding with neck "bottleneck".
         pooling: "average", or "gem" for the generalised mean with a learned power.
         attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
-        last_stride: Stride of a ResNet's last stage.
+        last_stride: Stride of a ResNet's last stage; networks of timm keep their own, and take 2 alone.
         epochs: Length in epochs of the table. Ignored when steps is given.
         steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
         batch: Crops a step.
@@ -187,7 +188,7 @@ class ReidConfig:
         decay_at: Shares of the training.
         warmup: Share of the training in which the step size grows.
         warmup_from: Where it grows from, as a share of lr.
-        frozen: Share of the training in which only the head learns (torchreid's fixbase).
+        frozen: Share of the training in which only the head learns (torchreid's fixbase); the losses have to reach it.
         norm_batch: Crops that batch normalisation takes together (ghost batches). None: all that a process holds at a
             time, which is the batch but for accumulate; it has to be given with several devices, so that their number
             does not change the result.
@@ -195,13 +196,14 @@ class ReidConfig:
             gradient of the whole; batch normalisation and losses between crops see a part.
         devices: GPUs, or processes on a CPU, that share each batch.
         validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
-            trains on all.
+            trains on all, as the published numbers of the recipes did, that of "ide" too.
         generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
             "new" and "same" too, but the pids must be those of extend's label of that name; "lsr" smooths it. Without,
             whatever their pids: "lsro" every real person alike; "mprl" real people by the rank of their scores; "slsr"
             the real people of the crop's group; "extra" one more class for all of them; "pseudo" the real person with
             the highest score; "none" nothing.
-        generated_weight: Weight of a generated crop's loss; a real one's is 1.
+        generated_weight: Weight of a generated crop's cross entropy; a real one's is 1. In losses between crops and to
+            centers a crop with any weight above 0 counts like a real one, and with 0 not at all.
         generated_from: Share of the training before which generated crops have weight 0, so that labels that come from
             the network ("mprl", "pseudo") come from one that has learned something.
         generated_ratio: Real and generated crops in each batch, as parts, such as 3 1; an epoch is then once through
@@ -247,7 +249,7 @@ class ReidConfig:
     norm_batch: int | None = None
     accumulate: int = 1
     devices: int = 1
-    validation: Literal["first", "none"] = "first"
+    validation: Literal["first", "none"] = OF_RECIPE
     generated_label: GeneratedLabel = "table"
     generated_weight: float = 1.0
     generated_from: float = 0.0
@@ -272,8 +274,8 @@ class ReidConfig:
         check_size("--size", self.size)
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
         check_counts(self, "epochs", "steps", "bottleneck", "crops_per_person", "accumulate", "devices", "norm_batch")
-        require(self.lr > 0, "--lr must be positive.", got=self.lr, allowed="> 0")
-        check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight", "margin")
+        check_positive(self, "lr")
+        check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight", "margin", "checkpoint_sec")
         check_seed(self.seed)
         require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
         shares = ("warmup", "warmup_from", "frozen", "label_smoothing", "generated_from", "generated_smoothing")
@@ -344,6 +346,30 @@ class ReidConfig:
             fix="--attention none, or --backbone resnet50",
         )
         require(
+            self.last_stride == 2 or not timm,
+            "The last stride is an option of the ResNets alone.",
+            got=f"--last-stride {self.last_stride} --backbone {self.backbone}",
+            allowed="--last-stride 2",
+            fix="--last-stride 2, or --backbone resnet50",
+        )
+        require(
+            self.backbone != "resnet50_ibn" or max(self.size) > 16,
+            "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.",
+            got=f"--size {self.size[0]} {self.size[1]}",
+            allowed="more than 16 in one direction",
+            fix="--size 256 128, or --backbone resnet50",
+        )
+        require(
+            self.frozen == 0
+            or "cross-entropy" in self.loss_weights
+            or self.neck == "bottleneck"
+            or self.pooling == "gem",
+            "While the backbone is frozen nothing learns from these losses, which see the pooled feature.",
+            got=f"--losses {' '.join(self.losses)} --neck {self.neck} --frozen {self.frozen:g}",
+            allowed="--frozen 0; or cross-entropy among the losses, --neck bottleneck, or --pooling gem",
+            fix="--frozen 0",
+        )
+        require(
             self.compare == "after" or self.neck != "none",
             "--compare before needs a neck that normalises.",
             got=f"--neck {self.neck}",
@@ -360,7 +386,7 @@ class ReidConfig:
             "--batch cannot be shared out evenly, two crops or more at a time.",
             got=f"--batch {self.batch} --accumulate {self.accumulate} --devices {self.devices}",
             allowed="a multiple of accumulate times devices",
-            fix=f"--batch {max(2, round(self.batch / parts)) * parts}",
+            fix=f"--batch {self._fitting_batch()}",
         )
         require(
             self.norm_batch is not None or self.devices == 1,
@@ -383,8 +409,16 @@ class ReidConfig:
                 "--batch cannot be filled with two people or more of --crops-per-person crops.",
                 got=f"--batch {self.batch} --accumulate {self.accumulate} --crops-per-person {crops}",
                 allowed="a multiple of accumulate times crops-per-person, twice that or more",
-                fix=f"--batch {max(2, round(part / crops)) * crops * self.accumulate}",
+                fix=f"--batch {self._fitting_batch()}",
             )
+
+    def _fitting_batch(self) -> int:
+        """The nearest batch that parts, devices, ghost batches, people and the ratio of generated crops all allow."""
+        parts = self.accumulate * self.devices
+        people = self.accumulate * self.crops_per_person if self.sampler == "people" else 1
+        unit = math.lcm(parts * (self.norm_batch or 1), people, sum(self.generated_ratio or (1,)))
+        fewest = -(-2 * max(parts, people) // unit)
+        return max(fewest, round(self.batch / unit)) * unit
 
     def _check_generated(self) -> None:
         check_counts(self, "generated_groups")
@@ -412,7 +446,7 @@ class ReidConfig:
                 "--batch cannot be parted by --generated-ratio.",
                 got=f"--batch {self.batch}, ratio {text}",
                 allowed=f"a batch that is a multiple of {sum(parts)}",
-                fix=f"--batch {max(1, round(self.batch / sum(parts))) * sum(parts)}",
+                fix=f"--batch {self._fitting_batch()}",
             )
 
 
