@@ -12,15 +12,12 @@ def made(dtype=torch.float64):
 
 
 def slow_centers(embeddings, labels, centers, rate):
-    """Equation 4 of the paper, center by center."""
-    moved = centers.clone()
-    for j in range(len(centers)):
-        delta, count = torch.zeros_like(centers[j]), 0
-        for x, label in zip(embeddings, labels.tolist(), strict=True):
-            if label == j:
-                delta, count = delta + (centers[j] - x), count + 1
-        moved[j] = centers[j] - rate * delta / (1 + count)
-    return moved
+    """Gradient descent on the mean squared distance, by autograd, crop by crop."""
+    moved = centers.clone().requires_grad_()
+    kept = [(x, k) for x, k in zip(embeddings, labels.tolist(), strict=True) if k >= 0]
+    sum(((x - moved[k]) ** 2).sum() / len(kept) for x, k in kept).backward()
+    torch.optim.SGD([moved], lr=rate).step()
+    return moved.detach()
 
 
 def test_equals_the_formula_written_as_a_loop():
@@ -33,10 +30,23 @@ def test_equals_the_formula_written_as_a_loop():
 
 
 def test_by_hand():
-    """One person at 0, crops at 3 and 5: mean of 9 and 25; the center goes half of (0 - 3 + 0 - 5) / 3 back."""
-    embeddings, labels, centers = torch.tensor([[3.0], [5.0]]), torch.tensor([0, 0]), torch.zeros(1, 1)
-    assert center_loss(embeddings, labels, centers).item() == 17
-    assert moved_centers(embeddings, labels, centers).item() == pytest.approx(0.5 * 8 / 3)
+    """Crops at 3 and 5 of a person at 0, at 6 and 10 of one at 10, and one of nobody.
+
+    The mean of 9, 25, 16 and 0 is 12.5; half of 2 / 4 times 3 + 5 takes the first center from 0 to 2, and times -4 + 0
+    the second from 10 to 9.
+    """
+    embeddings, labels = torch.tensor([[3.0], [6.0], [5.0], [10.0], [99.0]]), torch.tensor([0, 1, 0, 1, -1])
+    centers = torch.tensor([[0.0], [10.0], [7.0]])
+    assert center_loss(embeddings, labels, centers).item() == 12.5
+    assert moved_centers(embeddings, labels, centers).tolist() == [[2.0], [9.0], [7.0]]
+    assert moved_centers(embeddings, labels, centers, rate=0.25).tolist() == [[1.0], [9.5], [7.0]]
+
+
+def test_a_batch_of_the_recipe_moves_a_center_by_a_sixteenth():
+    """16 people x 4 crops: 0.5 x 2 / 64 x 4 = 1 / 16 of the way to the mean of the person's crops."""
+    labels = torch.arange(16).repeat_interleave(4)
+    embeddings = torch.full((64, 2), 16.0)
+    assert moved_centers(embeddings, labels, torch.zeros(16, 2)).eq(1).all()
 
 
 def test_only_the_embeddings_have_a_gradient():

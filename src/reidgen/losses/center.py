@@ -28,18 +28,22 @@ def center_loss(embeddings: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
 
 @torch.no_grad()
 def moved_centers(embeddings: Tensor, labels: Tensor, centers: Tensor, *, rate: float = 0.5) -> Tensor:
-    """The centers after a step: each goes `rate` times sum(center - crop) / (1 + count) nearer to its n crops.
+    """The centers after a step: each goes rate * 2 / N times sum(crop - center) of its own crops nearer to them.
 
-    Wen et al. 2016, equation 4 and step 6 of their algorithm 1; centers without a crop in the batch stay.
+    That is a step of plain gradient descent of size `rate` on `center_loss` as a function of the centers, as the bag of
+    tricks (Luo et al. 2019) takes it, with rate 0.5 and whatever the loss weighs for the network. Wen et al. 2016,
+    equation 4, divide by 1 plus the person's crops in the batch where this divides by half the batch's N: with batches
+    of 16 people x 4 crops their centers follow 6.4 times as fast. The published numbers of the recipes are of this one.
 
     Args:
         embeddings: (N, D) of any float type.
-        labels: int64 (N,), 0 to K - 1; crops below 0 take no part.
-        centers: (K, D).
-        rate: alpha of the paper, which uses 0.5.
+        labels: int64 (N,), 0 to K - 1; crops below 0 take no part, and are not counted in N.
+        centers: (K, D); those without a crop in the batch stay.
+        rate: Step size.
     """
     rows = embeddings.to(centers.dtype)
     known = (labels >= 0).to(centers.dtype)
+    each = 2 * rate / known.sum().clamp(min=1)
     where = labels.clamp(min=0)
     # one-hot products instead of index_add: the same bits on every run, also on a GPU
     member = torch.zeros(len(labels), len(centers), dtype=centers.dtype, device=centers.device)
@@ -47,4 +51,4 @@ def moved_centers(embeddings: Tensor, labels: Tensor, centers: Tensor, *, rate: 
     counts = member.sum(dim=0)[:, None]
     with torch.autocast(rows.device.type, enabled=False):
         sums = member.T @ rows
-    return centers - rate * (counts * centers - sums) / (1 + counts)
+    return centers - each * (counts * centers - sums)

@@ -22,6 +22,7 @@ PAIR_LOSSES: dict[str, Callable[[Tensor, Tensor, ReidConfig], Tensor]] = {
     "triplet-weighted": lambda features, people, config: weighted_triplet_loss(features, people),
     "circle": lambda features, people, config: circle_loss(features, people),
 }
+CENTER_RATE = 0.5  # Luo et al. 2019
 LOSSES = ("cross-entropy", *PAIR_LOSSES, "center")
 
 
@@ -66,9 +67,13 @@ class Objective:
         return PAIR_LOSSES[name](out.feature, people, self.config)
 
     def follow(self, out: Embedded, rows: Tensor, progress: float) -> None:
-        """Let the centers follow the crops of a batch; nothing without center loss."""
+        """Let the centers follow the crops of a batch, or of its part by its share; nothing without center loss.
+
+        With a batch in `accumulate` parts that is nearly the step of the whole batch; later parts see moved centers.
+        """
         if self.centers is not None:
-            self.centers = moved_centers(out.feature.detach(), self.labels.compared(rows, progress), self.centers)
+            people, rate = self.labels.compared(rows, progress), CENTER_RATE / self.config.accumulate
+            self.centers = moved_centers(out.feature.detach(), people, self.centers, rate=rate)
 
 
 def check_losses(config: ReidConfig) -> None:
