@@ -61,6 +61,24 @@ class Harmful:
         return open, (str(self.path), "w")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_in_the_network_are_named(tensors, tmp_path, value):
+    broken = {name: one.clone() for name, one in tensors.items()}
+    broken["fc.bias"][0] = torch.nan  # not used
+    broken["layer2.0.conv1.weight"] = broken["layer2.0.conv1.weight"].double()
+    broken["layer2.0.conv1.weight"][3, 2, 1, 0] = value
+    save_file(broken, path := tmp_path / "r18.safetensors")
+    network = ResNet("resnet18")
+    before = network.conv1.weight.clone()
+    with pytest.raises(WeightsError) as caught:
+        load_backbone(network, config(path))
+    assert str(caught.value) == (
+        f"{path} holds weights that are no numbers.\n  got: layer2.0.conv1.weight\n  allowed: finite weights\n"
+        "  try: another file, or --weights imagenet"
+    )
+    assert torch.equal(network.conv1.weight, before)
+
+
 def test_a_pth_file_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"conv1.weight": Harmful(tmp_path / "made")}, tmp_path / "bad.pth")
     with pytest.raises(WeightsError, match=r"bad\.pth cannot be read"):

@@ -159,7 +159,7 @@ def copy_weights(
         The names that were left out: the classifier's, and for IBN those that its normalisations stand for.
 
     Raises:
-        WeightsError: A tensor is missing, unknown or of another shape.
+        WeightsError: A tensor is missing, unknown, of another shape, or not finite.
     """
     own = network.state_dict()
     beside = _beside_torchvision(network)
@@ -184,8 +184,23 @@ def copy_weights(
             allowed=f"the names and shapes of {names}",
             fix="--backbone of the same depth as the file",
         )
-    network.load_state_dict({**own, **{name: tensors[name] for name in own if name in tensors}})
+    used = {name: tensors[name].to(own[name].dtype) for name in own if name in tensors}
+    _check_finite(used, path)
+    network.load_state_dict({**own, **used})
     return skipped
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Else the training would be blamed for them, twenty steps later."""
+    broken = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise WeightsError(
+            f"{path} holds weights that are no numbers.",
+            got=f"{broken[0]}{more}",
+            allowed="finite weights",
+            fix="another file, or --weights imagenet",
+        )
 
 
 def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> Path:
