@@ -51,16 +51,6 @@ def test_a_pth_file_is_read_by_the_reader_that_rebuilds_tensors_only(tensors, tm
     assert torch.equal(network.conv1.weight, tensors["conv1.weight"])
 
 
-class Harmful:
-    """Unpickled, it would make a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
 def test_weights_that_are_not_finite_in_the_network_are_named(tensors, tmp_path, value):
     broken = {name: one.clone() for name, one in tensors.items()}
@@ -77,6 +67,16 @@ def test_weights_that_are_not_finite_in_the_network_are_named(tensors, tmp_path,
         "  try: another file, or --weights imagenet"
     )
     assert torch.equal(network.conv1.weight, before)
+
+
+class Harmful:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 def test_a_pth_file_with_code_is_refused_and_not_run(tmp_path):
