@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reidgen.report.spread import Difference, Spread, difference
+from reidgen.report.spread import Difference, Spread, difference, paired_difference
 
 
 def test_a_spread_is_mean_and_sample_deviation():
@@ -34,9 +34,23 @@ def test_the_paired_interval_is_that_of_a_one_sample_t_test(pairs):
         assert (told.low, told.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
-def test_unequal_seeds_are_compared_by_welch():
+def test_a_lost_seed_leaves_the_others_paired():
+    """Seeds differ more than sides do: without seed 3 of one side the difference is that of seeds 0 to 2."""
+    a, b = {0: 0.30, 1: 0.40, 2: 0.50, 3: 0.60}, {0: 0.31, 1: 0.42, 2: 0.51, 7: 0.9}
+    told = difference(a, b)
+    shared = [0, 1, 2]
+    expected = stats.ttest_rel([b[s] for s in shared], [a[s] for s in shared])
+    interval = expected.confidence_interval(0.95)
+    assert (told.test, told.pairs, told.mean) == ("paired", 3, pytest.approx(0.04 / 3))
+    assert (told.low, told.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert paired_difference(a, b) == told
+    assert paired_difference(a, {2: 0.6}) == Difference(pytest.approx(0.1), None, None, "none", 1)
+    assert paired_difference(a, {9: 0.6}) is None
+
+
+def test_seeds_that_are_all_others_are_compared_by_welch():
     a, b = [0.30, 0.32, 0.31, 0.35], [0.36, 0.34, 0.39]
-    told = difference(dict(enumerate(a)), dict(enumerate(b)))
+    told = difference(dict(enumerate(a)), dict(enumerate(b, start=4)))
     expected = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
     assert told.test == "welch"
     assert (told.low, told.high) == (pytest.approx(expected.low), pytest.approx(expected.high))

@@ -47,9 +47,20 @@ def headline(evidence: Evidence) -> str:
 
 
 def _change(evidence: Evidence, told: Difference) -> str:
-    before, after = (spread(runs, "mAP").percent() for runs in (evidence.baseline, evidence.extended))
+    before, after = (spread(runs, "mAP").percent() for runs in _sides(evidence))
     what = _added(evidence.extended)
     return f"with {what} in the train split, mAP went from {before} % to {after} %, {told.points()} points."
+
+
+def _sides(evidence: Evidence) -> tuple[Sequence[ReidRun], Sequence[ReidRun]]:
+    """The runs that the difference rests on: where it is paired, those of the seeds that both sides have."""
+    sides = evidence.baseline, evidence.extended
+    if compare(evidence, "mAP").test != "paired":
+        return sides
+    before, after = (
+        [run for run in runs if run.seed in {other.seed for other in others}] for runs, others in (sides, sides[::-1])
+    )
+    return before, after
 
 
 def _added(extended: Sequence[ReidRun]) -> str:
@@ -92,7 +103,10 @@ def small_print(evidence: Evidence) -> str:
         "welch": "The interval is Welch's t, as the seeds of the two sides differ.",
     }
     if evidence.extended:
-        parts.append(tests.get(compare(evidence, "mAP").test, ""))
+        told = compare(evidence, "mAP")
+        parts.append(tests.get(told.test, ""))
+        if 0 < told.pairs < max(len(evidence.baseline), len(evidence.extended)):
+            parts.append(f"Difference and interval rest on the {told.pairs} seeds that both sides have.")
     return " ".join(part for part in parts if part)
 
 

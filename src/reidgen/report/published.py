@@ -27,10 +27,13 @@ def _facts() -> pl.DataFrame:
     return pl.read_csv(FACTS, schema_overrides={"table": pl.String})
 
 
-def published(axis: str) -> tuple[str, dict[int, dict[str, Any]]] | None:
+Published = tuple[str, dict[int, dict[str, Any]]]
+
+
+def published(axis: str) -> Published | None:
     """The source in words, and value of the axis -> row with generated_images, rank1, rank5, rank10 and mAP as shares.
 
-    None for an axis that the sources did not vary.
+    Their mAP is the one by trapezoid. None for an axis that the sources did not vary.
     """
     if axis not in TABLES:
         return None
@@ -38,7 +41,22 @@ def published(axis: str) -> tuple[str, dict[int, dict[str, Any]]] | None:
     return WHERE[TABLES[axis]], {row[axis]: row for row in rows}
 
 
-def gains(rows: dict[int, dict[str, Any]], figure: str) -> tuple[Sequence[int], Sequence[float]]:
-    """Values of the axis, and what each has more than the first row, in points."""
-    first = next(iter(rows.values()))
-    return list(rows), [100 * (row[figure] - first[figure]) for row in rows.values()]
+def gains(
+    rows: dict[int, dict[str, Any]], figure: str, *, reference: Any, places: dict[Any, float]
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Where the sources' points are drawn, and what each has more than their own reference, in points.
+
+    Args:
+        rows: As `published`.
+        figure: Its column.
+        reference: The value that ours is compared with; the result is empty where the sources do not have it.
+        places: Value of our axis -> place on the horizontal. Where these are the numbers themselves, all points between
+            our smallest and largest are drawn; otherwise those whose value is on our axis.
+    """
+    if reference not in rows:
+        return [], []
+    numbers = all(value == place for value, place in places.items())
+    low, high = min(places.values()), max(places.values())
+    at = {value: float(value) if numbers else places.get(value) for value in rows}
+    shown = [(x, rows[value]) for value, x in at.items() if x is not None and low <= x <= high]
+    return [x for x, _ in shown], [100 * (row[figure] - rows[reference][figure]) for _, row in shown]

@@ -40,15 +40,17 @@ class Difference:
     """What the extended runs have more than the baseline.
 
     Attributes:
-        mean: Difference of the means.
-        low, high: Ends of the 95 % confidence interval of the difference; None where a group is a single run.
+        mean: Difference of the means: over the seeds that both sides have where it is paired, over all runs otherwise.
+        low, high: Ends of the 95 % confidence interval of the difference; None where there is no test.
         test: "paired" over runs of equal seeds, "welch" over runs of unequal ones, "none" without an interval.
+        pairs: Seeds that both sides have, on which the difference rests; 0 where it rests on all runs.
     """
 
     mean: float
     low: float | None
     high: float | None
     test: str
+    pairs: int = 0
 
     @property
     def verdict(self) -> str:
@@ -75,21 +77,44 @@ def _signed(share: float, digits: int) -> str:
 def difference(baseline: dict[int, float], extended: dict[int, float]) -> Difference:
     """The difference extended - baseline with its 95 % confidence interval (Student's t).
 
+    Where both sides have two seeds or more in common, the runs of these are compared pair by pair and the others are
+    left out: with a run that is lost or failed, all its seed stands for would otherwise count as a difference.
+
     Args:
-        baseline: Seed -> figure. With equal seeds on both sides the runs are compared pair by pair.
+        baseline: Seed -> figure.
         extended: Seed -> figure.
     """
+    told = paired_difference(baseline, extended)
+    if told is not None and told.pairs > 1:
+        return told
     mean = float(np.mean(list(extended.values())) - np.mean(list(baseline.values())))
     if min(len(baseline), len(extended)) < 2:
         return Difference(mean, None, None, "none")
-    if baseline.keys() == extended.keys():
-        return _interval(mean, *_paired([extended[seed] - baseline[seed] for seed in baseline]), "paired")
     return _interval(mean, *_welch(list(baseline.values()), list(extended.values())), "welch")
 
 
-def _interval(mean: float, error: float, freedom: float, test: str) -> Difference:
+def paired_difference(baseline: dict[int, float], extended: dict[int, float]) -> Difference | None:
+    """The difference extended - baseline over the seeds that both sides have; None where they have none in common.
+
+    Args:
+        baseline: Seed -> figure.
+        extended: Seed -> figure.
+
+    Returns:
+        Its mean, and with two pairs or more its 95 % confidence interval (Student's t on the differences).
+    """
+    gaps = [extended[seed] - baseline[seed] for seed in baseline if seed in extended]
+    if not gaps:
+        return None
+    mean = float(np.mean(gaps))
+    if len(gaps) < 2:
+        return Difference(mean, None, None, "none", len(gaps))
+    return _interval(mean, *_paired(gaps), "paired", len(gaps))
+
+
+def _interval(mean: float, error: float, freedom: float, test: str, pairs: int = 0) -> Difference:
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return Difference(mean, mean - reach, mean + reach, test)
+    return Difference(mean, mean - reach, mean + reach, test, pairs)
 
 
 def _paired(differences: Sequence[float]) -> tuple[float, float]:

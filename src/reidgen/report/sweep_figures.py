@@ -1,7 +1,8 @@
 """The figures of a sweep (thesis, figures 5.17 to 5.26) with error bars, for the page and as PNG and SVG files."""
 
 import io
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from reidgen.files import write_bytes
 from reidgen.report.answer import FIGURES
 from reidgen.report.figures import STYLE, as_markup, logarithmic
 from reidgen.report.markup import Markup
-from reidgen.report.published import gains, published
+from reidgen.report.published import gains
 from reidgen.report.sweep_points import NAMES, Group, Place, SweepView, evenly, value_text
 
 COLOURS = ("#3b73b5", "#c8641e", "#2e9e5b", "#9a5fb8", "#b8860b", "#808080")  # the first two follow the page
 SHOWN_TRAININGS = 4
+# Thesis, figures 5.17 to 5.20 and 5.23 to 5.25.
+SOURCES_TRAININGS: dict[str, tuple[int, ...]] = {"people": (0, 100, 200, 320), "crops_per_person": (0, 35, 100)}
+GAINED = {"mAP": "mAP", "mAP_trapezoid": "mAP by trapezoid"}
 SIZE = (5.2, 3.2)  # inches
 
 
@@ -69,9 +73,19 @@ def drawings(view: SweepView) -> list[Drawing]:
         for figure in ("mAP", "rank1")
     ]
     if any(group.reference is not None and group.others for group in view.groups):
-        title = f"Gain in mAP over {view.name(view.reference_value)}, points"
+        title = f"Gain in {GAINED[_gained(view)]} over {view.name(view.reference_value)}, points"
         found.append(Drawing(f"gain-over-{_horizontal(view).name}", title, _gain(view)))
     return found
+
+
+def _beside(view: SweepView) -> bool:
+    """Whether the sources' curve is drawn beside ours."""
+    return view.cited is not None and _horizontal(view) is view.compared and view.reference_value in view.cited[1]
+
+
+def _gained(view: SweepView) -> str:
+    """The figure whose gain is drawn: beside the sources' curve that by trapezoid, as theirs is."""
+    return "mAP_trapezoid" if _beside(view) else "mAP"
 
 
 def _horizontal(view: SweepView) -> Any:
@@ -108,7 +122,7 @@ def _curve(view: SweepView, figure: str) -> Callable[[Axes], None]:
             x = _x(view, [value for value, _, _ in found])
             spreads = [place.spread(figure) for _, _, place in found]
             mean = [100 * spread.mean for spread in spreads]
-            sd = [100 * (spread.sd or 0) for spread in spreads]
+            sd = [math.nan if spread.sd is None else 100 * spread.sd for spread in spreads]  # a single run has no bar
             colour = COLOURS[number % len(COLOURS)]
             axes.errorbar(x, mean, yerr=sd, color=colour, marker="o", ms=4, lw=1.3, capsize=3, label=label or None)
             for at, spread in zip(x, spreads, strict=True):
@@ -123,19 +137,19 @@ def _gain(view: SweepView) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         axes.axhline(0, color="#808080", lw=0.8)
         for number, (label, found) in enumerate(_lines(view)):
-            told = [(value, group.compare(place, "mAP")) for value, group, place in found]
+            told = [(value, group.compare(place, _gained(view))) for value, group, place in found]
             known = [(value, one.told) for value, one in told if one is not None]
             if not known:
                 continue
             x, mean = _x(view, [value for value, _ in known]), [100 * one.mean for _, one in known]
-            reach = [100 * (one.high - one.mean) if one.high is not None else 0 for _, one in known]
+            reach = [math.nan if one.high is None else 100 * (one.high - one.mean) for _, one in known]
             colour = COLOURS[number % len(COLOURS)]
             axes.errorbar(x, mean, yerr=reach, color=colour, marker="o", ms=4, lw=1.3, capsize=3, label=label or "ours")
-        cited = published(view.compared.name) if _horizontal(view) is view.compared else None
-        if cited is not None:
-            theirs = gains(cited[1], "mAP")
+        if _beside(view) and view.cited is not None:
+            places = dict(zip(view.compared.values, _positions(view.compared.values)[0], strict=True))
+            theirs = gains(view.cited[1], "mAP", reference=view.reference_value, places=places)
             axes.plot(*theirs, color="#808080", ls="--", marker=".", lw=1, label="thesis, one run each")
-        _finish(view, axes, key=cited is not None)
+        _finish(view, axes, key=_beside(view))
 
     return draw
 
@@ -162,7 +176,7 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
 def training_drawings(view: SweepView) -> list[Drawing]:
     """Loss and rank-1 error over the training (figures 5.17 to 5.20, 5.23 to 5.25) of a few places, over seeds."""
     group = view.groups[0]
-    shown = evenly([place for place in group.places if all(place.histories())], SHOWN_TRAININGS)
+    shown = _shown([place for place in group.places if all(place.histories())], view.compared.name)
     found = []
     for number, place in enumerate(shown):
         for key, what in (("loss", "loss, logarithmic"), ("error", "rank-1 error, %")):
@@ -171,22 +185,36 @@ def training_drawings(view: SweepView) -> list[Drawing]:
     return found
 
 
+def _shown(places: Sequence[Place], axis: str) -> list[Place]:
+    """The sources' places where all of them are there, evenly spread ones otherwise."""
+    theirs = SOURCES_TRAININGS.get(axis, ())
+    known = [place for place in places if place.value in theirs]
+    return known if theirs and len(known) == len(theirs) else evenly(places, SHOWN_TRAININGS)
+
+
 def _training(place: Place, key: str) -> Callable[[Axes], None]:
     factor = 100 if key == "error" else 1
 
     def draw(axes: Axes) -> None:
         for part, dash, word in (("train", "-", "training"), ("val", "--", "validation")):
             curves = [
-                {record["step"]: record[f"{part}_{key}"] for record in history if record[f"{part}_{key}"] is not None}
+                {
+                    record["step"]: factor * record[f"{part}_{key}"]
+                    for record in history
+                    if record[f"{part}_{key}"] is not None
+                }
                 for history in place.histories()
             ]
-            steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-            if not steps:
+            colour: Any = {"color": COLOURS[0] if part == "train" else COLOURS[1], "ls": dash}
+            steps, values = on_common_steps([curve for curve in curves if curve])
+            if not steps:  # no step lies within all of them, as with one record each
+                for i, curve in enumerate(curve for curve in curves if curve):
+                    x, y = zip(*sorted(curve.items()), strict=True)
+                    axes.plot(x, y, **colour, lw=1, marker=".", label=None if i else word)
                 continue
-            values = factor * np.array([[curve[step] for step in steps] for curve in curves])
-            mean, colour = values.mean(axis=0), COLOURS[0] if part == "train" else COLOURS[1]
-            axes.plot(steps, mean, color=colour, ls=dash, lw=1.3, label=word, marker="o" if len(steps) == 1 else None)
-            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+            marker = "o" if len(steps) == 1 else None
+            axes.plot(steps, values.mean(axis=0), **colour, lw=1.3, label=word, marker=marker)
+            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour["color"], alpha=0.2, lw=0)
         axes.set_xlabel("step")
         if key == "loss":
             logarithmic(axes)
@@ -196,3 +224,20 @@ def _training(place: Place, key: str) -> Callable[[Axes], None]:
         axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
 
     return draw
+
+
+def on_common_steps(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], np.ndarray]:
+    """Curves whose records differ in their steps, at all steps that lie within every one; straight between records.
+
+    Args:
+        curves: Step -> value, one a seed; none of them empty.
+
+    Returns:
+        The steps, ascending, and the values (C, steps); no steps where no record lies within all curves.
+    """
+    if not curves:
+        return [], np.empty((0, 0))
+    low, high = max(map(min, curves)), min(map(max, curves))
+    steps = sorted({step for curve in curves for step in curve if low <= step <= high})
+    values = [np.interp(steps, sorted(curve), [curve[step] for step in sorted(curve)]) for curve in curves]
+    return steps, np.array(values)

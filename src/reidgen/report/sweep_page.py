@@ -1,39 +1,45 @@
 """The page of a sweep: curves with error bars, tables beside the sources', and whether any difference is real."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reidgen.config import ReportConfig
 from reidgen.engine import RunFolder
-from reidgen.files import file_sha256, write_json, write_text
+from reidgen.files import file_sha256, sha256, write_json, write_text
 from reidgen.report.answer import FIGURES, leaks
 from reidgen.report.evidence import Evidence
 from reidgen.report.fidelity import fidelity_section
 from reidgen.report.markup import Markup, details, join, table, tag
 from reidgen.report.page import PAGE, cost, document, paragraphs, provenance
-from reidgen.report.published import WHY_NOT, published
+from reidgen.report.published import WHY_NOT, Published
 from reidgen.report.ranked import ranked_section
 from reidgen.report.sections import discards, generator, sheets, variants
 from reidgen.report.sheets import Viewer
-from reidgen.report.significance import LEVEL
 from reidgen.report.sweep_figures import Drawing, drawings, training_drawings
-from reidgen.report.sweep_points import Group, Place, SweepView, warnings
+from reidgen.report.sweep_points import Group, Place, SweepView, value_text
 from reidgen.report.sweep_tables import (
     PUBLISHED_HEAD,
     TEST_HEAD,
     aggregated,
+    beside_published,
     how_sure,
     latex,
+    latex_notes,
     markdown,
     published_rows,
     result_head,
     result_rows,
     test_rows,
 )
-from reidgen.sweep.result import POINTS, SweepResult
+from reidgen.report.sweep_words import heading, headline, small_print, warnings
+from reidgen.sweep.result import POINTS, RUN, SweepResult
+from reidgen.sweep.run import MORE, WHERE
 
 TESTED = ("mAP", "rank1")
+AXIS = "axis_"
 
 
 def write_sweep_report(
@@ -41,7 +47,8 @@ def write_sweep_report(
 ) -> Path:
     """Write index.html, sweep.md, sweep.tex, sweep.csv, report.json and `figures/` (PNG and SVG) of a sweep.
 
-    Only run folders are read. A sweep that is not finished gives a page of the points that it has.
+    Only run folders are read. A sweep that is not finished gives a page of the points that it has; once it has more,
+    the same call makes the page anew.
 
     Args:
         config: Title, note, limits, and whether real people may be shown.
@@ -58,56 +65,45 @@ def write_sweep_report(
     folder = Path(sweep)
     view = SweepView.of(SweepResult.read(folder))
     evidence = _evidence(view, [Path(path) for path in runs])
-    inputs = {"sweep": file_sha256(folder / POINTS)}
+    inputs = {"sweep": _description(folder)}
     inputs |= {f"runs {i}, {Path(path).name}": file_sha256(Path(path) / "run.json") for i, path in enumerate(runs)}
-    with RunFolder.begin(out, stage="report", config=config, inputs=inputs) as run:
+    asked = _Asked(**vars(config), points=file_sha256(folder / POINTS))
+    with RunFolder.begin(out, stage="report", config=asked, inputs=inputs, reopening=("points",)) as run:
         if not run.done:
             every = [*drawings(view), *training_drawings(view)]
-            for drawing in every:
-                drawing.write(run.path / "figures")
+            _write_figures(every, run.path / "figures")
             answer, cautions = headline(view), [*warnings(view), *leaks(evidence)]
             write_text(run.path / PAGE, render_page(view, evidence, config, every, cautions))
             write_text(run.path / "sweep.md", as_markdown(view, answer, cautions))
-            write_text(run.path / "sweep.tex", as_latex(view))
-            write_text(run.path / "sweep.csv", aggregated(view).write_csv())
+            write_text(run.path / "sweep.tex", as_latex(view, cautions))
+            write_text(run.path / "sweep.csv", beside_published(view).write_csv())
             write_json(run.path / "report.json", as_json(view, answer, cautions))
             run.finish({"answer": answer, "warnings": cautions})
     return run.path / PAGE
 
 
-def headline(view: SweepView) -> str:
-    """One or two sentences: the last value against the reference, which was settled before, and how many differ."""
-    group = view.groups[0]
-    last = group.others[-1] if group.others else None
-    if group.reference is None or last is None:
-        return "There is nothing to compare yet: the reference, or every other place, has no finished run."
-    told = group.compare(last, "mAP")
-    assert told is not None
-    before, after = (place.spread("mAP").percent() for place in (group.reference, last))
-    where = f" ({group.label})" if group.label else ""
-    interval = f", 95 % interval {told.told.interval()}" if told.told.interval() else ", a single run on a side"
-    chance = " It holds zero, so this may be chance." if told.told.verdict == "noise" else ""
-    first = (
-        f"{_capital(view.name(last.value))}{where}: mAP went from {before} % ({view.name(group.reference.value)}) to "
-        f"{after} %, {told.told.points()} points{interval}.{chance}"
-    )
-    return f"{first} {_count(view)}"
+@dataclass(frozen=True, kw_only=True)
+class _Asked(ReportConfig):
+    """What a page was made of, with the hash of the points: while a sweep grows, its page is made anew."""
+
+    points: str
 
 
-def _count(view: SweepView) -> str:
-    every = view.compared_all("mAP")
-    if len(every) < 2:
-        return ""
-    real = [told for _, _, told, p in every if p is not None and p < LEVEL]
-    better = sum(told.told.mean > 0 for told in real)
-    return (
-        f"Of the {len(every)} comparisons of the sweep, {better} are better and {len(real) - better} worse beyond "
-        f"chance (paired t, corrected by Holm, p < {LEVEL:g})."
-    )
+def _description(folder: Path) -> str:
+    """Hash of what a sweep is, without what may change while it grows."""
+    record = json.loads((folder / RUN).read_text())
+    kept = {name: value for name, value in record["config"].items() if name not in (*WHERE, *MORE)}
+    return sha256([json.dumps([kept, record["inputs"]], sort_keys=True).encode()])
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _write_figures(every: Sequence[Drawing], folder: Path) -> None:
+    """All figures, and none that an earlier page of fewer runs has left."""
+    for drawing in every:
+        drawing.write(folder)
+    names = {drawing.name for drawing in every}
+    for path in folder.iterdir():
+        if path.stem not in names:
+            path.unlink()
 
 
 def render_page(
@@ -115,10 +111,11 @@ def render_page(
 ) -> str:
     """The whole page as HTML."""
     viewer = Viewer(config.show_real, evidence.learned_from)
+    title = heading(view, config)
     return document(
-        config.title,
+        title,
         [
-            tag("h1", config.title),
+            tag("h1", title),
             [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
             _answer(view, cautions),
             _results(view, [one for one in every if not one.name.startswith("training-")]),
@@ -144,32 +141,30 @@ def _version(evidence: Evidence) -> str:
 
 
 def _answer(view: SweepView, cautions: Sequence[str]) -> Markup:
-    seeds = sorted({seed for group in view.groups for place in group.places for seed in place.rows})
-    fixed = "".join(f" {name} {value} in all runs." for name, value in view.fixed.items())
-    length = "equal optimisation steps" if view.result.config.length == "steps" else "equal epochs"
-    said = f"Means over seeds {', '.join(map(str, seeds))}; ± is the sample standard deviation; {length}.{fixed}"
     return tag(
         "div",
         tag("p", headline(view), class_="lead"),
-        tag("p", said, class_="soft"),
+        tag("p", small_print(view), class_="soft"),
         [tag("div", tag("p", text), class_="warning") for text in cautions],
         class_="answer",
     )
 
 
 def _results(view: SweepView, plots: Sequence[Drawing]) -> Markup:
-    cited = published(view.compared.name)
     where = None
-    if cited:
+    if view.cited:
         whole = details("All rows of the thesis's table (not comparable)", table(PUBLISHED_HEAD, published_rows(view)))
-        where = join([tag("p", f"Columns “thesis”: {cited[0]}. {WHY_NOT}", class_="soft"), whole])
+        where = join([tag("p", f"{_columns(view.cited)} {WHY_NOT}", class_="soft"), whole])
     parts = [
-        [tag("h3", _capital(group.label)) if group.label else None, table(result_head(view), result_rows(view, group))]
+        [
+            tag("h3", group.title) if group.label else None,
+            table(result_head(view, group), result_rows(view, group), class_="dense"),
+        ]
         for group in view.groups
     ]
     bars = (
         "Error bars of mAP and rank-1 are the standard deviation over the seeds, pale dots the single runs; those of "
-        "the gain are its 95 % interval."
+        "the gain are its 95 % interval. A place with a single run has none."
     )
     return tag(
         "section",
@@ -184,7 +179,7 @@ def _results(view: SweepView, plots: Sequence[Drawing]) -> Markup:
 def _tests(view: SweepView) -> Markup | None:
     if not view.compared_all("mAP"):
         return None
-    parts = [join([tag("h3", FIGURES[f]), table(TEST_HEAD, test_rows(view, f))]) for f in TESTED]
+    parts = [join([tag("h3", FIGURES[f]), table(TEST_HEAD, test_rows(view, f), class_="dense tests")]) for f in TESTED]
     return tag(
         "section",
         tag("h2", "Is any difference real?"),
@@ -204,8 +199,9 @@ def _trainings(view: SweepView, plots: Sequence[Drawing]) -> Markup | None:
     if not plots:
         return None
     note = (
-        "Mean over the seeds, with the range between them. Rank-1 error is the share of crops that the classifier "
-        "takes for another person: of training crops as they were augmented, and of one held-out crop of each person."
+        "Mean over the seeds, with the range between them, where records of all of them reach; between two records of "
+        "a training the line is straight. Rank-1 error is the share of crops that the classifier takes for another "
+        "person: of training crops as they were augmented, and of one held-out crop of each person."
     )
     shown = tag("div", *(plot.markup() for plot in plots), class_="plots")
     return tag("section", tag("h2", "How the networks learned"), tag("p", note, class_="soft"), shown)
@@ -224,20 +220,23 @@ def _ranked(view: SweepView, evidence: Evidence, viewer: Viewer) -> Markup | Non
 
 
 def _runs(view: SweepView) -> Markup:
-    columns = [f"axis_{axis.name}" for axis in view.result.axes]
+    columns = [f"{AXIS}{axis.name}" for axis in view.result.axes]
     shown = view.result.points.select(*columns, "seed", "status", "steps", "mAP", "rank1", "wall_sec", "error")
-    head = [*(column.removeprefix("axis_") for column in columns), "seed", "status", "steps", "mAP, %", "rank-1, %"]
-    rows = [[_cell(value) for value in row] for row in shown.iter_rows()]
-    found = table([*head, "seconds", "error"], rows, words=len(columns))
+    head = [*(column.removeprefix(AXIS) for column in columns), "seed", "status", "steps", "mAP, %", "rank-1, %"]
+    rows = [[_cell(name, value) for name, value in row.items()] for row in shown.iter_rows(named=True)]
+    found = table([*head, "seconds", "error"], rows, words=len(columns), class_="dense runs")
     return tag("section", tag("h2", "Every run"), details(f"{len(rows)} points, one a seed", found))
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
+    """Values of axes as they are typed, scores as percentages."""
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{100 * value:.2f}" if 0 <= value < 1 else f"{value:g}"
-    return str(value).splitlines()[0]
+    if column.startswith(AXIS):
+        return value_text(column.removeprefix(AXIS), value)
+    if column in TESTED:
+        return f"{100 * value:.2f}"
+    return f"{value:.1f}" if isinstance(value, float) else str(value).splitlines()[0]
 
 
 def _sides(view: SweepView) -> tuple[Place | None, Place | None]:
@@ -260,37 +259,55 @@ def as_markdown(view: SweepView, answer: str, cautions: Sequence[str]) -> str:
     """All tables in Markdown."""
     parts = [answer, ""]
     for group in view.groups:
-        parts += [f"## {_capital(group.label)}" if group.label else "## Results", ""]
-        parts += [markdown([result_head(view), *result_rows(view, group)]), ""]
+        parts += [f"## {group.title}" if group.label else "## Results", ""]
+        parts += [markdown([result_head(view, group), *result_rows(view, group)]), ""]
     for figure in TESTED:
         if view.compared_all(figure):
             head = [f"{FIGURES[figure]}: {view.name(view.reference_value)} against", *TEST_HEAD[1:]]
             parts += [f"## Is any difference in {FIGURES[figure]} real?", ""]
             parts += [markdown([head, *test_rows(view, figure)]), ""]
-    cited = published(view.compared.name)
-    if cited:
+    if view.cited:
         parts += ["## All rows of the thesis's table", "", markdown([PUBLISHED_HEAD, *published_rows(view)]), ""]
-    notes = [how_sure(view), *([f"{cited[0]}. {WHY_NOT}"] if cited else [])]
+    return "\n".join([*parts, *(f"- {note}" for note in _notes(view, cautions)), ""])
+
+
+def _columns(cited: Published) -> str:
+    return f"Columns “thesis”: {cited[0]}; its mAP is by trapezoid, and stands beside ours by trapezoid."
+
+
+def _notes(view: SweepView, cautions: Sequence[str]) -> list[str]:
+    """What the tables have to be read with."""
+    notes = [small_print(view), how_sure(view)]
+    notes += [f"{_columns(view.cited)} {WHY_NOT}"] if view.cited else []
     notes += [f"Warning: {text}" for text in cautions]
-    notes += [f"Protocol: {text}" for text in _protocols(view)]
-    return "\n".join([*parts, *(f"- {note}" for note in notes), ""])
+    return [*notes, *(f"Protocol: {text}" for text in _protocols(view))]
 
 
-def as_latex(view: SweepView) -> str:
-    """All tables in LaTeX."""
-    cited = published(view.compared.name)
-    source = f" Columns “thesis”: {cited[0]}." if cited else ""
-    seeds = view.result.config.seeds
+def as_latex(view: SweepView, cautions: Sequence[str]) -> str:
+    """All tables in LaTeX, the sources' among them, and what they have to be read with."""
     parts = []
     for group in view.groups:
-        what = f"{group.label}. " if group.label else ""
-        caption = f"{what}Mean and standard deviation over {seeds} seeds.{source}"
-        parts.append(latex([result_head(view), *result_rows(view, group)], caption=_capital(caption)))
+        what = f"{group.title}. " if group.label else ""
+        source = f" {_columns(cited)}" if (cited := view.published(group)) else ""
+        caption = f"{what}{_over_seeds(group)}{source}"
+        parts.append(latex([result_head(view, group), *result_rows(view, group)], caption=caption))
     for figure in TESTED:
         if view.compared_all(figure):
             caption = f"Differences in {FIGURES[figure]} from {view.name(view.reference_value)}. {how_sure(view)}"
             parts.append(latex([TEST_HEAD, *test_rows(view, figure)], caption=caption))
-    return "\n".join(parts)
+    if view.cited:
+        caption = f"{view.cited[0]}. {WHY_NOT}"
+        parts.append(latex([PUBLISHED_HEAD, *published_rows(view)], caption=caption))
+    return "\n".join([*parts, latex_notes(_notes(view, cautions))])
+
+
+def _over_seeds(group: Group) -> str:
+    """Over how many seeds the means of a table are, as far as these have finished."""
+    counts = sorted({len(place.rows) for place in group.places})
+    if counts == [1]:
+        return "Single runs."
+    every = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"Mean and standard deviation over the {every} seeds that have finished."
 
 
 def _protocols(view: SweepView) -> list[str]:

@@ -1,7 +1,7 @@
 """A sweep as the report sees it: what is compared with what, place by place, over seeds."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ import polars as pl
 from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.errors import RunError
+from reidgen.report.published import Published, published
 from reidgen.report.significance import holm, paired_t, sign_flip
-from reidgen.report.spread import Difference, Spread, difference
+from reidgen.report.spread import Difference, Spread, paired_difference
 from reidgen.sweep.point import RESULT, TRAIN
 from reidgen.sweep.result import SweepResult, column_of
 
@@ -24,6 +25,7 @@ NAMES = {
     "generated": "generated crops",
     "real": "share of the real people",
 }
+SOURCES_LABEL = {"people": "new", "crops_per_person": "same"}
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Place:
         """Seed -> share."""
         return {seed: row[name] for seed, row in self.rows.items()}
 
-    def spread(self, name: str) -> Spread:
-        """A figure over the seeds."""
-        return Spread(tuple(self.figure(name).values()))
+    def spread(self, name: str, *, seeds: Container[int] | None = None) -> Spread:
+        """A figure over the seeds, or over some of them."""
+        return Spread(tuple(value for seed, value in self.figure(name).items() if seeds is None or seed in seeds))
 
     def fact(self, name: str) -> list[Any]:
         """A fact of each run, each different one once."""
@@ -70,16 +72,14 @@ class Compared:
     """A place against the reference of its group.
 
     Attributes:
-        told: The difference with its interval.
-        t: p of the paired t test, None without pairs.
-        flip: p of the exact sign-flip test.
-        seeds: Pairs.
+        told: The difference over the seeds that both have, with its interval.
+        t: p of the paired t test; None for a single pair, which nothing can be tested by.
+        flip: p of the exact sign-flip test; likewise.
     """
 
     told: Difference
     t: float | None
     flip: float | None
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,12 @@ class Group:
     @property
     def label(self) -> str:
         """The values of the other axes in words."""
-        return ", ".join(_in_words(name, value) for name, value in self.values.items())
+        return ", ".join(in_words(name, value) for name, value in self.values.items())
+
+    @property
+    def title(self) -> str:
+        """The label as a heading; names of options stay as they are typed."""
+        return capital(self.label) if next(iter(self.values), "") in NAMES else self.label
 
     @property
     def others(self) -> list[Place]:
@@ -107,14 +112,15 @@ class Group:
         return [place for place in self.places if place is not self.reference]
 
     def compare(self, place: Place, figure: str) -> Compared | None:
-        """A place against the reference."""
+        """A place against the reference, over the seeds that both have; None where there is no such seed."""
         if self.reference is None or place is self.reference:
             return None
         before, after = self.reference.figure(figure), place.figure(figure)
+        told = paired_difference(before, after)
+        if told is None:
+            return None
         shared = [after[seed] - before[seed] for seed in before if seed in after]
-        paired = before.keys() == after.keys()
-        told = difference(before, after)
-        return Compared(told, paired_t(shared) if paired else None, sign_flip(shared) if paired else None, len(shared))
+        return Compared(told, paired_t(shared), sign_flip(shared) if len(shared) > 1 else None)
 
 
 @dataclass(frozen=True)
@@ -186,8 +192,37 @@ class SweepView:
         text, name = value_text(self.compared.name, value), NAMES.get(self.compared.name, self.compared.name)
         return f"{text} {name}" if self.about_generated else f"{name} {text}"
 
+    def published(self, group: Group) -> Published | None:
+        """The sources' rows, where a group is their experiment.
+
+        All real people, and people with labels of their own (thesis, table 5.10) or crops of each real person that
+        keep the person's label (table 5.11), which the training takes for crops like the others.
+        """
+        label = SOURCES_LABEL.get(self.compared.name)
+        if label is None:
+            return None
+        config, made = self.result.config, {**self.fixed, **group.values}
+        theirs = {
+            "real": (1.0,),
+            "generated": ("with",),
+            "label": (label,),
+            "generated_label": ("table", label),
+            "generated_weight": (1.0,),
+            "generated_from": (0.0,),
+            "generated_ratio": (None,),
+            **({"people": (None,)} if label == "same" else {}),
+        }
+        ours = {"real": 1.0, "generated": "with", **vars(config.reid), **vars(config.extend), **made}
+        fits = all(ours[name] in values for name, values in theirs.items())
+        return published(self.compared.name) if fits else None
+
+    @cached_property
+    def cited(self) -> Published | None:
+        """The sources' rows, where any group is their experiment."""
+        return next((found for group in self.groups if (found := self.published(group)) is not None), None)
+
     def compared_all(self, figure: str) -> list[tuple[Group, Place, Compared, float | None]]:
-        """Every comparison of the sweep, with p of the t test corrected for their number (Holm)."""
+        """Every comparison of the sweep, with p of t corrected for the number of those that were tested (Holm)."""
         every = [
             (group, place, told)
             for group in self.groups
@@ -207,11 +242,17 @@ class SweepView:
         return Place(value, by_seed, self.result.folder / "runs")
 
 
-def _in_words(name: str, value: Any) -> str:
+def in_words(name: str, value: Any) -> str:
+    """An axis with its value in words."""
     text = value_text(name, value)
     if name == "real":
         return "all real people" if value == 1 else f"{text} of the real people"
     return f"{text} {NAMES[name]}" if name in NAMES else f"{name} {text}"
+
+
+def capital(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def value_text(name: str, value: Any) -> str:
@@ -224,31 +265,3 @@ def evenly(places: Sequence[Place], count: int) -> list[Place]:
     if len(places) <= count:
         return list(places)
     return [places[round(i * (len(places) - 1) / (count - 1))] for i in range(count)]
-
-
-def warnings(view: SweepView) -> Iterable[str]:
-    """What keeps the figures from being compared or believed, each in one or two sentences."""
-    points = view.result.points
-    done = points.filter(pl.col("status") == "done")
-    lacking = points.height - done.height
-    if lacking:
-        failed = points.filter(pl.col("status") == "failed").height
-        yield f"{lacking} of {points.height} points have no result ({failed} failed); they are left out."
-    unequal = [group for group in view.groups if len({s for place in group.places for s in place.fact("steps")}) > 1]
-    if unequal and view.compared.name not in ("steps", "epochs", "batch"):
-        steps = sorted({s for group in unequal for place in group.places for s in place.fact("steps")})
-        yield (
-            f"Confounded: the trainings were {steps[0]:,} to {steps[-1]:,} steps long, the longer the more crops there "
-            "were. Part of any difference is the length of the training. --length steps holds it fixed."
-        )
-    for column, what in (("protocol", "by different protocols"), ("test_hash", "on different crops")):
-        if done[column].n_unique() > 1:
-            yield f"The runs were evaluated {what}, so their figures must not be compared."
-    seeds = min(len(place.rows) for group in view.groups for place in group.places)
-    if seeds < 3:
-        yield f"There are places with {seeds} seed{'s' if seeds > 1 else ''}: that says next to nothing about chance."
-    if view.about_generated and any(axis.name == "real" and min(axis.values) < 1 for axis in view.result.axes):
-        yield (
-            "The generated crops are the same at every share of the real people. If their generator learned from all "
-            "of them, the runs with fewer people have seen, by way of its crops, people that they claim not to have."
-        )
