@@ -10,9 +10,10 @@ from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, RunError
 from reidgen.filters import DetectorFilter, SSIMFilter
 from reidgen.filters.apply import apply_filters
-from reidgen.report.answer import headline, warnings
+from reidgen.report.answer import headline, small_print, warnings
 from reidgen.report.evidence import Evidence
 from reidgen.report.page import write_report
+from reidgen.report.tables import result_rows
 from tests.darknet_files import small_cfg, write_darknet
 from tests.report.made import (
     evaluation_run,
@@ -128,6 +129,7 @@ def test_the_answer_and_the_table_say_the_same_as_the_json(page):
         "low": pytest.approx(0.1),
         "high": pytest.approx(0.1),
         "test": "paired",
+        "pairs": 2,
         "verdict": "up",
     }
     assert "mAP, % 30.50 ± 0.71 40.50 ± 0.71 +10.00 +10.00 to +10.00" in found.all
@@ -183,6 +185,23 @@ def test_the_same_folders_on_other_sides_are_another_page(tmp_path):
     swapped = {**folders, "baseline": folders["extended"], "extended": folders["baseline"]}
     with pytest.raises(RunError, match="holds another run"):
         write_report(**swapped, out=tmp_path / "page")
+
+
+def test_a_seed_that_one_side_lacks_is_in_no_comparison(tmp_path):
+    """Seeds lie 10 points apart, the sides 1 and 2 points: +1.50, where the means over all runs would say -3.50."""
+    people = ReidTable.read(people_run(tmp_path / "people"))
+    figures = {"a": {0: 0.30, 1: 0.40, 2: 0.50}, "b": {0: 0.31, 1: 0.42}}
+    sides = [
+        [
+            evaluation_run(tmp_path / f"{side}{s}", people, seed=s, mAP=mAP, generated=5 * (side == "b"))
+            for s, mAP in runs.items()
+        ]
+        for side, runs in figures.items()
+    ]
+    evidence = Evidence.read(*sides, [])
+    assert "mAP went from 35.00 ± 7.07 % to 36.50 ± 7.78 %, +1.50 points" in headline(evidence)
+    assert "rest on the 2 seeds that both sides have" in small_print(evidence)
+    assert result_rows(evidence)[0][:4] == ["mAP, %", "35.00 ± 7.07", "36.50 ± 7.78", "+1.50"]
 
 
 def test_ranked_lists_are_of_runs_of_one_seed(tmp_path):

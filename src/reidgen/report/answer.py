@@ -35,6 +35,16 @@ def compare(evidence: Evidence, figure: str) -> Difference:
     return difference(before, after)
 
 
+def compared_runs(evidence: Evidence) -> tuple[Sequence[ReidRun], Sequence[ReidRun]]:
+    """The runs that a difference rests on: where it is paired, those of the seeds that both sides have."""
+    sides = evidence.baseline, evidence.extended
+    if not evidence.extended or compare(evidence, "mAP").test != "paired":
+        return sides
+    shared = {run.seed for run in evidence.baseline} & {run.seed for run in evidence.extended}
+    before, after = ([run for run in runs if run.seed in shared] for runs in sides)
+    return before, after
+
+
 def headline(evidence: Evidence) -> str:
     """One or two sentences: what was added, what changed, and how sure that is."""
     if not evidence.baseline:
@@ -47,20 +57,9 @@ def headline(evidence: Evidence) -> str:
 
 
 def _change(evidence: Evidence, told: Difference) -> str:
-    before, after = (spread(runs, "mAP").percent() for runs in _sides(evidence))
+    before, after = (spread(runs, "mAP").percent() for runs in compared_runs(evidence))
     what = _added(evidence.extended)
     return f"with {what} in the train split, mAP went from {before} % to {after} %, {told.points()} points."
-
-
-def _sides(evidence: Evidence) -> tuple[Sequence[ReidRun], Sequence[ReidRun]]:
-    """The runs that the difference rests on: where it is paired, those of the seeds that both sides have."""
-    sides = evidence.baseline, evidence.extended
-    if compare(evidence, "mAP").test != "paired":
-        return sides
-    before, after = (
-        [run for run in runs if run.seed in {other.seed for other in others}] for runs, others in (sides, sides[::-1])
-    )
-    return before, after
 
 
 def _added(extended: Sequence[ReidRun]) -> str:

@@ -8,7 +8,7 @@ from reidgen.config import ReportConfig
 from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
-from reidgen.report.answer import compare, headline, small_print, spread, warnings
+from reidgen.report.answer import compare, compared_runs, headline, small_print, spread, warnings
 from reidgen.report.conversion import conversion
 from reidgen.report.encoder import encoder
 from reidgen.report.evidence import Evidence
@@ -128,10 +128,11 @@ def _answer(evidence: Evidence) -> Markup:
 
 
 def _card(name: str, evidence: Evidence, figure: str) -> Markup:
-    before = tag("span", spread(evidence.baseline, figure).percent(1), class_="base")
+    sides = compared_runs(evidence)
+    before = tag("span", spread(sides[0], figure).percent(1), class_="base")
     if not evidence.extended:
         return tag("div", tag("div", f"{name}, %", class_="name"), tag("div", before, class_="value"), class_="card")
-    after = tag("span", spread(evidence.extended, figure).percent(1), class_="more")
+    after = tag("span", spread(sides[1], figure).percent(1), class_="more")
     told = compare(evidence, figure)
     interval = f", 95 % interval {told.interval(1)}" if told.interval() else ", a single run on a side"
     names = tag("span", "baseline", class_="base"), " → ", tag("span", "extended", class_="more")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reidgen.report import fidelity
-from reidgen.report.answer import FIGURES, compare, spread
+from reidgen.report.answer import FIGURES, compare, compared_runs, spread
 from reidgen.report.evidence import Evidence
 from reidgen.report.markup import Markup, details, join, table, tag
 
@@ -34,10 +34,11 @@ def result_rows(evidence: Evidence) -> list[list[str]]:
 
 
 def _figure_row(evidence: Evidence, figure: str) -> list[str]:
-    row = [f"{FIGURES[figure]}, %", spread(evidence.baseline, figure).percent()]
+    before, after = compared_runs(evidence)
+    row = [f"{FIGURES[figure]}, %", spread(before, figure).percent()]
     if evidence.extended:
         told = compare(evidence, figure)
-        row += [spread(evidence.extended, figure).percent(), told.points(), told.interval() or "single run"]
+        row += [spread(after, figure).percent(), told.points(), told.interval() or "single run"]
     return row
 
 
@@ -75,7 +76,7 @@ def results(evidence: Evidence) -> Markup:
 
 def _published() -> Markup:
     rows = [[name, f"{crops:,}", *(f"{value:.2f}" for value in values)] for name, _, crops, *values in PUBLISHED]
-    columns = ["Market-1501, ResNet-50", "generated crops", "rank-1, %", "rank-5, %", "rank-10, %", "mAP, %"]
+    columns = ["Market-1501, ResNet-50", "generated crops", "rank-1, %", "rank-5, %", "rank-10, %", "mAP, trapezoid, %"]
     return details(
         "What the sources published (not comparable)",
         tag(
@@ -127,7 +128,14 @@ def as_json(evidence: Evidence, answer: str, warnings: Sequence[str]) -> dict[st
             if runs
         },
         "differences": {
-            figure: {"mean": d.mean, "low": d.low, "high": d.high, "test": d.test, "verdict": d.verdict}
+            figure: {
+                "mean": d.mean,
+                "low": d.low,
+                "high": d.high,
+                "test": d.test,
+                "pairs": d.pairs,
+                "verdict": d.verdict,
+            }
             for figure, d in differences.items()
         },
     }
