@@ -134,3 +134,24 @@ def test_a_normalisation_of_another_kind_is_refused_by_name(norm):
         "--norm-batch does not know this network's normalisation.\n"
         f"  got: {type(norm).__name__} (stem.1)\n  allowed: batch normalisation with moving averages"
     )
+
+
+class OfTokens(nn.Module):
+    """Tokens (N, L, C) are normalised as N x L rows, as in LeViT."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3).double()
+
+    def forward(self, x):
+        return self.norm(x.flatten(0, 1)).reshape_as(x)
+
+
+def test_parts_are_of_crops_where_a_crop_has_several_rows():
+    x, network = made((12, 5, 3)), OfTokens()
+    use_parts(network, 4)
+    expected = torch.cat([OfTokens()(part) for part in x.split(4)])
+    torch.testing.assert_close(network(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(network(x[:8]), expected[:8], rtol=1e-12, atol=1e-12)
+    with pytest.raises(AssertionError, match="50 rows of 10 crops, parts of 4"):
+        network(x[:10])

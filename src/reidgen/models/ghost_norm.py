@@ -4,6 +4,8 @@ Recipes made for several small GPUs normalise over the crops of one GPU. Over pa
 the same; and any number of processes that each hold whole parts compute the same as one.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,19 +24,22 @@ class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     Attributes:
         part: Crops in a part; a batch in training has a multiple of it.
+        crops: How many crops the rows are of, where a crop may have several, one for each token; None: one row each.
     """
 
     def __init__(self, channels: int, *, part: int) -> None:
         super().__init__(channels)
         self.part = part
+        self.crops: int | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, ...) to the same shape."""
         if not self.training:
             return super().forward(x)
-        assert len(x) % self.part == 0, f"{len(x)} crops, parts of {self.part}"
+        crops = len(x) if self.crops is None else self.crops
+        assert crops % self.part == len(x) % crops == 0, f"{len(x)} rows of {crops} crops, parts of {self.part}"
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        parts = x.split(self.part)
+        parts = x.split(self.part * (len(x) // crops))
         means, variances = (self.running_mean.new_zeros(len(parts), self.num_features) for _ in range(2))
         # with momentum 1 the "running" statistics are those of the part
         normal = [
@@ -73,9 +78,12 @@ class GhostBatchNormAct(GhostBatchNorm):
 def use_parts(network: nn.Module, part: int) -> None:
     """Let every batch normalisation of a network work over parts of `part` crops; names and values stay.
 
+    The network's first input tells them how many crops there are: some networks normalise tokens as rows.
+
     Raises:
         ConfigError: A normalisation does something of its own, that parts would take away from it.
     """
+    ghosts: list[GhostBatchNorm] = []
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GhostBatchNorm):
             ghost = _like(name, module, part)
@@ -85,6 +93,13 @@ def use_parts(network: nn.Module, part: int) -> None:
             ghost.num_batches_tracked = module.num_batches_tracked
             ghost.train(module.training)
             network.set_submodule(name, ghost)
+            ghosts.append(ghost)
+
+    def count(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        for ghost in ghosts:
+            ghost.crops = len(inputs[0])
+
+    network.register_forward_pre_hook(count)
 
 
 def _like(name: str, module: nn.modules.batchnorm._BatchNorm, part: int) -> GhostBatchNorm:
