@@ -114,6 +114,16 @@ def test_a_lost_seed_is_left_out_of_its_comparisons(tmp_path):
     assert "Where a side lacks a seed" in how_sure(view) and "With 2 comparisons" in how_sure(view)
 
 
+def test_runs_are_not_compared_with_themselves(tmp_path):
+    """With 0 crops of each, 10 people are the baseline's runs: two comparisons, not three."""
+    view = view_of(sweep_run(tmp_path, SweepConfig(axis=("people=0,10", "crops=0,5,9"))))
+    assert [(group.label, place.value) for group, place, *_ in view.compared_all("mAP")] == [
+        ("5 generated crops per person", 10),
+        ("9 generated crops per person", 10),
+    ]
+    assert headline(view).startswith("10 generated people (5 generated crops per person): mAP went from 31.10")
+
+
 def test_a_single_pair_is_no_test(tmp_path):
     view = view_of(sweep_run(tmp_path, SweepConfig(axis=("people=0,10,20",), seeds=1)))
     assert [row[2:] for row in test_rows(view, "mAP")] == [[*"----", "1", "a single pair"]] * 2

@@ -175,7 +175,7 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
 
 def training_drawings(view: SweepView) -> list[Drawing]:
     """Loss and rank-1 error over the training (figures 5.17 to 5.20, 5.23 to 5.25) of a few places, over seeds."""
-    group = view.groups[0]
+    group = view.leading
     shown = _shown([place for place in group.places if all(place.histories())], view.compared.name)
     found = []
     for number, place in enumerate(shown):

@@ -240,8 +240,8 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _sides(view: SweepView) -> tuple[Place | None, Place | None]:
-    """The reference and the last place of the first group."""
-    group: Group = view.groups[0]
+    """The reference and the last place of the leading group."""
+    group: Group = view.leading
     return group.reference, group.others[-1] if group.others else None
 
 

@@ -50,6 +50,11 @@ class Place:
         """A figure over the seeds, or over some of them."""
         return Spread(tuple(value for seed, value in self.figure(name).items() if seeds is None or seed in seeds))
 
+    @property
+    def runs(self) -> set[str]:
+        """Names of the runs; places that add nothing share them."""
+        return {row["run"] for row in self.rows.values()}
+
     def fact(self, name: str) -> list[Any]:
         """A fact of each run, each different one once."""
         return sorted({row[name] for row in self.rows.values()})
@@ -108,12 +113,19 @@ class Group:
 
     @property
     def others(self) -> list[Place]:
-        """All places but the reference."""
-        return [place for place in self.places if place is not self.reference]
+        """All places that are compared: not the reference, nor one whose runs are the reference's own.
+
+        Where another axis adds nothing, say 0 crops of each person, all numbers of people are the baseline's runs.
+        """
+        own = set() if self.reference is None else self.reference.runs
+        return [place for place in self.places if not place.runs <= own]
 
     def compare(self, place: Place, figure: str) -> Compared | None:
-        """A place against the reference, over the seeds that both have; None where there is no such seed."""
-        if self.reference is None or place is self.reference:
+        """A place against the reference, over the seeds that both have.
+
+        None where there is no such seed, and where the runs are the reference's own.
+        """
+        if self.reference is None or place.runs <= self.reference.runs:
             return None
         before, after = self.reference.figure(figure), place.figure(figure)
         told = paired_difference(before, after)
@@ -182,6 +194,11 @@ class SweepView:
             if places:
                 found.append(Group(made, places, reference))
         return found
+
+    @property
+    def leading(self) -> Group:
+        """The group that the page begins with: the first in which something can be compared."""
+        return next((group for group in self.groups if group.reference is not None and group.others), self.groups[0])
 
     def name(self, value: Any) -> str:
         """A value of the compared axis in words."""

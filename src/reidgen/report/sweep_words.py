@@ -6,7 +6,7 @@ import polars as pl
 
 from reidgen.config import ReportConfig
 from reidgen.report.significance import LEVEL
-from reidgen.report.sweep_points import Group, Place, SweepView, capital, in_words
+from reidgen.report.sweep_points import NAMES, Group, Place, SweepView, capital, in_words
 
 HEADINGS = {
     "people": "Did generated people help?",
@@ -26,7 +26,7 @@ def heading(view: SweepView, config: ReportConfig) -> str:
 
 def headline(view: SweepView) -> str:
     """One or two sentences: the last value against the reference, which was settled before, and how many differ."""
-    group = view.groups[0]
+    group = view.leading
     last = group.others[-1] if group.others else None
     if group.reference is None or last is None:
         return "There is nothing to compare yet: the reference, or every other place, has no finished run."
@@ -35,7 +35,7 @@ def headline(view: SweepView) -> str:
 
 def _first(view: SweepView, group: Group, reference: Place, last: Place) -> str:
     name = view.name(last.value)
-    begin = f"{capital(name) if view.about_generated else name}{f' ({group.label})' if group.label else ''}"
+    begin = f"{capital(name) if view.compared.name in NAMES else name}{f' ({group.label})' if group.label else ''}"
     compared = group.compare(last, "mAP")
     if compared is None:
         return f"{begin} cannot be compared with {view.name(reference.value)} yet: no seed has finished both."

@@ -109,17 +109,15 @@ def steps_of_each(jobs: Sequence[Job], real: ReidTable, generated: ReidTable | N
         ConfigError: An axis asks for more people, or crops of a batch, than there are.
         DataError: A table has too few people to learn from.
     """
-    every = _people_of_each(jobs, real, generated)
-    return {job.name: job.reid.steps or job.reid.epochs * _epoch_steps(people, job.reid) for job, people in every}
+    every = _crops_of_each(jobs, real, generated)
+    return {job.name: job.reid.steps or job.reid.epochs * _epoch_steps(*crops, job.reid) for job, crops in every}
 
 
-def _epoch_steps(people: People, reid: ReidConfig) -> int:
+def _epoch_steps(crops: int, of_real: int, reid: ReidConfig) -> int:
     """Steps of an epoch as a training counts them: once through all crops, or by ratio once through the real ones."""
-    crops, batch = len(people.train), reid.batch
-    if reid.generated_ratio is not None:
-        crops = int((~people.generated[people.train]).sum())
-        batch = reid.batch // sum(reid.generated_ratio) * reid.generated_ratio[0]
-    return _steps_per_epoch(crops, batch)
+    if reid.generated_ratio is None:
+        return _steps_per_epoch(crops, reid.batch)
+    return _steps_per_epoch(of_real, reid.batch // sum(reid.generated_ratio) * reid.generated_ratio[0])
 
 
 def _steps_per_epoch(crops: int, batch: int) -> int:
@@ -148,26 +146,27 @@ def check_served(
         ConfigError: An axis asks for more people, crops of a person, or crops of a batch than there are.
         DataError: A table has too few people to learn from.
     """
-    for job, people in _people_of_each(jobs, real, generated, varied):
-        _steps_per_epoch(len(people.train), job.reid.batch)
+    for job, (crops, _) in _crops_of_each(jobs, real, generated, varied):
+        _steps_per_epoch(crops, job.reid.batch)
     if generated is not None:
         _check_crops([job.extend for job in jobs if job.extend is not None], generated)
 
 
-def _people_of_each(
+def _crops_of_each(
     jobs: Sequence[Job], real: ReidTable, generated: ReidTable | None, varied: Collection[str] = ()
-) -> Iterator[tuple[Job, People]]:
-    """Every job with the people that it learns from; tables of equal crops are made once.
+) -> Iterator[tuple[Job, tuple[int, int]]]:
+    """Every job with the number of crops that it learns from, and of the real ones; equal tables are made once.
 
     A share is another draw of people for each seed, and may hold too few of them for one seed alone.
     """
-    made: dict[str, People] = {}
+    made: dict[str, tuple[int, int]] = {}
     for job in jobs:
         drawn = job.seed if job.share < 1 else None
         key = repr((job.share, drawn, job.extend, job.reid.validation, job.reid.generated_label))
         if key not in made:
             with in_words_of_sweep(varied):
-                made[key] = People.of(table_of(job, real, generated), job.reid)
+                people = People.of(table_of(job, real, generated), job.reid)
+            made[key] = len(people.train), int((~people.generated[people.train]).sum())
         yield job, made[key]
 
 
