@@ -248,6 +248,8 @@ def test_a_sweep_that_is_not_finished_or_partly_failed(tmp_path):
     assert any("with 1 seed:" in text for text in told)
     page = write_sweep_report(sweep=folder, out=tmp_path / "page").read_text()
     assert "not a number" in page
+    tex = (tmp_path / "page" / "sweep.tex").read_text()
+    assert "over the 1 to 2 seeds that have finished" in tex and r"\item Warning: 3 of 6 points have no result" in tex
 
 
 def test_nothing_finished(tmp_path):
