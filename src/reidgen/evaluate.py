@@ -15,7 +15,7 @@ import torch
 from reidgen.config import EvaluateConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import DataError, RunError
+from reidgen.errors import RunError
 from reidgen.files import write_bytes, write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
@@ -23,7 +23,7 @@ from reidgen.metrics.expansion import pool_groups
 from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blocks
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
-from reidgen.reid.queries import Queries
+from reidgen.reid.queries import Queries, check_asked
 from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
@@ -141,8 +141,8 @@ def evaluate_reid(
             match, a crop cannot be decoded, or there are too few crops for the neighbours asked for.
         RunError: `out` belongs to another run.
     """
+    check_asked(table)
     query, gallery = table.query, table.gallery
-    _check(table, query, gallery)
     crops = ReidTable.concat([query, gallery], name=table.name)
     config = as_trained(config, model.config)
     queries = Queries.of(query, config.multi_query)
@@ -267,22 +267,3 @@ def _per_query(query: ReidTable, gallery: ReidTable, ranking: Ranking, lists: Se
             "correct": pl.List(pl.Boolean),
         },
     ).with_columns(pl.col("ap", "ap_trapezoid", "inp").fill_nan(None))
-
-
-def _check(table: ReidTable, query: ReidTable, gallery: ReidTable) -> None:
-    for split, rows in (("query", query), ("gallery", gallery)):
-        if not len(rows):
-            raise DataError(
-                f"{table.name or 'The table'} has no {split} crops.",
-                got=f"{len(table):,} crops, none of them in split {split}",
-                allowed="splits query and gallery with at least one crop each",
-                fix="--data DIR of a prepared dataset, or of the extended table made from it",
-            )
-    nobody = query.where(query.pids <= 0)
-    if len(nobody):
-        raise DataError(
-            f"The query {nobody.paths[0]} is of no person.",
-            got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
-            allowed="queries with pid > 0: 0 marks distractors, -1 junk",
-            fix="reidgen prepare lists them",
-        )

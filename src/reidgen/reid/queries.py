@@ -48,5 +48,30 @@ class Queries:
         return cls(table, pool, np.array(groups, dtype=np.int64))
 
 
+def check_asked(table: ReidTable) -> None:
+    """Whether a table can be evaluated on, as far as its rows say.
+
+    Raises:
+        DataError: There are no query or gallery crops, or a query is of nobody.
+    """
+    query, gallery = table.query, table.gallery
+    for split, rows in (("query", query), ("gallery", gallery)):
+        if not len(rows):
+            raise DataError(
+                f"{table.name or 'The table'} has no {split} crops.",
+                got=f"{len(table):,} crops, none of them in split {split}",
+                allowed="splits query and gallery with at least one crop each",
+                fix="the folder of a prepared dataset, or of the extended table made from it",
+            )
+    nobody = query.where(query.pids <= 0)
+    if len(nobody):
+        raise DataError(
+            f"The query {nobody.paths[0]} is of no person.",
+            got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
+            allowed="queries with pid > 0: 0 marks distractors, -1 junk",
+            fix="reidgen prepare lists them",
+        )
+
+
 def _keys(table: ReidTable) -> list[tuple[int, int]]:
     return list(zip(table.pids.tolist(), table.camids.tolist(), strict=True))

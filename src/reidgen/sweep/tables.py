@@ -16,6 +16,7 @@ from reidgen.errors import ConfigError, DataError
 from reidgen.extend import run_extend
 from reidgen.files import sha256
 from reidgen.reid.people import People
+from reidgen.reid.queries import check_asked
 from reidgen.sweep.plan import Job, without_generated
 from reidgen.sweep.words import in_words_of_sweep
 
@@ -176,23 +177,8 @@ def check_tested(real: ReidTable, config: EvaluateConfig) -> None:
     Raises:
         DataError: There are no query or gallery crops, a query is of nobody, or none has a match.
     """
+    check_asked(real)
     query, gallery = real.query, real.gallery
-    for split, rows in (("query", query), ("gallery", gallery)):
-        if not len(rows):
-            raise DataError(
-                f"The table {real.name} has no {split} crops, which every run of the sweep is evaluated on.",
-                got=f"{len(real):,} crops, none of them in split {split}",
-                allowed="splits train, query and gallery with crops in each",
-                fix="--real DIR of a prepared dataset",
-            )
-    nobody = query.where(query.pids <= 0)
-    if len(nobody):
-        raise DataError(
-            f"The query {nobody.paths[0]} is of no person.",
-            got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
-            allowed="queries with pid > 0: 0 marks distractors, -1 junk",
-            fix="reidgen prepare lists them",
-        )
     by_camera = config.protocol == "market"
     cameras: dict[int, set[int]] = defaultdict(set)
     for pid, camid in zip(gallery.pids.tolist(), gallery.camids.tolist(), strict=True):
