@@ -133,7 +133,7 @@ def test_an_empty_split_is_told(table, model):
         "toy has no query crops.\n"
         "  got: 7 crops, none of them in split query\n"
         "  allowed: splits query and gallery with at least one crop each\n"
-        "  try: --data DIR of a prepared dataset, or of the extended table made from it"
+        "  try: the folder of a prepared dataset, or of the extended table made from it"
     )
 
 
