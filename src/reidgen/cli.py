@@ -353,7 +353,7 @@ def search(
         load = load_encoder if is_encoder(model) else load_reid
         ranked = run(load(model, device=config.device), query, gallery, config, out=out)
         _say(f"{ranked['query_path'].n_unique():,} queries; picture: {out / SHEET}; table: {out / TABLE}")
-        alone = read_run(out)["summary"]["without_crops"]
+        alone = read_run(out)["summary"].get("without_crops", 0)  # earlier versions did not count them
         if alone:
             _say(f"{alone:,} more have no crop that --protocol {config.protocol} leaves them")
 

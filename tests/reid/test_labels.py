@@ -172,6 +172,8 @@ def test_features_that_the_label_does_not_look_at_are_refused(table, tmp_path):
             {"generated_ratio": (4, 0)},
             "--generated-ratio needs both kinds.\n  got: 4 0\n  allowed: two numbers >= 1",
         ),
+        ({"generated_ratio": (0, 0)}, "--generated-ratio needs both kinds.\n  got: 0 0\n  allowed: two numbers >= 1"),
+        ({"generated_ratio": (1, -1)}, "--generated-ratio needs both kinds.\n  got: 1 -1\n  allowed: two numbers >= 1"),
         (
             {"generated_weight": -1.0},
             "--generated-weight must not be negative.\n  got: -1.0\n  allowed: >= 0\n  try: --generated-weight 0",

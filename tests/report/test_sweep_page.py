@@ -311,6 +311,9 @@ def test_a_page_is_made_anew_when_the_sweep_has_more_runs(tmp_path):
     other = sweep_run(tmp_path / "other", SweepConfig(axis=("people=0,10",), length="epochs", seeds=2))
     with pytest.raises(RunError, match="holds another run"):
         write_sweep_report(sweep=other, out=out)
+    varied = sweep_run(tmp_path / "varied", SweepConfig(axis=("lr=0.05,0.1",), seeds=2))
+    with pytest.raises(RunError, match="holds another run"):  # the same tables and options, but another question
+        write_sweep_report(sweep=varied, out=out)
 
 
 @pytest.mark.slow

@@ -416,7 +416,7 @@ class ReidConfig:
         """The nearest batch that parts, devices, ghost batches, people and the ratio of generated crops all allow."""
         parts = self.accumulate * self.devices
         people = self.accumulate * self.crops_per_person if self.sampler == "people" else 1
-        unit = math.lcm(parts * (self.norm_batch or 1), people, sum(self.generated_ratio or (1,)))
+        unit = math.lcm(parts * (self.norm_batch or 1), people, max(1, sum(self.generated_ratio or (1,))))
         fewest = -(-2 * max(parts, people) // unit)
         return max(fewest, round(self.batch / unit)) * unit
 

@@ -1,5 +1,6 @@
 """Devices, processes, precision and random numbers; the only module that knows Fabric."""
 
+import copy
 import hashlib
 import multiprocessing
 import os
@@ -124,7 +125,7 @@ def _guarded(fabric: Fabric, work: _Work) -> Any:
     try:
         found = work.function(fabric, *work.arguments)
     except ReidgenError as error:
-        found = error.with_traceback(None)  # whose frames would keep networks, and with them the group, alive
+        found = copy.copy(error)  # without tracebacks, whose frames would keep networks, and with them the group, alive
     # a thread of gloo that lets go of its last tensor while Python ends aborts the process (PyTorch's PR 179291)
     torch.distributed.destroy_process_group()
     return found

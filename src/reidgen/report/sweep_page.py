@@ -65,7 +65,7 @@ def write_sweep_report(
     folder = Path(sweep)
     view = SweepView.of(SweepResult.read(folder))
     evidence = _evidence(view, [Path(path) for path in runs])
-    inputs = {"sweep": _description(folder)}
+    inputs = {"sweep": _description(folder, [axis.name for axis in view.result.axes])}
     inputs |= {f"runs {i}, {Path(path).name}": file_sha256(Path(path) / "run.json") for i, path in enumerate(runs)}
     asked = _Asked(**vars(config), points=file_sha256(folder / POINTS))
     with RunFolder.begin(out, stage="report", config=asked, inputs=inputs, reopening=("points",)) as run:
@@ -89,11 +89,11 @@ class _Asked(ReportConfig):
     points: str
 
 
-def _description(folder: Path) -> str:
-    """Hash of what a sweep is, without what may change while it grows."""
+def _description(folder: Path, axes: Sequence[str]) -> str:
+    """Hash of what a sweep is and varies, without what may change while it grows."""
     record = json.loads((folder / RUN).read_text())
     kept = {name: value for name, value in record["config"].items() if name not in (*WHERE, *MORE)}
-    return sha256([json.dumps([kept, record["inputs"]], sort_keys=True).encode()])
+    return sha256([json.dumps([kept, record["inputs"], axes], sort_keys=True).encode()])
 
 
 def _write_figures(every: Sequence[Drawing], folder: Path) -> None:

@@ -227,7 +227,7 @@ class SweepView:
             "generated_weight": (1.0,),
             "generated_from": (0.0,),
             "generated_ratio": (None,),
-            **({"people": (None,)} if label == "same" else {}),
+            **{name: (None,) for name in SOURCES_LABEL if name != self.compared.name},
         }
         ours = {"real": 1.0, "generated": "with", **vars(config.reid), **vars(config.extend), **made}
         fits = all(ours[name] in values for name, values in theirs.items())
