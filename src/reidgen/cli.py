@@ -1,6 +1,5 @@
 """The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
 
-import errno
 import itertools
 import json
 import os
@@ -40,12 +39,12 @@ from reidgen.config import (
     SweepConfig,
 )
 from reidgen.errors import ConfigError, ReidgenError
+from reidgen.files import DISK_FULL
 
 DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
 )
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

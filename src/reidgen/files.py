@@ -1,6 +1,7 @@
 """Files that are either whole or not there: atomic writes, links and hashes."""
 
 import contextlib
+import errno
 import filecmp
 import hashlib
 import json
@@ -10,6 +11,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,16 +1,16 @@
 """A full disk, which is nobody's failure: the sweep stops, and goes on once there is room."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reidgen.errors import RunError
+from reidgen.files import DISK_FULL
 
 
 def disk_is_full(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, is that there is no space left."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             return True
         error = error.__cause__ or error.__context__
     return False
