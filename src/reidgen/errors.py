@@ -1,10 +1,15 @@
 """Errors that a user can act on: what is wrong, what was given, what is allowed, what to type."""
 
+import contextlib
+import re
+from collections.abc import Iterator
 from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a file could steer a terminal with
 
 
 class ReidgenError(ValueError):
-    """An error of the user's input, told in four parts.
+    """An error of the user's input, told in four parts; control characters in what a file said are spelt out.
 
     Args:
         what: One sentence that names the file, column or option and says what is wrong with it.
@@ -19,7 +24,7 @@ class ReidgenError(ValueError):
         parts += [
             f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None
         ]
-        super().__init__("\n".join(parts))
+        super().__init__(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], "\n".join(parts)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it goes from one process to another, whatever its own arguments are."""
@@ -60,3 +65,24 @@ class MissingExtraError(ReidgenError):
             f"{purpose} needs the package {package}, which is not installed.",
             fix=f"pip install 'reidgen[{extra}]'",
         )
+
+
+@contextlib.contextmanager
+def importing(package: str, *, extra: str, purpose: str, module: str | None = None) -> Iterator[None]:
+    """Around the import of an optional dependency: whatever goes wrong in it is told.
+
+    Raises:
+        MissingExtraError: It is not installed.
+        ConfigError: It is there and cannot be imported, such as timm beside a torchvision of another torch.
+    """
+    try:
+        yield
+    except Exception as error:  # an import runs the package's own code, which raises what it likes
+        if isinstance(error, ModuleNotFoundError) and error.name == (module or package):
+            raise MissingExtraError(package, extra=extra, purpose=purpose) from error
+        raise ConfigError(
+            f"{purpose} needs the package {package}, which is installed and cannot be imported.",
+            got=f"{type(error).__name__}: {(str(error).splitlines() or ['no reason'])[0]}",
+            allowed="packages that fit each other (for timm: a torchvision that was built for this torch)",
+            fix=f"python -m pip install --upgrade 'reidgen[{extra}]', or the package that the reason names",
+        ) from error

@@ -131,6 +131,25 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
         TimmBackbone("resnet18", size=SIZE)
 
 
+@pytest.mark.parametrize(
+    ("raises", "told"),
+    [
+        ('RuntimeError("operator torchvision::nms does not exist")', "RuntimeError: operator torchvision::nms"),
+        ("ImportError", "ImportError: no reason"),
+        ('ModuleNotFoundError("No module named \'torchvision\'", name="torchvision")', "No module named 'torchvision'"),
+    ],
+)
+def test_a_package_that_is_there_and_breaks_is_told(raises, told, tmp_path, monkeypatch):
+    """Such as timm beside a torchvision that was built for another torch."""
+    (tmp_path / "timm.py").write_text(f"raise {raises}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    with pytest.raises(ConfigError) as error:
+        TimmBackbone("resnet18", size=SIZE)
+    assert error.value.what == "A backbone of timm needs the package timm, which is installed and cannot be imported."
+    assert told in error.value.got
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "channels", "gives"), [("resnet18", 512, "map"), ("vit_tiny_patch16_224", 192, "vector")]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from reidgen.errors import MissingExtraError
+from reidgen.errors import MissingExtraError, importing
 
 BODY = 96  # height of the person in the detector's window of 128x64, whose border is 16 pixels
 MARGIN = 32
@@ -46,10 +46,8 @@ class HOGDetector:
 
 
 def _opencv() -> Any:
-    try:
+    with importing("opencv-python-headless", extra="detect", purpose="The detector hog", module="cv2"):
         import cv2
-    except ImportError as error:
-        raise MissingExtraError("opencv-python-headless", extra="detect", purpose="The detector hog") from error
     if not hasattr(cv2, "HOGDescriptor"):
         raise MissingExtraError("opencv-python-headless<5", extra="detect", purpose="The detector hog")
     return cv2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from reidgen.errors import MissingExtraError
+from reidgen.errors import importing
 
 
 def load_av() -> Any:
@@ -18,10 +18,8 @@ def load_av() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with importing("av", extra="video", purpose="--format mp4"):
         import av
-    except ImportError as error:
-        raise MissingExtraError("av", extra="video", purpose="--format mp4") from error
     return av
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from reidgen.errors import ConfigError, MissingExtraError, WeightsError
+from reidgen.errors import ConfigError, WeightsError, importing
 
 PREFIX = "timm:"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the crops that come in
@@ -32,7 +32,7 @@ class TimmBackbone(nn.Module):
 
     Raises:
         MissingExtraError: timm is not installed.
-        ConfigError: There is no such network, or it cannot be built for this size.
+        ConfigError: timm cannot be imported, there is no such network, or it cannot be built for this size.
     """
 
     factor: torch.Tensor
@@ -129,8 +129,6 @@ class TimmBackbone(nn.Module):
 
 
 def _timm() -> Any:
-    try:
+    with importing("timm", extra="timm", purpose="A backbone of timm"):
         import timm
-    except ImportError as error:
-        raise MissingExtraError("timm", extra="timm", purpose="A backbone of timm") from error
     return timm

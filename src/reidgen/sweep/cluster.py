@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from reidgen.config import SweepConfig
-from reidgen.errors import ConfigError, MissingExtraError
+from reidgen.errors import ConfigError, importing
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.point import Order
 
@@ -28,10 +28,8 @@ class RayWorkers:
     """
 
     def __init__(self, config: SweepConfig, *, gpu: bool) -> None:
-        try:
+        with importing("ray", extra="ray", purpose="--launcher ray"):
             import ray
-        except ImportError as error:
-            raise MissingExtraError("ray", extra="ray", purpose="--launcher ray") from error
         self._ray, self._needs = ray, {"CPU": config.threads or THREADS, "GPU": int(gpu)}
         self._own = not ray.is_initialized()
         if self._own:
