@@ -82,7 +82,7 @@ def test_wrong_option_value_is_told_in_four_parts(tmp_path):
     assert out.returncode == 2
     assert out.stderr == (
         "error: --size does not fit the generator.\n  got: 100x50\n"
-        "  allowed: height a power of two >= 16, width equal to it or half of it\n  try: --size 128 64\n"
+        "  allowed: height a power of two from 16 to 1024, width equal to it or half of it\n  try: --size 128 64\n"
     )
 
 

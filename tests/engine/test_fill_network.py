@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from reidgen.engine.checkpoint import fill_network
+from reidgen.engine.opening import fill_network
 from reidgen.errors import WeightsError
 
 

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidgen.engine import foreign
-from reidgen.engine.foreign import module_tensors, read_foreign
-from reidgen.engine.pickle_machine import MAX_OPCODES, Record, Refused
+from reidgen.engine.foreign import MAX_DEPTH, module_tensors, read_foreign
+from reidgen.engine.pickle_budget import MAX_OPCODES, Budget, Record, Refused
 from reidgen.errors import WeightsError
 from tests.foreign_files import Call, EasyDict, Persistent, module, upstream_modules, upstream_pickle
 
@@ -327,14 +327,36 @@ def test_streams_cannot_be_read_again_and_again(tmp_path):
     assert got.startswith("more nested than a file of its length can hold")
 
 
+LONG = pickle.dumps("x" * 1_000_000, 4)[:-1].replace(b"\x94", b"") + b"q\x00"  # a text on the stack and in the memo
+MANY = b"\x80\x04]q\x00(" + b"K\x01" * 200_000 + b"e"  # a list of one number, many times
+BOMBS = {  # a short name of a call, many times, of something long
+    "bytes": LONG + b"0c_codecs\nencode\nq\x01h\x00\x8c\x06latin1\x86q\x020" + b"h\x01h\x02R0" * 100_000 + b"N.",
+    "sets": MANY + b"0cbuiltins\nset\nq\x01h\x00\x85q\x020" + b"h\x01h\x02R0" * 100_000 + b"N.",
+    "sizes": MANY + b"0ctorch\nSize\nq\x01h\x00\x85q\x020(" + b"h\x01h\x02R" * 100_000 + b"t.",
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_copies_are_paid_by_bytes(kind, tmp_path):
+    """A megabyte that is copied a hundred thousand times: refused when 64 MiB and eight times the file are spent."""
+    spent = Budget.of(len(BOMBS[kind])).memory
+    assert spent < 100 * 2**20
+    assert refusal(BOMBS[kind], tmp_path).startswith("more memory than a file of its length can hold")
+
+
+def test_long_keys_are_refused(tmp_path):
+    """Two equal texts of a megabyte take long to compare, and a dict does so at each step."""
+    assert refusal(LONG + b"0}h\x00Ns.", tmp_path) == "a text of 1,000,000 letters as a key"
+
+
 def test_too_many_steps(tmp_path):
     assert refusal(b"N0" * (MAX_OPCODES // 2) + b"N.", tmp_path).startswith("more opcodes")
 
 
-def test_deep_nesting_is_read_or_refused(tmp_path):
-    deep = read(b")" + b"\x85" * 200_000 + b".", tmp_path)
-    assert isinstance(deep, tuple)
-    del deep
+def test_deep_nesting_is_refused(tmp_path):
+    assert isinstance(read(b")" + b"\x85" * (MAX_DEPTH - 1) + b".", tmp_path), tuple)
+    assert refusal(b")" + b"\x85" * 200_000 + b".", tmp_path) == "containers nested beyond reason"
+    assert refusal(b"\x80\x02]q\x00h\x00a.", tmp_path) == "containers nested beyond reason"  # a list that holds itself
     assert refusal(b"(" * 200_000 + b".", tmp_path).startswith("a stack that does not come out even")
 
 
@@ -418,13 +440,14 @@ def test_flipped_bytes(tmp_path_factory, small_files, which, flips):
 
 
 def test_other_files(tmp_path):
-    assert refusal(b"", tmp_path) == "an empty file"
+    assert refusal(b"", tmp_path).startswith("an empty file")
     assert "no data.pkl" in refusal(zip_of({"a.txt": b"x"}), tmp_path)
     assert "safetensors" in refusal((2).to_bytes(8, "little") + b"{}", tmp_path)
     assert "compressed" in refusal(zip_of({"x/data.pkl": b"N."}, zipfile.ZIP_DEFLATED), tmp_path)
-    assert refusal(b"\xff\xd8\xff\xe0", tmp_path) == (
+    assert refusal(b"\xff\xd8", tmp_path) == (
         "no opcode of the pickle format: byte 0xff; it does not begin as the pickles of these programs do"
     )
+    assert refusal(b"\xff\xd8\xff\xe0", tmp_path).startswith("a picture")
     assert "bytes after the end" in refusal(b"N.N.", tmp_path)
     for path in (tmp_path, tmp_path / "missing.pkl"):
         with pytest.raises(WeightsError, match="There is no weight file"):

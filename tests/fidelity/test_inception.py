@@ -84,7 +84,7 @@ def test_an_archive_with_code_is_not_run(tmp_path):
     """TorchScript of another hash than the known one is not opened: it would be executed."""
     with pytest.warns(DeprecationWarning):
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "weights.pth")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"is not read(.|\n)*a TorchScript archive, which is code"):
         load_inception(tmp_path / "weights.pth")
 
 
@@ -92,7 +92,7 @@ def test_missing_and_damaged_files_are_told(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="no weight file"):
         load_inception(tmp_path / "nothing.pth")
     (tmp_path / "broken.pth").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"is not read(.|\n)*a damaged zip archive"):
         load_inception(tmp_path / "broken.pth")
     monkeypatch.setattr(inception_weights, "PACKAGE", "a_package_that_nobody_has")
     with pytest.raises(MissingExtraError, match="reidgen\\[fid\\]"):

@@ -263,6 +263,27 @@ def test_two_detectors_side_by_side(tmp_path, weights):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("filters=8", "filters=1000000000", "The cfg does not belong to the weights"),
+        ("height=64", "height=1000000000", "no usable size"),
+        (
+            "stride=4\npad=1\nactivation=leaky",
+            "stride=4\npadding=1000000000\nactivation=leaky",
+            "do not fit each other",
+        ),
+        ("mask=0,1", "mask=0,inf", "no usable mask"),
+        (small_cfg(), "<html>quota</html>", "a web page"),
+    ],
+)
+def test_a_cfg_that_lies_is_told_before_anything_is_built(old, new, told, tmp_path):
+    weights = write_darknet(tmp_path, small_cfg())
+    weights.with_suffix(".cfg").write_text(small_cfg().replace(old, new))
+    with pytest.raises(WeightsError, match=told):
+        DetectorFilter(str(weights))._open()
+
+
+@pytest.mark.parametrize(
     ("model", "package", "purpose"),
     [
         ("hog", "cv2", "The detector hog needs the package opencv-python-headless"),

@@ -1,6 +1,7 @@
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -44,6 +45,74 @@ def test_half_precision_and_missing_counters_are_accepted(tensors, tmp_path):
     assert torch.equal(weight, tensors["layer4.1.conv2.weight"].half().float())
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_of_torchreid_gives_its_backbone(tensors, prefix, zipped, tmp_path):
+    state = {f"{prefix}{name.replace('fc.', 'classifier.')}": value for name, value in tensors.items()}
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [20, 40])
+    rest = {"epoch": 60, "rank1": np.float64(0.9), "optimizer": optimizer.state_dict()}
+    rest["scheduler"] = scheduler.state_dict()
+    path = tmp_path / "model.pth.tar-60"
+    torch.save({"state_dict": state, **rest}, path, _use_new_zipfile_serialization=zipped)
+    own = ResNet("resnet18")
+    told = load_backbone(own, config(path))
+    assert told == (
+        "The backbone starts from model.pth.tar-60: 120 tensors; "
+        "classifier.weight, classifier.bias of the file are not used."
+    )
+    assert all(torch.equal(value, tensors[name]) for name, value in own.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"<!DOCTYPE html><html>quota exceeded</html>", "a web page, as sites answer"),
+        (b"\n <HTML lang=en>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer(.|\n)*git lfs pull"),
+        (b"\x1f\x8b\x08", "a gzip archive(.|\n)*unpack it first"),
+        (b"", "an empty file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors", "model.pth.tar-60"])
+def test_a_file_that_is_something_else_is_told_for_what_it_is(content, told, name, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=told):
+        load_backbone(ResNet("resnet18"), config(tmp_path / name))
+
+
+def test_what_is_no_state_dict_is_told(tmp_path):
+    torch.save({"epoch": 3, "optimizer": {}}, tmp_path / "no.pth")
+    with pytest.raises(WeightsError, match="a dict of epoch, optimizer"):
+        load_backbone(ResNet("resnet18"), config(tmp_path / "no.pth"))
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pth")
+    with pytest.raises(
+        WeightsError, match=r"a network that was pickled whole, with its code .*save network\.state_dict"
+    ):
+        load_backbone(ResNet("resnet18"), config(tmp_path / "whole.pth"))
+
+
+@pytest.mark.parametrize(
+    ("names", "fix"),
+    [
+        (["layer1.0.conv3.weight", *(f"layer3.{i}.conv1.weight" for i in range(6))], "--backbone resnet50"),
+        (
+            ["layer1.0.conv3.weight", *(f"layer3.{i}.conv1.weight" for i in range(23))],
+            "this is a resnet101, which is no",
+        ),
+        (["features.0.weight"], "a file of torchvision's names"),
+    ],
+)
+def test_a_network_of_another_depth_is_told_by_name(names, fix, tmp_path):
+    save_file({name: torch.zeros(1) for name in names}, tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError) as error:
+        load_backbone(ResNet("resnet18"), config(tmp_path / "x.safetensors"))
+    assert fix in error.value.fix
+
+
 def test_a_pth_file_is_read_by_the_reader_that_rebuilds_tensors_only(tensors, tmp_path):
     torch.save(tensors, tmp_path / "r18.pth")
     network = ResNet("resnet18")
@@ -81,7 +150,7 @@ class Harmful:
 
 def test_a_pth_file_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"conv1.weight": Harmful(tmp_path / "made")}, tmp_path / "bad.pth")
-    with pytest.raises(WeightsError, match=r"bad\.pth cannot be read"):
+    with pytest.raises(WeightsError, match=r"bad\.pth is not read\.\n  got: it asks for io\.open"):
         load_backbone(ResNet("resnet18"), config(tmp_path / "bad.pth"))
     assert not (tmp_path / "made").exists()
 
@@ -97,7 +166,7 @@ def test_another_network_is_told(tensors, tmp_path):
         f"{path} does not fit the network.\n"
         "  got: 1 missing: bn1.weight; 1 unknown: extra; 1 shape: conv1.weight (64, 3, 3, 3) instead of (64, 3, 7, 7)\n"
         "  allowed: the names and shapes of torchvision's network of this depth\n"
-        "  try: --backbone of the same depth as the file"
+        "  try: --backbone resnet18"
     )
 
 

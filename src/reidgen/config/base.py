@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import reprlib
+import types
 import typing
 from typing import Any, Literal, TypeVar
 
@@ -25,24 +27,62 @@ def _plain(value: Any) -> Any:
 Config = TypeVar("Config")
 
 
-def from_dict(kind: type[Config], known: dict[str, Any]) -> Config:
+def from_dict(kind: type[Config], known: Any) -> Config:
     """The config that `as_dict` gave: dicts become the nested dataclasses again, lists tuples.
 
     Raises:
-        ConfigError: A value is not allowed.
-        TypeError: The dict has a field that this version does not know.
+        ConfigError: There is a field that this version does not know, or a value of another type, or not allowed.
     """
+    require(isinstance(known, dict), "A config is no set of fields.", got=_shown(known), allowed="name: value")
     hints = typing.get_type_hints(kind)
-    return kind(
-        **{
-            name: from_dict(hints[name], value)
-            if dataclasses.is_dataclass(hints.get(name))
-            else tuple(value)
-            if isinstance(value, list)
-            else value
-            for name, value in known.items()
-        }
-    )
+    for name in known:
+        require(name in hints, "A config has an unknown field.", got=_shown(name), allowed=", ".join(hints))
+    return kind(**{name: typed(hints[name], value, name) for name, value in known.items()})
+
+
+def typed(hint: Any, value: Any, name: str) -> Any:
+    """A value of a JSON file as the type that its field has.
+
+    Args:
+        hint: The type: a dataclass, `tuple`, `list`, `dict`, `Literal`, union, plain type, or `Any`.
+        value: As JSON has it; lists become tuples where the hint says so, whole numbers stay so where a float may be.
+        name: The field, for the error.
+
+    Raises:
+        ConfigError: It is of another type, or a whole number of more than 62 bits.
+    """
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(typing.cast(type, hint), value)
+    kind, parts = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        fitting = [one for one in parts if _of(one, value)]
+        return typed(fitting[0] if fitting else parts[0], value, name)
+    allowed = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    require(_of(hint, value), f"The field {name} is of another type.", got=_shown(value), allowed=allowed)
+    if kind in (tuple, list) and parts:
+        each = [parts[0]] * len(value) if kind is list or parts[-1] is Ellipsis else parts
+        require(len(each) == len(value), f"{name} has another length.", got=len(value), allowed=len(each))
+        return kind(typed(one, item, name) for one, item in zip(each, value, strict=True))
+    return tuple(value) if kind is tuple else value
+
+
+def _of(hint: Any, value: Any) -> bool:
+    """Whether a JSON value is of a type, its items aside."""
+    kind = typing.get_origin(hint) or hint
+    if kind is Literal:
+        return any(type(one) is type(value) and one == value for one in typing.get_args(hint))
+    if kind in (int, float) and type(value) is int:
+        return abs(value) < 2**62
+    if kind is tuple:
+        return isinstance(value, (list, tuple))
+    if dataclasses.is_dataclass(kind):
+        return isinstance(value, dict)
+    return kind is Any or type(value) is kind
+
+
+def _shown(value: Any) -> str:
+    """A value of a file in a message: short, however long or deep it is."""
+    return reprlib.repr(value)
 
 
 def require(condition: bool, what: str, *, got: object, allowed: object, fix: str | None = None) -> None:

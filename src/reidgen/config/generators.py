@@ -17,7 +17,7 @@ class StyleGANConfig:
 
     Attributes:
         network: Generator: "stylegan2", or StyleGAN3 in its configurations T (translation) and R (and rotation).
-        size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
+        size: (height, width) of the crops; the height is a power of two, 16 to 1024, and the width its half or equal.
         z_dim: Width of the latent space z.
         w_dim: Width of the latent space w.
         mapping_layers: Layers of the mapping network.
@@ -164,7 +164,7 @@ class DCGANConfig:
     """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of the sources; the defaults are the paper's.
 
     Attributes:
-        size: (height, width) of the crops; the height is a power of two >= 16 and the width its half or equal.
+        size: (height, width) of the crops; the height is a power of two, 16 to 1024, and the width its half or equal.
         z_dim: Width of the latent space z.
         width: Channels at half the full resolution; they double with each halving, up to eight times.
         kimg: Length of the training in thousands of real images shown to the discriminator.
@@ -212,12 +212,12 @@ GeneratorConfig = StyleGANConfig | DCGANConfig
 
 
 def check_gan_size(size: tuple[int, int]) -> None:
-    """Raise `ConfigError` unless the height is a power of two >= 16 and the width equal to it or half of it."""
+    """Raise `ConfigError` unless the height is a power of two, 16 to 1024, and the width equal to it or half."""
     height, width = size
     require(
-        height >= 16 and height & (height - 1) == 0 and width in (height, height // 2),
+        16 <= height <= 1024 and height & (height - 1) == 0 and width in (height, height // 2),
         "--size does not fit the generator.",
         got=f"{height}x{width}",
-        allowed="height a power of two >= 16, width equal to it or half of it",
+        allowed="height a power of two from 16 to 1024, width equal to it or half of it",
         fix="--size 128 64",
     )

@@ -1,7 +1,6 @@
 """Checkpoints: any nesting of tensors and plain values in one safetensors file, written atomically."""
 
 import json
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from reidgen.engine.file_kinds import head_of, what_is
+from reidgen.engine.opening import check_numbers
 from reidgen.errors import WeightsError
 from reidgen.files import write_chunks
 
 SCHEMA_VERSION = "1"
-REASON = 200  # letters of a list of tensors that do not fit
 
 
 def save_state(path: Path, state: Any) -> None:
@@ -54,32 +54,15 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read tensors and config from a file of `save_weights`; other safetensors files give an empty config.
 
     Raises:
-        WeightsError: The file is missing, cut off, or not in the safetensors format.
+        WeightsError: The file is missing, cut off, not in the safetensors format, or holds numbers that are not finite.
     """
     tensors, metadata = load_tensors(path)
+    check_numbers(tensors, path)
     try:
         config = json.loads(metadata.get("config", "{}"))
-    except json.JSONDecodeError:  # another program's idea of the same word
+    except (ValueError, RecursionError):  # another program's idea of the same word, or one that means harm
         config = {}
     return tensors, config if isinstance(config, dict) else {}
-
-
-def fill_network(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Put a file's tensors into a network, all of them and no others.
-
-    Raises:
-        WeightsError: A tensor is missing, has another shape, or belongs to no parameter.
-    """
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reasons = "; ".join(textwrap.shorten(line, REASON, placeholder=" ...") for line in str(error).splitlines()[1:3])
-        raise WeightsError(
-            f"{path} does not fit the network that its own config describes.",
-            got=reasons,
-            allowed="all tensors of that network and no others",
-            fix="download or write the file again",
-        ) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -94,11 +77,9 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
+        got, fix = what_is(head_of(path)) or (str(error), "download or write the file again")
         raise WeightsError(
-            f"{path} is damaged or no safetensors file.",
-            got=str(error),
-            allowed="a whole .safetensors file",
-            fix="download or write the file again",
+            f"{path} is damaged or no safetensors file.", got=got, allowed="a whole .safetensors file", fix=fix
         ) from error
 
 

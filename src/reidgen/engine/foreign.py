@@ -1,7 +1,8 @@
 """Weight files of other programs (.pkl, .pt, .pth), read as data: tensors, arrays, plain values, and inert records.
 
 A pickle is a program; here it is read by a machine of our own (`reidgen.engine.pickle_machine`) that runs nothing, and
-whatever a file asks for beyond the list of `reidgen.engine.foreign_values` ends the reading with its name. Formats:
+whatever a file asks for beyond the list of `reidgen.engine.foreign_values` ends the reading with its name. What a file
+may cost in steps, memory and depth is bounded by its length (`Budget`, `MAX_DEPTH`). Formats:
 plain pickles with tensors in them, NVIDIA's among them, whose objects carry their own source (it is dropped); both
 formats of torch.save.
 """
@@ -17,11 +18,15 @@ from typing import Any
 
 from torch import Tensor
 
+from reidgen.engine.file_kinds import is_safetensors, what_is
 from reidgen.engine.foreign_values import MAKERS, MAX_BYTES, MAX_NESTING, NAMES, Storage, build, storage_of, tensor
-from reidgen.engine.pickle_machine import Budget, Record, Refused, Vocabulary, run, shown
+from reidgen.engine.pickle_budget import Budget, Record, Refused
+from reidgen.engine.pickle_machine import Vocabulary, run, shown
 from reidgen.errors import WeightsError
 
 MAX_TENSORS = 100_000
+MAX_LETTERS = 2**25  # of all names of a network
+MAX_DEPTH = 100  # of containers in containers; a StyleGAN file has thirty
 _BEGIN = b"\x80"  # of a pickle of protocol 2 or later
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how a legacy stream of torch.save begins
 _MAX_STREAMS = 2  # a pickle, and the stream of torch.save inside it
@@ -29,6 +34,7 @@ _ZIP_ERRORS = (  # what the standard library's reader was seen to raise on damag
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(ValueError, OverflowError, KeyError, NotImplementedError, RuntimeError),
 )
+_NETWORKS = ("torch.nn.", "torchvision.models.", "torchreid.models.", "timm.models.")
 _ALLOWED = "tensors, arrays, plain values and containers, in a pickle of StyleGAN2-ADA or 3 or in a file of torch.save"
 
 
@@ -52,8 +58,6 @@ def read_foreign(path: Path | str) -> Any:
         raise WeightsError(what, got=got, allowed="a .pkl, .pt or .pth file", fix="the path of the file itself")
     try:
         size = path.stat().st_size
-        if size == 0:
-            raise Refused("an empty file")
         if size > MAX_BYTES:
             raise Refused(f"{size:,} bytes, more than any such network has")
         return _read(path.read_bytes())
@@ -74,21 +78,22 @@ def module_tensors(module: Any) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
     todo: list[tuple[str, Any, int]] = [("", module, 0)]
-    visited = 0
+    visited = letters = 0
     while todo:
         prefix, record, depth = todo.pop()
-        visited += 1
-        if depth > MAX_NESTING or visited > MAX_TENSORS or len(found) > MAX_TENSORS:
+        groups = {name: _group(record, name, prefix) for name in ("_parameters", "_buffers", "_modules")}
+        members = sum(len(group) for group in groups.values())
+        visited, letters = visited + 1 + members, letters + len(prefix) * (1 + members)
+        if depth > MAX_NESTING or visited > MAX_TENSORS or letters > MAX_LETTERS:
             raise Refused("a network nested beyond reason")
         for group in ("_parameters", "_buffers"):
-            found.update(_tensors_of(record, group, prefix))
-        children = _group(record, "_modules", prefix)
+            found.update(_tensors_of(groups[group], prefix))
+        children = groups["_modules"]
         todo.extend((f"{prefix}{name}.", child, depth + 1) for name, child in children.items() if child is not None)
     return found
 
 
-def _tensors_of(record: Any, group: str, prefix: str) -> dict[str, Tensor]:
-    members = _group(record, group, prefix)
+def _tensors_of(members: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     for name, value in members.items():
         if not (value is None or isinstance(value, Tensor)):
             raise Refused(f"{shown(prefix + name)}, which should be a tensor, is of type {type(value).__name__}")
@@ -104,11 +109,36 @@ def _group(record: Any, name: str, prefix: str) -> dict[str, Any]:
 
 
 def _read(data: bytes) -> Any:
-    budget = Budget(storage=len(data), nested=len(data))
-    if data[:4] == b"PK\x03\x04":
-        return _read_zip(data, budget)
-    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data):
+    if (known := what_is(data)) is not None:
+        raise Refused("; ".join(known))
+    if is_safetensors(data, len(data)):
         raise Refused("a safetensors file, which holds no code and needs no conversion; reidgen reads its own")
+    budget = Budget.of(len(data))
+    value = _read_zip(data, budget) if data[:4] == b"PK\x03\x04" else _read_stream(data, budget)
+    _height(value, known={})
+    return value
+
+
+def _height(value: Any, known: dict[int, int], depth: int = 0) -> int:
+    """How deep containers lie in a container; refused beyond `MAX_DEPTH`, so that whoever reads on may descend.
+
+    Args:
+        value: What was read.
+        known: By identity, of containers that several others hold.
+        depth: How deep the value itself lies.
+    """
+    inside = value.state if isinstance(value, Record) else value
+    items = inside.values() if isinstance(inside, dict) else inside
+    if not isinstance(inside, (dict, list, tuple)):
+        return 0
+    if depth < MAX_DEPTH and id(value) not in known:
+        known[id(value)] = 1 + max((_height(item, known, depth + 1) for item in items), default=0)
+    if depth + known.get(id(value), 1) > MAX_DEPTH:
+        raise Refused("containers nested beyond reason")
+    return known[id(value)]
+
+
+def _read_stream(data: bytes, budget: Budget) -> Any:
     try:
         value, end = run(data, 0, _vocabulary(budget), budget)
     except Refused as refusal:
@@ -152,6 +182,8 @@ def _entries(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             infos = archive.infolist()
+            if any("/code/" in info.filename for info in infos):
+                raise Refused("a TorchScript archive, which is code; save its state dict instead")
             if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos):
                 raise Refused("a compressed or encrypted zip archive, which torch.save does not write")
             if sum(info.file_size for info in infos) > len(data) or len({i.filename for i in infos}) < len(infos):
@@ -238,4 +270,6 @@ def _explain(name: str) -> str | None:
             f"a network of StyleGAN's TensorFlow version ({shown(name)}), which holds no tensors of torch; turn it "
             "into a PyTorch pickle with the tools of stylegan2-ada-pytorch first, on a machine that may run it"
         )
+    if name.startswith(_NETWORKS):
+        return f"a network that was pickled whole, with its code ({shown(name)}); save network.state_dict() instead"
     return None

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.engine.pickle_machine import Budget, Global, Record, Refused, keys
+from reidgen.engine.pickle_budget import Budget, Record, Refused
+from reidgen.engine.pickle_machine import MAX_KEY_LETTERS, Global, keys
 
 MAX_BYTES = 8 * 2**30
 MAX_NESTING = 64
@@ -78,7 +79,9 @@ def storage_of(identity: Any) -> tuple[str, Storage]:
     """
     match identity:
         case (str(kind), Global(name), str(key), str(), int(count), *rest) if kind == "storage" and name in _STORAGES:
-            if 0 <= count <= MAX_BYTES and (not rest or (len(rest) == 1 and rest[0] is None)):
+            if not 0 <= count <= MAX_BYTES or len(key) > MAX_KEY_LETTERS:
+                raise Refused("a storage of no usable name or size")
+            if not rest or (len(rest) == 1 and rest[0] is None):
                 return key, Storage(_STORAGES[name], count)
     raise Refused("an object kept outside of the file (persistent id)")
 
@@ -284,6 +287,7 @@ def _byte_order(state: tuple[Any, ...]) -> str | None:
 MAKERS: Mapping[str, Callable[[tuple[Any, ...]], Any]] = {
     _PERSISTENT: _persistent_object,
     **dict.fromkeys(("collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict"), _dict),
+    "collections.Counter": _dict,  # milestones of a schedule, which torchreid keeps beside the weights
     **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor"), _reconstructed),
     **dict.fromkeys(("builtins.set", "__builtin__.set"), _members),
     **dict.fromkeys(("builtins.frozenset", "__builtin__.frozenset"), lambda arguments: frozenset(_members(arguments))),

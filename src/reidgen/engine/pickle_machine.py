@@ -7,19 +7,18 @@ file may ask to be made is given to it as a `Vocabulary` of our own functions, a
 import pickletools
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from typing import Any
 
-MAX_OPCODES = 2_000_000  # a StyleGAN file has some ten thousand
+from reidgen.engine.pickle_budget import Budget, Refused
+
+CALL = 500  # bytes of an object that is made
 MAX_INT_BYTES = 64
 MAX_KEY = 2**31  # larger ints as dict keys can be chosen to collide
+MAX_KEY_LETTERS = 1000  # long texts that are equal take long to compare
 MAX_PROTOCOL = 5
 _SHOWN = 80
-
-
-class Refused(Exception):
-    """The file is damaged, or asks for something that is not read; the text says what."""
 
 
 @dataclass(frozen=True)
@@ -27,41 +26,6 @@ class Global:
     """A function or class that the file names, and that the vocabulary knows."""
 
     name: str
-
-
-@dataclass
-class Record:
-    """An object of a foreign class as inert data.
-
-    Attributes:
-        name: The class, as the file says.
-        state: Its attributes.
-    """
-
-    name: str
-    state: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Budget:
-    """What a whole file may cost, shared by the streams inside streams.
-
-    Attributes:
-        opcodes: Steps of the machine that are left.
-        storage: Bytes of numbers that may still be made; the file's length at the start.
-        nested: Bytes of streams inside streams that may still be read; the file's length at the start.
-    """
-
-    storage: int
-    nested: int
-    opcodes: int = MAX_OPCODES
-
-    def spend(self, what: str, amount: int) -> None:
-        """Take from `opcodes`, `storage` or `nested`, and refuse where nothing is left."""
-        left = getattr(self, what) - amount
-        if left < 0:
-            raise Refused(f"more {what} than a file of its length can hold")
-        setattr(self, what, left)
 
 
 @dataclass(frozen=True)
@@ -98,12 +62,14 @@ def run(data: bytes, start: int, vocabulary: Vocabulary, budget: Budget) -> tupl
     Raises:
         Refused: It is damaged, asks for something else, or costs too much.
     """
-    machine = _Machine(vocabulary)
+    machine = _Machine(vocabulary, budget)
     stream = BytesIO(data)
     stream.seek(start)
     while True:
         budget.spend("opcodes", 1)
         name, argument = _next(stream)
+        if argument is not None:
+            budget.pay(argument)
         if name == "STOP":
             return machine.result(), stream.tell()
         _STEPS[name](machine, argument)
@@ -165,8 +131,8 @@ def shown(text: str) -> str:
 class _Machine:
     """Stack and memo of one stream."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, budget: Budget) -> None:
+        self.vocabulary, self.budget = vocabulary, budget
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -330,10 +296,15 @@ class _Machine:
             raise Refused(f"a call of {what.name}")
         if not isinstance(arguments, tuple):
             raise Refused(f"a call of {what.name} with odd arguments")
-        self.push(self.vocabulary.makers[what.name](arguments))
+        self.budget.spend("memory", CALL)
+        self.budget.pay(*arguments)  # looked at, and often copied
+        made = self.vocabulary.makers[what.name](arguments)
+        self.budget.pay(made)
+        self.push(made)
 
     def build(self, _: Any) -> None:
         state = self.pop()
+        self.budget.pay(state, *(state if isinstance(state, tuple) else ()))
         self.vocabulary.build(self.top(), state)
 
     def persistent(self, _: Any) -> None:
@@ -356,6 +327,8 @@ def keys(values: list[Any]) -> list[Any]:
     for value in values:
         if not isinstance(value, str) and not (isinstance(value, int) and abs(value) < MAX_KEY):
             raise Refused(f"{_kind(value)} as a key")
+        if isinstance(value, str) and len(value) > MAX_KEY_LETTERS:
+            raise Refused(f"a text of {len(value):,} letters as a key")
     return values
 
 

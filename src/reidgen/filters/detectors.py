@@ -13,6 +13,8 @@ from reidgen.config import Device
 from reidgen.data.store import cache_folder
 from reidgen.engine.device import setup
 from reidgen.engine.download import check_digest, download
+from reidgen.engine.file_kinds import what_is
+from reidgen.engine.opening import Room, TooLargeError, check_output
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
 from reidgen.filters.detector_hog import HOGDetector
@@ -67,6 +69,7 @@ class DarknetDetector:
         height, width = self._network.size
         corners = boxes[..., :4] * torch.tensor([width, height, width, height], device=self._device)
         scores = person_scores(boxes, score=self._score, person=self._person)
+        check_output(torch.cat([corners, scores[..., None]], -1), "The detector")
         return [
             (frame.to_crop(places), found)
             for places, found in zip(corners.cpu().numpy(), scores.cpu().numpy(), strict=True)
@@ -147,17 +150,33 @@ def detector_hash(model: str, cfg: str | None) -> str:
 
 def _network(weights: Path, cfg: Path | None = None) -> Darknet:
     """A Darknet network from its files; without a cfg it is YOLOv4-tiny."""
-    network = (
-        Darknet(yolov4_tiny_cfg()) if cfg is None else _told(cfg, lambda data: Darknet(data.decode(errors="replace")))
-    )
+    if cfg is None:
+        network = Darknet(yolov4_tiny_cfg())
+    else:
+        numbers = weights.stat().st_size // 4
+        network = _told(cfg, lambda data: _described(data.decode(errors="replace"), numbers))
     _told(weights, network.load_weights)
     return network
+
+
+def _described(cfg: str, numbers: int) -> Darknet:
+    """The network of a cfg, which has no more numbers than the weight file."""
+    try:
+        with Room(numbers):
+            return Darknet(cfg)
+    except TooLargeError as error:
+        raise WeightsError(
+            "The cfg does not belong to the weights.", got=str(error), allowed="the cfg of these weights"
+        ) from error
 
 
 def _told(path: Path, read: Callable[[bytes], Any]) -> Any:
     """What `read` makes of a file; its errors begin with the file's name."""
     try:
-        return read(path.read_bytes())
+        data = path.read_bytes()
+        if (known := what_is(data)) is not None:
+            raise WeightsError("It is no file of Darknet.", got=known[0], allowed="a whole file", fix=known[1])
+        return read(data)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read.", got=error.strerror, allowed="a readable file") from error
     except WeightsError as error:

@@ -11,7 +11,8 @@ from reidgen.config import ConvertConfig, StyleGANConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_weights
 from reidgen.engine.foreign import module_tensors, read_foreign
-from reidgen.engine.pickle_machine import Record, Refused, shown
+from reidgen.engine.pickle_budget import Record, Refused
+from reidgen.engine.pickle_machine import shown
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256, write_json
 from reidgen.generators.trained import TrainedGenerator, load_generator

@@ -14,11 +14,13 @@ from torch import Tensor
 from reidgen.config import Device, EncoderConfig, as_dict
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.checkpoint import fill_network, load_weights, save_weights
+from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.device import derive_seed
+from reidgen.engine.opening import check_output, config_of, field_of, open_network
+from reidgen.engine.pickle_machine import shown
 from reidgen.engine.progress import progress
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, WeightsError
+from reidgen.errors import WeightsError
 from reidgen.files import file_sha256
 from reidgen.generators import sampling
 from reidgen.generators.likeness import as_images
@@ -68,6 +70,9 @@ class TrainedEncoder:
         Args:
             pixels: uint8 (N, H, W, 3) of the generator's size.
             passes: Refinements; None takes as many as the training had.
+
+        Raises:
+            WeightsError: The networks give values that are no numbers.
         """
         gan = self.generator
         passes = self.config.passes if passes is None else passes
@@ -80,7 +85,9 @@ class TrainedEncoder:
                 target = as_images(filled, gan.device)
                 *_, (ws, _) = refine(self.network, gan.network, target, noise, passes=passes)
                 found.append(ws[: len(crops)].float().cpu())
-        return torch.cat(found)
+        ws = torch.cat(found)
+        check_output(ws, "The encoder")
+        return ws
 
     def embed(self, crops: ReidTable | CropStore, *, flip: Flip = "sum", batch: int = 64) -> Tensor:
         """The w+ of each crop less the mean of w, as a re-ID embedding: (N, num_ws * w_dim).
@@ -181,30 +188,25 @@ def load_encoder(
     if described.get("kind") != "encoder":
         raise WeightsError(
             f"{file} holds no encoder.",
-            got=f"kind {described.get('kind', 'not given')}",
+            got=f"kind {shown(str(described.get('kind', 'not given')))}",
             allowed="a file that reidgen train-encoder wrote",
             fix="reidgen train-encoder --generator DIR --data DIR --out DIR",
         )
     gan = load_generator(file.parent / FILE, device=device) if generator is None else generator
-    if gan.hash != described["generator"]:
+    made_for = shown(field_of(described, "generator", str, file))
+    if gan.hash != made_for:
         raise WeightsError(
             f"{file} is an encoder for another generator.",
             got=f"generator {gan.hash} ({gan.path})",
-            allowed=f"generator {described['generator']}, which it was trained with",
+            allowed=f"generator {made_for}, which it was trained with",
             fix=f"--generator {file.parent / FILE}, or train-encoder with this generator",
         )
-    try:
-        config = EncoderConfig(**described["encoder"])
-    except (TypeError, ConfigError) as error:
-        raise WeightsError(
-            f"The config in {file} is not one that this version knows.",
-            got=str(error).splitlines()[0],
-            fix="a newer reidgen",
-        ) from error
-    network = build_encoder(config, gan.network)
-    fill_network(network, tensors, file)
+    config = config_of(EncoderConfig, described.get("encoder"), file)
+    facts = field_of(described, "facts", dict, file)
+    field_of(facts, "held_out_people", list[int], file)
+    network = open_network(lambda: build_encoder(config, gan.network), tensors, file)
     network = network.to(gan.device).eval().requires_grad_(False)
-    return TrainedEncoder(network, gan, config, described["facts"], file_sha256(file), file)
+    return TrainedEncoder(network, gan, config, facts, file_sha256(file), file)
 
 
 def find_encoder(path: Path | str) -> Path:

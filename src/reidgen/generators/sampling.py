@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from reidgen.engine.device import generator as random_generator
+from reidgen.engine.opening import check_output
 from reidgen.models.generator import GeneratorNetwork
 
 # Every pass of a network has exactly so many images, the last one filled up: libraries choose other orders of sums for
@@ -69,7 +70,12 @@ def synthesize(network: GeneratorNetwork, ws: Tensor, seeds: Sequence[int], *, d
 
 
 def to_pixels(images: Tensor) -> np.ndarray:
-    """Images (N, 3, H, W), -1 to 1 -> uint8 (N, H, W, 3); what lies outside is clipped."""
+    """Images (N, 3, H, W), -1 to 1 -> uint8 (N, H, W, 3); what lies outside is clipped.
+
+    Raises:
+        WeightsError: There are values that are no numbers, which would be black.
+    """
+    check_output(images, "The generator")
     pixels = images.float().mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).cpu().numpy()
 

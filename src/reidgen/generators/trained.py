@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from reidgen.config import Device, GeneratorConfig, StyleGANConfig
-from reidgen.engine.checkpoint import fill_network
 from reidgen.engine.device import setup
+from reidgen.engine.opening import open_network
 from reidgen.generators import sampling
 from reidgen.generators.weights import DCGAN, build_generator, read_generator
 from reidgen.models.generator import GeneratorNetwork
@@ -85,8 +85,7 @@ def load_generator(path: Path | str, *, device: Device = "auto") -> TrainedGener
         WeightsError: The file is missing, damaged, or of another network.
     """
     file = read_generator(path)
-    network = build_generator(file.config)
-    fill_network(network, file.parts["generator"], file.path)
+    network = open_network(lambda: build_generator(file.config), file.parts["generator"], file.path)
     where = setup(device).device
     network = network.to(where).eval().requires_grad_(False)
     return TrainedGenerator(network, file.config, file.hash, file.training, file.path, where)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import reprlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.config import StyleGANConfig
+from reidgen.engine.opening import Room, TooLargeError, numbers_of
 from reidgen.errors import ConfigError
 from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.models import upstream_names
@@ -90,7 +92,7 @@ def convert_generator(found: Foreign, config: StyleGANConfig) -> Converted:
     Raises:
         NoCounterpartError: A tensor is missing, unknown, of another shape or not finite, or a filter is not ours.
     """
-    network = build_generator(config)
+    network = _built(found, lambda: build_generator(config))
     rename = upstream_names.stylegan2_generator if config.network == "stylegan2" else upstream_names.stylegan3_generator
     filters = _stylegan3_filters(network, found) if isinstance(network, StyleGAN3) else _resampling(found)
     return _convert(found, network, rename, filters)
@@ -105,7 +107,17 @@ def convert_discriminator(found: Foreign, config: StyleGANConfig) -> Converted:
     _check_options(found, "discriminator")
     if found.options.get("c_dim"):
         raise NoCounterpartError("a conditional discriminator (c_dim > 0)")
-    return _convert(found, build_discriminator(config), upstream_names.stylegan2_discriminator, _resampling(found))
+    network = _built(found, lambda: build_discriminator(config))
+    return _convert(found, network, upstream_names.stylegan2_discriminator, _resampling(found))
+
+
+def _built(found: Foreign, build: Callable[[], nn.Module]) -> nn.Module:
+    """A network that is no larger than the file's: its sizes are read off names that anybody can write."""
+    try:
+        with Room(numbers_of(found.tensors)):
+            return build()
+    except TooLargeError as error:
+        raise NoCounterpartError(str(error)) from error
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------------
@@ -192,9 +204,10 @@ def _check_options(found: Foreign, part: str) -> None:
     same = {**_COMPUTED, "architecture": _ARCHITECTURE[part]}
     for name, value in flat.items():
         if name in same and not (type(value) is type(same[name]) and value == same[name]):
-            raise NoCounterpartError(f"a {part} built with {name} {value!r}, where ours has {same[name]!r}")
+            raise NoCounterpartError(f"a {part} built with {name} {reprlib.repr(value)}, where ours has {same[name]!r}")
         if name not in _TOLD | _TRAINING | set(same):
-            raise NoCounterpartError(f"a {part} built with the option {name!r}, whose effect is not known here")
+            option = reprlib.repr(name)
+            raise NoCounterpartError(f"a {part} built with the option {option}, whose effect is not known here")
 
 
 def _group(found: Foreign, name: str) -> dict[str, Any]:

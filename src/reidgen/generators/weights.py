@@ -11,6 +11,8 @@ from torch import Tensor
 from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
 from reidgen.config.generators import Network
 from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.opening import config_of, field_of, open_network
+from reidgen.engine.pickle_machine import shown
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.files import file_sha256
@@ -23,6 +25,8 @@ FOREIGN = (".pkl", ".pt", ".pth")
 Part = Literal["generator", "discriminator"]
 DCGAN = "dcgan"
 KINDS = (*get_args(Network), DCGAN)
+FACTS: dict[str, Any] = {"split": str, "images": int | None, "table": str | None, "origins": list[str]}
+FACTS |= {"kimg": float | None, "licence": str | None}
 SHAPE_FIELDS = ("network", "size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
 
 
@@ -142,7 +146,7 @@ def read_generator(path: Path | str) -> GeneratorFile:
     if metadata.get("kind") not in KINDS:
         raise WeightsError(
             f"{file} holds no generator of reidgen.",
-            got=f"kind {metadata.get('kind', 'not given')}",
+            got=f"kind {shown(str(metadata.get('kind', 'not given')))}",
             allowed=f"kind {', '.join(KINDS)}",
             fix="a file that reidgen train-generator wrote",
         )
@@ -152,12 +156,14 @@ def read_generator(path: Path | str) -> GeneratorFile:
             if name.startswith(f"{part}."):
                 weights[name.removeprefix(f"{part}.")] = value.float() if value.is_floating_point() else value
     config = _config(file, metadata)
-    return GeneratorFile(file, file_sha256(file), config, metadata["training"], parts)
+    return GeneratorFile(file, file_sha256(file), config, _facts(file, metadata), parts)
 
 
 def with_shape_of(path: Path | str, config: StyleGANConfig) -> StyleGANConfig:
     """A config with the network of a weight file (size, widths, channels) and everything else as given."""
-    shape = style_config(read_generator(path))
+    file = read_generator(path)
+    shape = style_config(file)
+    open_network(lambda: build_generator(shape), file.parts["generator"], file.path)  # before one is trained like it
     return dataclasses.replace(config, **{name: getattr(shape, name) for name in SHAPE_FIELDS})
 
 
@@ -177,16 +183,17 @@ def style_config(file: GeneratorFile) -> StyleGANConfig:
     )
 
 
+def _facts(file: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+    """The facts of the training and of those before it, checked as far as others read them."""
+    training: dict[str, Any] = field_of(metadata, "training", dict, file)
+    for facts in (*field_of({"ancestors": [], **training}, "ancestors", list[dict], file), training):
+        for name, hint in FACTS.items():
+            if name in facts or facts.get("table"):  # which crops are known, so must be the rest
+                field_of(facts, name, hint, file)
+    return training
+
+
 def _config(file: Path, metadata: dict[str, Any]) -> GeneratorConfig:
-    try:
-        if metadata["kind"] == DCGAN:
-            values = metadata[DCGAN]
-            return DCGANConfig(**{**values, "size": tuple(values["size"])})
-        values = metadata["stylegan"]
-        return StyleGANConfig(**{**values, "size": tuple(values["size"])})
-    except (TypeError, KeyError, ConfigError) as error:
-        raise WeightsError(
-            f"The config in {file} is not one that this version knows.",
-            got=str(error).splitlines()[0],
-            fix="a newer reidgen",
-        ) from error
+    if metadata["kind"] == DCGAN:
+        return config_of(DCGANConfig, metadata.get(DCGAN), file)
+    return config_of(StyleGANConfig, metadata.get("stylegan"), file)

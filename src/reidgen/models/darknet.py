@@ -15,6 +15,8 @@ from reidgen.errors import WeightsError
 from reidgen.models.darknet_cfg import Section, parse_cfg
 
 NORM_EPS = 1e-6
+MAX_SIZE = 4096
+MAX_MAP = 2**27  # numbers of a map, for one picture; YOLOv4 at 608x608 has 2**24
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
     "leaky": lambda x: functional.leaky_relu_(x, 0.1),
@@ -48,8 +50,8 @@ class Darknet(nn.Module):
         super().__init__()
         network, *sections = parse_cfg(cfg)
         self.size = network.integer("height"), network.integer("width")
-        if min(self.size) < 1:
-            raise network.wrong("size", f"{self.size[0]}x{self.size[1]}", "a positive height and width")
+        if min(self.size) < 1 or max(self.size) > MAX_SIZE:
+            raise network.wrong("size", f"{self.size[0]}x{self.size[1]}", f"a height and width from 1 to {MAX_SIZE}")
         channels = network.integer("channels", 3)
         if channels != 3:
             raise network.wrong("channels", channels, "3, as crops are RGB")
@@ -98,14 +100,20 @@ class Darknet(nn.Module):
 
     def _check_shapes(self) -> None:
         """Go through the network once without computing anything."""
-        nowhere = {name: value.to("meta") for name, value in self.named_parameters()}
+        outputs: Maps = []
         try:
-            torch.func.functional_call(self, nowhere, torch.empty(1, 3, *self.size, device="meta"))
-        except RuntimeError as error:
+            x = torch.empty(1, 3, *self.size, device="meta")
+            for layer in self.layers:
+                nowhere = {name: value.to("meta") for name, value in layer.named_parameters()}
+                x = torch.func.functional_call(layer, nowhere, (x, outputs))
+                outputs.append(x)
+                if x.numel() > MAX_MAP:
+                    raise RuntimeError(f"a map of {x.numel():,} numbers a picture")
+        except (RuntimeError, OverflowError, TypeError) as error:
             raise WeightsError(
                 "The cfg's maps do not fit each other.",
                 got=str(error).splitlines()[0],
-                allowed="maps of one size where they are joined, and no smaller than the windows on them",
+                allowed="maps of one size where they are joined, no smaller than windows, none beyond reason",
                 fix="a height and width that are multiples of 32",
             ) from error
 

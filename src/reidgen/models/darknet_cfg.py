@@ -10,6 +10,7 @@ from reidgen.errors import WeightsError
 
 NETWORK = ("net", "network")
 LAYERS = ("convolutional", "route", "shortcut", "maxpool", "upsample", "yolo")
+MAX_NUMBER = 10**9
 ACTIVATIONS = ("linear", "leaky", "mish", "relu", "logistic", "swish")
 # Options that change what a layer computes, and the values that leave it as we compute it.
 UNSUPPORTED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -49,9 +50,12 @@ class Section:
         """An option that is a whole number; without a default it must be there."""
         text = self._text(name, None if default is None else str(default))
         try:
-            return int(text)
+            number = int(text)
         except ValueError as error:
-            raise self.wrong(name, text, "a whole number") from error
+            raise self.wrong(name, text[:80], "a whole number") from error
+        if abs(number) > MAX_NUMBER:
+            raise self.wrong(name, text[:80], f"a whole number up to {MAX_NUMBER}")
+        return number
 
     def number(self, name: str, default: float) -> float:
         """An option that is a number."""
@@ -63,7 +67,10 @@ class Section:
 
     def integers(self, name: str) -> list[int]:
         """An option that is a list of whole numbers."""
-        return [int(value) for value in self.numbers(name)]
+        values = self.numbers(name)
+        if not all(value.is_integer() for value in values):
+            raise self.wrong(name, values, "whole numbers separated by commas")
+        return [int(value) for value in values]
 
     def numbers(self, name: str) -> list[float]:
         """An option that is a list of numbers, separated by commas."""

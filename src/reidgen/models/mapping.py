@@ -24,7 +24,7 @@ class Mapping(nn.Module):
 
     def __init__(self, z_dim: int, w_dim: int, *, layers: int) -> None:
         super().__init__()
-        widths = [z_dim, *[w_dim] * layers]
+        widths = itertools.chain([z_dim], itertools.repeat(w_dim, layers))
         self.layers = nn.ModuleList(EqualLinear(a, b, lr_scale=LR_SCALE) for a, b in itertools.pairwise(widths))
         self.register_buffer("w_avg", torch.zeros(w_dim))
 

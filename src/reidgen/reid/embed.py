@@ -7,21 +7,23 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
-from reidgen.config import AugmentConfig, Device, ReidConfig, require
+from reidgen.config import Device, ReidConfig, require
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.checkpoint import fill_network, load_weights, save_weights
+from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.device import setup
+from reidgen.engine.opening import check_output, config_of, field_of, open_network
 from reidgen.engine.progress import progress
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, WeightsError
+from reidgen.errors import WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
 from reidgen.models.resnet import Backbone, ResNet
 from reidgen.models.timm_backbone import PREFIX, TimmBackbone
 
 WEIGHTS = "reid.safetensors"
+LEARNED: dict[str, Any] = {"generated": list[str], "others": list[str], "generated_people": list[int]}
 Flip = Literal["sum", "none"]
 
 
@@ -70,6 +72,9 @@ def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int
         store: The crops.
         flip: "sum" adds the embedding of the mirrored crop, as the sources' evaluation does; "none" does not.
         batch: Crops at once.
+
+    Raises:
+        WeightsError: The network gives values that are no numbers.
     """
     embeddings = []
     with torch.inference_mode(), progress("embed", len(store)) as bar:
@@ -80,7 +85,9 @@ def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int
                 embedding = embedding + network(images.flip(3)).embedding
             embeddings.append(embedding.float())
             bar.advance(len(images))
-    return torch.cat(embeddings)
+    found = torch.cat(embeddings)
+    check_output(found, "The re-ID network")
+    return found
 
 
 def build_network(config: ReidConfig, people: int) -> Embedder:
@@ -148,28 +155,18 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
     if "reid" not in description:
         raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {WEIGHTS}")
     config = _config(file, description["reid"])
-    network = build_network(config, len(description["pids"]))
-    fill_network(network, tensors, file)
+    pids, facts = (field_of(description, name, hint, file) for name, hint in (("pids", list[int]), ("facts", dict)))
+    network = open_network(lambda: build_network(config, len(pids)), tensors, file)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     on = setup(device).device
-    known = (description["pids"], description["facts"], file_sha256(file), on, description.get("learned"))
+    learned = field_of(description, "learned", dict | None, file)
+    for name, hint in LEARNED.items() if learned is not None else ():
+        field_of(learned, name, hint, file)
+    known = (pids, facts, file_sha256(file), on, learned)
     return ReidModel(network.to(on).eval(), config, *known)
 
 
-def _config(file: Path, known: dict[str, Any]) -> ReidConfig:
-    """The config of a JSON dict: its lists become the tuples that the dataclasses have."""
-    try:
-        fields, augment = _tuples(known), _tuples(known["augment"])
-        if isinstance(known["decay_at"], float):  # files of version 0.1 had one share
-            fields["decay_at"] = (known["decay_at"],)
-        return ReidConfig(**{**fields, "augment": AugmentConfig(**augment)})
-    except (TypeError, KeyError, ConfigError) as error:
-        raise WeightsError(
-            f"The config in {file} is not one that this version knows.",
-            got=str(error).splitlines()[0],
-            fix="a newer reidgen",
-        ) from error
-
-
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+def _config(file: Path, known: Any) -> ReidConfig:
+    if isinstance(known, dict) and isinstance(known.get("decay_at"), float):  # files of version 0.1 had one share
+        known = {**known, "decay_at": [known["decay_at"]]}
+    return config_of(ReidConfig, known, file)

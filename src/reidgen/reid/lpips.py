@@ -9,10 +9,12 @@ from torch import Tensor
 
 from reidgen.engine.download import check_digest
 from reidgen.engine.foreign import read_foreign
+from reidgen.engine.opening import check_numbers
+from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256
 from reidgen.models.lpips import CHANNELS, Lpips, LpipsName
-from reidgen.reid.weights import CLASSIFIER, imagenet_file, read_weights
+from reidgen.reid.weights import CLASSIFIER, imagenet_file
 
 PACKAGE, VERSION = "lpips", "0.1.4"
 # Of the files weights/v0.1/*.pth in the package.
@@ -113,6 +115,7 @@ def _fill(network: Lpips, tensors: dict[str, Tensor], path: Path) -> None:
             allowed=f"the names and shapes of torchvision's {BACKBONES[network.name]}",
             fix=_other(network.name),
         )
+    check_numbers(given, path)
     network.load_state_dict({**network.state_dict(), **given})
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -9,8 +10,9 @@ from torch import nn
 
 from reidgen.config import ReidConfig
 from reidgen.data.store import cache_folder
-from reidgen.engine.checkpoint import load_tensors
 from reidgen.engine.download import download
+from reidgen.engine.opening import check_numbers
+from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
@@ -30,6 +32,15 @@ IMAGENET = {
     "vgg16": "vgg16-397923af.pth",
 }
 CLASSIFIER = "classifier."  # of the latter two, whose numbers are nearly all there: not kept
+# Residual networks by the blocks of their third stage, whether those have three convolutions, and IBN.
+DEPTHS = {
+    "resnet18": (2, False, False),
+    "resnet34": (6, False, False),
+    "resnet50": (6, True, False),
+    "resnet50_ibn": (6, True, True),
+    "resnet101": (23, True, False),
+    "resnet152": (36, True, False),
+}
 
 
 def weights_hash(weights: str) -> str:
@@ -100,16 +111,17 @@ def _backbone_of(
     trained = _trained_config(metadata)
     if trained is None:
         return tensors, metadata
-    layout = {"stride_in_1x1": "true" if trained["stride_in"] == "1x1" else "false"}
+    layout = {"stride_in_1x1": "true" if trained.get("stride_in") == "1x1" else "false"}
     start = "backbone."
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}, layout
 
 
-def _trained_config(metadata: dict[str, str]) -> dict[str, str] | None:
+def _trained_config(metadata: dict[str, str]) -> dict[str, Any] | None:
     try:
-        return json.loads(metadata.get("config", "{}")).get("reid")
-    except (json.JSONDecodeError, AttributeError):  # another program's idea of the same word
+        trained = json.loads(metadata.get("config", "{}")).get("reid")
+    except (ValueError, RecursionError, AttributeError):  # another program's idea of the same word
         return None
+    return trained if isinstance(trained, dict) else None
 
 
 def _beside_torchvision(network: nn.Module) -> set[str]:
@@ -118,32 +130,12 @@ def _beside_torchvision(network: nn.Module) -> set[str]:
     return {name for name in names if name.startswith("attention.") or ".IN." in name or ".BN." in name}
 
 
-def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of a .safetensors file, or of a .pth file by the reader that rebuilds tensors only."""
-    if path.suffix not in (".pth", ".pt"):
-        return load_tensors(path)
-    if not path.is_file():
-        raise WeightsError(f"There is no weight file {path}.", allowed="a .safetensors or .pth file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader promises no type of error for a damaged or refused file
-        raise WeightsError(
-            f"{path} cannot be read.",
-            got=str(error).splitlines()[0],
-            allowed="a whole file that holds tensors and nothing else",
-            fix="download the file again",
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds no plain set of tensors.", got=type(state).__name__, allowed="a state dict")
-    return dict(state), {}
-
-
 def copy_weights(
     network: nn.Module,
     tensors: dict[str, torch.Tensor],
     path: Path,
     *,
-    heads: tuple[str, ...] = ("fc.",),
+    heads: tuple[str, ...] = ("fc.", CLASSIFIER),
     names: str = "torchvision's network of this depth",
 ) -> list[str]:
     """Copy tensors of torchvision's names into the backbone; half precision is widened.
@@ -152,7 +144,7 @@ def copy_weights(
         network: The backbone.
         tensors: The file's.
         path: The file, for errors.
-        heads: What the names of its classifier begin with.
+        heads: What the names of its classifier begin with; torchvision's and torchreid's unless told.
         names: Whose names and shapes are asked for, in words.
 
     Returns:
@@ -182,25 +174,23 @@ def copy_weights(
             f"{path} does not fit the network.",
             got="; ".join(told),
             allowed=f"the names and shapes of {names}",
-            fix="--backbone of the same depth as the file",
+            fix=_fix(tensors),
         )
     used = {name: tensors[name].to(own[name].dtype) for name in own if name in tensors}
-    _check_finite(used, path)
+    check_numbers(used, path, fix="another file, or --weights imagenet")
     network.load_state_dict({**own, **used})
     return skipped
 
 
-def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Else the training would be blamed for them, twenty steps later."""
-    broken = [name for name, value in tensors.items() if not value.isfinite().all()]
-    if broken:
-        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        raise WeightsError(
-            f"{path} holds weights that are no numbers.",
-            got=f"{broken[0]}{more}",
-            allowed="finite weights",
-            fix="another file, or --weights imagenet",
-        )
+def _fix(tensors: dict[str, torch.Tensor]) -> str:
+    """What to type for a file that is of another network: residual networks are known by their blocks."""
+    blocks = len({name.split(".")[1] for name in tensors if name.startswith("layer3.")})
+    bottleneck = "layer1.0.conv3.weight" in tensors
+    ibn = bottleneck and "layer1.0.bn1.IN.weight" in tensors
+    found = next((name for name, known in DEPTHS.items() if known == (blocks, bottleneck, ibn)), None)
+    if found is None:
+        return "a file of torchvision's names, of one of the backbones that --backbone names"
+    return f"--backbone {found}" if found in IMAGENET else f"another file; this is a {found}, which is no --backbone"
 
 
 def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> Path:
