@@ -17,6 +17,7 @@ from reidgen.generators.people import generate_people
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_discriminator, read_generator
+from reidgen.models import stylegan3
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import Run
 from tests.foreign_files import Call, EasyDict, golden, module, upstream_pickle
@@ -126,6 +127,36 @@ def test_stylegan3(name, options, kind, widths, tmp_path):
     assert (gan.config.network, gan.config.channel_base, gan.config.channel_max) == (kind, *widths)
 
 
+def test_stylegan3_of_other_depth(tmp_path):
+    torch.manual_seed(0)
+    ours = stylegan3.Generator(32, 32, size=(32, 32), config="r", channel_base=1024, channel_max=32, layers=5)
+    weights = dict(upstream_names_of(ours))
+    content = snapshot(network(weights, **{**STYLEGAN3_R, "num_layers": 5}))
+    gan = convert_weights(write(content, tmp_path), out=tmp_path / "out")
+    z = torch.randn(2, 32)
+    assert gan.config.layers == 5
+    assert torch.equal(gan.network(z), ours.eval()(z))
+
+
+def upstream_names_of(network):
+    """A StyleGAN3's tensors under the names that its pickles have."""
+    for name, value in network.state_dict().items():
+        kind, *rest = name.removeprefix("synthesis.layers.").split(".", 1)
+        if name.startswith("synthesis.layers."):
+            plan = network.synthesis.layers[int(kind)].plan
+            yield f"synthesis.L{kind}_{plan.after.size[0]}_{plan.after.channels}.{rest[0]}", value
+        else:
+            new = name.replace("mapping.layers.", "mapping.fc").replace("input.frequencies", "input.freqs")
+            yield new, value
+    for index, layer in enumerate(network.synthesis.layers):
+        for kind in ("up_filter", "down_filter"):
+            if getattr(layer, kind) is not None:
+                yield (
+                    f"synthesis.L{index}_{layer.plan.after.size[0]}_{layer.plan.after.channels}.{kind}",
+                    getattr(layer, kind),
+                )
+
+
 def test_what_the_file_says_of_itself(tmp_path):
     weights, _ = golden("stylegan2_g_32")
     path = write(snapshot(network(weights, **STYLEGAN2)), tmp_path)
@@ -213,7 +244,7 @@ def test_networks_that_reidgen_does_not_have(tmp_path):
             {},
             "images of 1 colour channels",
         ),
-        ({n: v for n, v in three.items() if "L7_" not in n}, {}, "StyleGAN3 with 14 layers"),
+        ({n: v for n, v in three.items() if "L7_" not in n}, {}, "no generator of StyleGAN2 or of StyleGAN3"),
         ({**three, f"{first}.down_filter": three[f"{first}.down_filter"] * 1.01}, {}, "another filter than ours"),
         ({**three, f"{first}.weight": torch.ones(16, 16, 1, 1)}, {}, "neither T nor R: convolutions of 1x1, separable"),
         ({"style.1.weight": torch.ones(2, 2)}, {}, "other names than those of StyleGAN2-ADA and 3: style.1.weight"),

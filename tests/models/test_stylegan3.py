@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from reidgen.config import StyleGANConfig
+from reidgen.errors import ConfigError
 from reidgen.generators.weights import build_generator
 from reidgen.models import upstream_names
 from reidgen.models.precision import use_half
@@ -182,9 +183,10 @@ def test_published_widths():
     assert doubled.synthesis.layers[13].weight.shape == (32, 32, 1, 1)
 
 
-@pytest.mark.parametrize(("config", "size"), [("t", (32, 16)), ("r", (16, 8))])
-def test_equals_the_definition(config, size):
-    network = tiny(config, size=size, channels=3).double()
+@pytest.mark.parametrize(("config", "size", "layers"), [("t", (32, 16), 14), ("r", (16, 8), 14), ("r", (32, 16), 5)])
+def test_equals_the_definition(config, size, layers):
+    network = tiny(config, size=size, channels=3, layers=layers).double()
+    assert len(network.synthesis.layers) == layers + 1
     network.synthesis.input.affine.weight.normal_()
     network.synthesis.input.transform[:2, 2] = torch.tensor([0.1, -0.2])
     for layer in network.synthesis.layers:
@@ -335,3 +337,9 @@ def test_activations_are_clamped():
     layer = network.synthesis.layers[-1]
     layer.bias.fill_(1e4)
     assert layer(torch.zeros(1, 2, 16, 8), torch.zeros(1, 4)).max() == 256
+
+
+@pytest.mark.parametrize(("network", "layers"), [("stylegan2", 8), ("stylegan3-r", 2)])
+def test_depths_that_cannot_be(network, layers):
+    with pytest.raises(ConfigError, match=f"--layers does not fit {network}"):
+        StyleGANConfig(network=network, layers=layers)

@@ -21,6 +21,7 @@ class StyleGANConfig:
         z_dim: Width of the latent space z.
         w_dim: Width of the latent space w.
         mapping_layers: Layers of the mapping network.
+        layers: Layers of StyleGAN3's synthesis network, besides the one that writes colours; 14 as published.
         channel_base: Channels at height h are min(channel_base / h, channel_max), of generator and discriminator;
             the generator of configuration R has twice as many.
         channel_max: See channel_base.
@@ -64,6 +65,7 @@ class StyleGANConfig:
     z_dim: int = 512
     w_dim: int = 512
     mapping_layers: int = 2
+    layers: int = 14
     channel_base: int = 16384
     channel_max: int = 512
     kimg: float = 5000
@@ -116,6 +118,13 @@ class StyleGANConfig:
             got=f"--batch {self.batch} --accumulate {self.accumulate}",
             allowed="a divisor of the batch that leaves two images a part",
             fix=f"--accumulate {self._parts()}",
+        )
+        require(
+            self.layers == 14 if self.network == "stylegan2" else self.layers > 2,
+            f"--layers does not fit {self.network}.",
+            got=self.layers,
+            allowed="14: the size alone determines the layers of stylegan2" if self.network == "stylegan2" else "> 2",
+            fix="--layers 14",
         )
         require(
             self.network == "stylegan2" or self.path_weight == 0,

@@ -16,7 +16,6 @@ from reidgen.errors import ConfigError
 from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.models import upstream_names
 from reidgen.models.stylegan3 import Generator as StyleGAN3
-from reidgen.models.stylegan3_schedule import LAYERS
 
 # Options that networks were built with, as the training logs show them: those that shapes or filters tell anyway or
 # that matter to training or speed alone, and those that change what a network computes, with the value that ours has.
@@ -145,12 +144,11 @@ def _stylegan2_shape(found: Foreign) -> dict[str, Any]:
 
 def _stylegan3_shape(found: Foreign) -> dict[str, Any]:
     layers = {int(m[1]): m for name in found.tensors if (m := re.fullmatch(_LAYER, name))}
-    if sorted(layers) != list(range(LAYERS + 1)):
-        raise NoCounterpartError(
-            f"no generator of StyleGAN2 or of StyleGAN3 with {LAYERS} layers and the colours: {_some(found.tensors)}"
-        )
-    _check_colours(int(layers[LAYERS][3]))
-    height, kernel = int(layers[LAYERS][2]), _shape(found.tensors, layers[0][0], 4)[2]
+    top = len(layers) - 1  # the layer that writes colours
+    if top < 3 or sorted(layers) != list(range(top + 1)):
+        raise NoCounterpartError(f"no generator of StyleGAN2 or of StyleGAN3: {_some(found.tensors)}")
+    _check_colours(int(layers[top][3]))
+    height, kernel = int(layers[top][2]), _shape(found.tensors, layers[0][0], 4)[2]
     down = found.tensors.get(layers[0][0].replace(".weight", ".down_filter"))
     dimensions = 0 if down is None else down.ndim
     network = {(1, 2): "stylegan3-r", (3, 1): "stylegan3-t"}.get((kernel, dimensions))
@@ -159,13 +157,14 @@ def _stylegan3_shape(found: Foreign) -> dict[str, Any]:
         raise NoCounterpartError(
             f"a StyleGAN3 generator that is neither T nor R: convolutions of {kernel}x{kernel}, {filters} filters"
         )
-    channels = [int(layers[i][3]) for i in range(LAYERS)]
-    base, most = _channels(found, base=channels[-1] * height, most=max(channels))
+    widths = [int(layers[i][3]) for i in range(top)]
+    base, most = _channels(found, base=widths[-1] * height, most=max(widths))
     double = 2 if network == "stylegan3-r" else 1
     if base % double or most % double:
         raise NoCounterpartError(f"a StyleGAN3-R generator with odd numbers of channels ({base}, {most})")
     size = (height, height)
-    return {"network": network, "size": size, "channel_base": base // double, "channel_max": most // double}
+    channels = {"channel_base": base // double, "channel_max": most // double}
+    return {"network": network, "size": size, "layers": top, **channels}
 
 
 _LAYER = r"synthesis\.L(\d{1,3})_(\d{1,5})_(\d{1,5})\.weight"
@@ -263,7 +262,8 @@ def _stylegan3_filters(network: StyleGAN3, found: Foreign) -> dict[str, Tensor]:
     filters = {}
     for name in found.tensors:
         match = re.fullmatch(r"synthesis\.L(\d{1,3})_\d+_\d+\.((?:up|down)_filter)", name)
-        own = getattr(network.synthesis.layers[int(match[1])], match[2]) if match and int(match[1]) <= LAYERS else None
+        known = match and int(match[1]) < len(network.synthesis.layers)
+        own = getattr(network.synthesis.layers[int(match[1])], match[2]) if match and known else None
         if own is not None:
             filters[name] = own
     return filters

@@ -27,7 +27,7 @@ DCGAN = "dcgan"
 KINDS = (*get_args(Network), DCGAN)
 FACTS: dict[str, Any] = {"split": str, "images": int | None, "table": str | None, "origins": list[str]}
 FACTS |= {"kimg": float | None, "licence": str | None}
-SHAPE_FIELDS = ("network", "size", "z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+SHAPE_FIELDS = ("network", "size", "z_dim", "w_dim", "mapping_layers", "layers", "channel_base", "channel_max")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def build_generator(config: GeneratorConfig) -> GeneratorNetwork:
             channel_base=double * config.channel_base,
             channel_max=double * config.channel_max,
             mapping_layers=config.mapping_layers,
+            layers=config.layers,
         )
     return stylegan2.Generator(
         config.z_dim,

@@ -18,7 +18,7 @@ from reidgen.models.layers import DEMOD_EPS, GAIN, SLOPE, EqualLinear
 from reidgen.models.mapping import Mapping
 from reidgen.models.modulated_conv import modulated_conv
 from reidgen.models.precision import CLAMP, HALF_RESOLUTIONS, HalfLayer, at_least_float32
-from reidgen.models.stylegan3_schedule import Config, LayerPlan, filter_taps, schedule
+from reidgen.models.stylegan3_schedule import LAYERS, Config, LayerPlan, filter_taps, schedule
 
 OUTPUT_SCALE = 0.25
 MAGNITUDE_HALF_LIFE = 20_000  # images
@@ -100,10 +100,10 @@ class Synthesis(nn.Module):
     """
 
     def __init__(
-        self, w_dim: int, *, size: tuple[int, int], config: Config, channel_base: int, channel_max: int
+        self, w_dim: int, *, size: tuple[int, int], config: Config, channel_base: int, channel_max: int, layers: int
     ) -> None:
         super().__init__()
-        plans = schedule(size, config=config, channel_base=channel_base, channel_max=channel_max)
+        plans = schedule(size, config=config, channel_base=channel_base, channel_max=channel_max, layers=layers)
         first = plans[0].before
         self.input = FourierInput(w_dim, first.channels, size=first.size, rate=first.rate, bandwidth=first.cutoff)
         self.layers = nn.ModuleList(SynthesisLayer(w_dim, plan) for plan in plans)
@@ -134,6 +134,7 @@ class Generator(GeneratorNetwork):
         channel_base: Channels at cutoff f cycles per image height are min(channel_base / (2 f), channel_max).
         channel_max: See channel_base.
         mapping_layers: Layers of the mapping network.
+        layers: Layers of the synthesis network, besides the one that writes colours.
     """
 
     def __init__(
@@ -146,13 +147,14 @@ class Generator(GeneratorNetwork):
         channel_base: int = 32768,
         channel_max: int = 512,
         mapping_layers: int = 2,
+        layers: int = LAYERS,
     ) -> None:
-        plans = schedule(size, config=config, channel_base=channel_base, channel_max=channel_max)
+        plans = schedule(size, config=config, channel_base=channel_base, channel_max=channel_max, layers=layers)
         super().__init__(z_dim, w_dim, size=size, layer_rates=[plans[0].before.rate, *[p.after.rate for p in plans]])
         self._largest_map = max(plan.after.channels * math.prod(plan.after.size) for plan in plans)
         self.mapping = Mapping(z_dim, w_dim, layers=mapping_layers)
         self.synthesis: Synthesis = Synthesis(
-            w_dim, size=size, config=config, channel_base=channel_base, channel_max=channel_max
+            w_dim, size=size, config=config, channel_base=channel_base, channel_max=channel_max, layers=layers
         )
 
     @property

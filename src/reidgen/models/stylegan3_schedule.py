@@ -6,7 +6,7 @@ from typing import Literal
 
 Config = Literal["t", "r"]
 
-LAYERS = 14  # besides the one that writes colours
+LAYERS = 14  # as published, besides the one that writes colours
 CRITICAL = 2  # of them, at the end, critically sampled: all frequencies up to half the sampling rate
 MARGIN = 10  # samples on each side of the canvas that the image does not show
 FIRST_CUTOFF, FIRST_STOPBAND = 2.0, 2.0**2.1
@@ -75,7 +75,7 @@ class LayerPlan:
         return left, right, top, bottom
 
 
-def layer_bands(size: tuple[int, int], *, channel_base: int, channel_max: int) -> list[Band]:
+def layer_bands(size: tuple[int, int], *, channel_base: int, channel_max: int, layers: int = LAYERS) -> list[Band]:
     """The band that each layer puts out, the colours' last.
 
     Rates and cutoffs are those of a square of the image's height; the width has the same margins and its share of the
@@ -85,6 +85,7 @@ def layer_bands(size: tuple[int, int], *, channel_base: int, channel_max: int) -
         size: (height, width) of the images; the height a power of two >= 16, the width equal to it or half of it.
         channel_base: Channels at cutoff f are min(channel_base / (2 f), channel_max).
         channel_max: See channel_base.
+        layers: How many, besides the one that writes colours; more than two.
     """
     height, width = size
     power_of_two = height >= 16 and height & (height - 1) == 0
@@ -92,19 +93,21 @@ def layer_bands(size: tuple[int, int], *, channel_base: int, channel_max: int) -
     last_cutoff = height / 2
     last_stopband = last_cutoff * LAST_STOPBAND
     bands = []
-    for i in range(LAYERS + 1):
-        share = min(i / (LAYERS - CRITICAL), 1)
+    for i in range(layers + 1):
+        share = min(i / (layers - CRITICAL), 1)
         cutoff = FIRST_CUTOFF * (last_cutoff / FIRST_CUTOFF) ** share
         stopband = FIRST_STOPBAND * (last_stopband / FIRST_STOPBAND) ** share
         rate = 2 ** math.ceil(math.log2(min(2 * stopband, height)))
         half_width = max(stopband, rate / 2) - cutoff
         whole = (rate + 2 * MARGIN, rate * width // height + 2 * MARGIN)
-        channels = round(min(channel_base / 2 / cutoff, channel_max)) if i < LAYERS else 3
-        bands.append(Band(rate, cutoff, half_width, whole if i < LAYERS - 1 else size, channels))
+        channels = round(min(channel_base / 2 / cutoff, channel_max)) if i < layers else 3
+        bands.append(Band(rate, cutoff, half_width, whole if i < layers - 1 else size, channels))
     return bands
 
 
-def schedule(size: tuple[int, int], *, config: Config, channel_base: int, channel_max: int) -> list[LayerPlan]:
+def schedule(
+    size: tuple[int, int], *, config: Config, channel_base: int, channel_max: int, layers: int = LAYERS
+) -> list[LayerPlan]:
     """The table of all layers, as `layer_bands` and the configuration determine them.
 
     Args:
@@ -113,13 +116,14 @@ def schedule(size: tuple[int, int], *, config: Config, channel_base: int, channe
             all directions alike, except in the critically sampled layers.
         channel_base: See `layer_bands`.
         channel_max: See `layer_bands`.
+        layers: See `layer_bands`.
     """
-    bands = layer_bands(size, channel_base=channel_base, channel_max=channel_max)
-    return [_plan(i, bands[max(i - 1, 0)], bands[i], config) for i in range(len(bands))]
+    bands = layer_bands(size, channel_base=channel_base, channel_max=channel_max, layers=layers)
+    return [_plan(layers - i, bands[max(i - 1, 0)], bands[i], config) for i in range(len(bands))]
 
 
-def _plan(index: int, before: Band, after: Band, config: Config) -> LayerPlan:
-    colours, critical = index == LAYERS, index >= LAYERS - CRITICAL
+def _plan(to_come: int, before: Band, after: Band, config: Config) -> LayerPlan:
+    colours, critical = to_come == 0, to_come <= CRITICAL
     inner = max(before.rate, after.rate) * (1 if colours else 2)
     up, down = inner // before.rate, inner // after.rate
     kernel = 3 if config == "t" and not colours else 1
