@@ -1,9 +1,11 @@
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
 from reidgen import files
+from reidgen.errors import ConfigError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -57,6 +59,78 @@ def test_copies_where_links_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
     files.link_or_copy(source, target)
     assert target.read_bytes() == b"12345" and not target.samefile(source)
+
+
+def test_a_symbolic_link_is_followed_and_one_at_the_target_replaced(tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "a").write_bytes(b"12345")
+    (tmp_path / "data").mkdir()
+    source, target = tmp_path / "data" / "s", tmp_path / "far" / "away" / "t"
+    source.symlink_to("../blobs/a")
+    target.parent.mkdir(parents=True)
+    for before in (None, source, "nowhere"):  # nothing, a link to the very file, a dangling link
+        target.unlink(missing_ok=True)
+        if before is not None:
+            target.symlink_to(before)
+        files.link_or_copy(source, target)
+        assert not target.is_symlink()
+        assert target.samefile(tmp_path / "blobs" / "a")
+
+
+def test_copies_where_they_are_asked_for(tmp_path):
+    source, target = tmp_path / "s", tmp_path / "t"
+    source.write_bytes(b"12345")
+    files.link_or_copy(source, target)
+    files.link_or_copy(source, target, crops="copy")
+    assert not target.samefile(source)
+    written = target.stat().st_ino
+    files.link_or_copy(source, target, crops="copy")
+    assert target.stat().st_ino == written
+    target.write_bytes(b"edited")
+    assert source.read_bytes() == b"12345"
+
+
+def test_leftovers_of_other_programs_runs_and_links_stay(tmp_path):
+    run = tmp_path / "run"
+    ours = [run / f".run.json.ab{files.TEMPORARY}", run / "maps" / "mask" / f".a.png.ab{files.TEMPORARY}"]
+    others = [
+        run / "other" / ".thesis.tmp",
+        run / "point" / f".run.json.ab{files.TEMPORARY}",  # a run of its own, perhaps at work
+        run / "point" / "sub" / f".a.jpg.ab{files.TEMPORARY}",
+        run / ".git" / f".a.ab{files.TEMPORARY}",
+        tmp_path / "elsewhere" / f".a.ab{files.TEMPORARY}",
+        run / f"a{files.TEMPORARY}",
+    ]
+    for path in (*ours, *others, run / ".lock", run / "point" / "run.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    (run / "link").symlink_to(tmp_path / "elsewhere")
+    files.remove_leftovers(run)
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in others)
+
+
+def test_the_names_of_temporary_files_are_ours(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(path.name for path in tmp_path.iterdir()))
+    files.write_bytes(tmp_path / "a.json", b"1")
+    (name,) = seen
+    assert name.startswith(".a.json.")
+    assert name.endswith(files.TEMPORARY)
+
+
+@pytest.mark.parametrize("out", ["data", "data/", "data/a/b", "link/a", "other/../data"])
+def test_a_folder_that_is_read_is_not_written(tmp_path, monkeypatch, out):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    for read in ("data", tmp_path / "link", Path("other/../data")):
+        with pytest.raises(ConfigError, match="--out is a folder that is read, or lies in one"):
+            files.check_apart(out, [read])
+    files.check_apart(out, ["other", "missing"])
+    files.check_apart("data-2", ["data"])
+    files.check_apart(".", ["data"])  # a run above its data does not write there
 
 
 def test_hashes(tmp_path):

@@ -23,7 +23,7 @@ def write_chunks(path, chunks):
     if left == 0:
         data = b"".join(chunks)
         path.parent.mkdir(parents=True, exist_ok=True)
-        (path.parent / f".{path.name}.killed.tmp").write_bytes(data[: len(data) // 2])
+        (path.parent / f".{path.name}.killed.reidgen.tmp").write_bytes(data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     whole(path, chunks)
 
@@ -279,4 +279,6 @@ def test_the_harness_kills_at_the_given_write(tmp_path):
     write_crop(tmp_path / "market" / "bounding_box_train" / "0001_c1s1_000001_00.jpg")
     killed = command(1, "prepare", "--root", tmp_path / "market", "--expect-counts", "any", "--out", tmp_path / "out")
     assert killed.returncode == -signal.SIGKILL
-    assert [path.name for path in Path(tmp_path / "out").iterdir() if path.suffix == ".tmp"] == [".run.json.killed.tmp"]
+    assert [path.name for path in Path(tmp_path / "out").iterdir() if path.suffix == ".tmp"] == [
+        ".run.json.killed.reidgen.tmp"
+    ]

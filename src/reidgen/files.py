@@ -10,9 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from reidgen.errors import ConfigError
+
+Crops = Literal["link", "copy"]  # how files of a table come into another folder
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+TEMPORARY = ".reidgen.tmp"  # how the name of a file ends that is not whole yet
+RUN_MARKS = {"run.json", ".lock"}  # a folder with one of these is the folder of a run
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -28,16 +33,24 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file atomically, like `write_bytes`, of parts that are never in memory all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with _becoming(path) as temporary, naming(path), temporary.open("wb") as stream:
+        stream.writelines(chunks)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _becoming(path: Path) -> Iterator[Path]:
+    """A new temporary file beside a file; it takes the file's place at the end, or is gone after an error."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with naming(path), os.fdopen(handle, "wb") as stream:
-            stream.writelines(chunks)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -63,26 +76,66 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that a killed process left anywhere under a folder that nobody else is writing."""
-    for path in folder.rglob(".*.tmp"):
-        path.unlink()
+    """Remove the temporary files that a killed process of reidgen left in a run's folder.
 
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Put the file `source` at `target` as a hard link, or as a copy where links cannot be made.
-
-    A target that is there already is left alone if it has the same content, and replaced if not.
+    Files of other programs have other names; hidden folders, links, and folders below that are runs of their own are
+    left alone.
     """
-    if target.exists():
-        if target.samefile(source) or filecmp.cmp(source, target, shallow=False):
-            return
+    for place, folders, names in os.walk(folder):
+        if Path(place) != folder and RUN_MARKS.intersection(names):
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.startswith(".") and name.endswith(TEMPORARY):
+                (Path(place) / name).unlink()
+
+
+def check_apart(out: Path | str, read: Iterable[Path | str]) -> None:
+    """Make sure that a stage writes neither into a folder that it reads, nor anywhere below it.
+
+    Args:
+        out: Where it would write.
+        read: Folders, or files, that it reads.
+
+    Raises:
+        ConfigError: `out` is one of them or lies in one.
+    """
+    place = Path(out).resolve()
+    above = [path for path in (place, *place.parents) if path.exists()]
+    for folder in dict.fromkeys(map(Path, read)):
+        if folder.is_dir() and any(path.samefile(folder) for path in above):
+            raise ConfigError(
+                "--out is a folder that is read, or lies in one.",
+                got=f"{out}, and {folder} is read",
+                allowed=f"a folder outside of {folder}",
+                fix="another --out",
+            )
+
+
+def link_or_copy(source: Path, target: Path, *, crops: Crops = "link") -> None:
+    """Put the file `source` at `target` as a hard link, or as a copy where that is asked or links cannot be made.
+
+    Of a symbolic link the file that it leads to is taken. A target that is there already is left alone if it is the
+    same, and replaced if not.
+    """
+    source = source.resolve()
+    if target.is_symlink() or (target.exists() and not _is_placed(source, target, crops)):
         target.unlink()
-    try:
-        os.link(source, target)
-    except OSError:
-        temporary = target.with_name(f".{target.name}.tmp")
+    elif target.exists():
+        return
+    if crops == "link":
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    with _becoming(target) as temporary, naming(target):
         shutil.copyfile(source, temporary)
-        temporary.replace(target)
+
+
+def _is_placed(source: Path, target: Path, crops: Crops) -> bool:
+    if target.samefile(source):
+        return crops == "link"
+    return filecmp.cmp(source, target, shallow=False)
 
 
 def sha256(chunks: Iterable[bytes]) -> str:

@@ -120,7 +120,7 @@ def test_a_stopped_run_is_finished_to_the_same_bytes(table, gan, tmp_path, monke
         patch.setattr("reidgen.generators.crops.write_bytes", stop)
         with pytest.raises(KeyboardInterrupt):
             generate_people(gan, **OPTIONS, out=tmp_path)
-    leftover = tmp_path / "bounding_box_train" / ".0001_c1s1_000000_00.jpg.abc.tmp"
+    leftover = tmp_path / "bounding_box_train" / ".0001_c1s1_000000_00.jpg.abc.reidgen.tmp"
     leftover.write_bytes(b"half")
     stamp = written[0].stat().st_mtime_ns
     resumed = generate_people(gan, **OPTIONS, out=tmp_path)

@@ -4,42 +4,18 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from reidgen.data import parquet
+from reidgen.data.inside import check_inside
+from reidgen.data.schema import DEFAULTS, DISTRACTOR, FOLDERS, JUNK, MAPS, SCHEMA, Split, check_values, together, typed
 from reidgen.errors import DataError
-from reidgen.files import file_sha256, sha256
+from reidgen.files import Crops, file_sha256, sha256
 
-DISTRACTOR, JUNK = 0, -1
-Split = Literal["train", "query", "gallery"]
-ORIGINS = ("real", "rendered", "generated")
-MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root
-FOLDERS: dict[str, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-SCHEMA: dict[str, Any] = {
-    "root": pl.String,  # in memory only: the folder that file_name is relative to
-    "file_name": pl.String,
-    "pid": pl.Int64,
-    "camid": pl.Int64,
-    "split": pl.String,
-    "seq": pl.Int64,
-    "frame": pl.Int64,
-    "origin": pl.String,  # real, rendered or generated
-    "parent": pl.String,  # file_name of the crop that this one was made from
-    "generator": pl.String,  # hash of the weights that made it
-    "seed": pl.Int64,
-    "operation": pl.String,  # what made it, in words and numbers
-}
-DEFAULTS: dict[str, Any] = {
-    "seq": 1,
-    "frame": 0,
-    "origin": "real",
-    "parent": None,
-    "generator": None,
-    "seed": None,
-    "operation": None,
-}
+__all__ = ["DISTRACTOR", "FOLDERS", "JUNK", "ReidTable", "Split"]
 
 
 @dataclass(frozen=True)
@@ -82,15 +58,8 @@ class ReidTable:
             )
         added = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
         frame = frame.with_columns(root=pl.lit(str(Path(root).absolute())), **{c: pl.lit(v) for c, v in added.items()})
-        try:
-            frame = frame.cast(SCHEMA)  # type: ignore[arg-type]
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                "A column of the table has values of the wrong type.",
-                got=str(error).splitlines()[0],
-                allowed=str({k: str(v) for k, v in SCHEMA.items()}),
-            ) from error
-        _check_values(frame)
+        frame = typed(frame, where=str(root))
+        check_values(frame)
         extra = [column for column in frame.columns if column not in SCHEMA]
         return cls(frame.select(*SCHEMA, *extra), name)
 
@@ -98,17 +67,18 @@ class ReidTable:
     def concat(cls, tables: Iterable["ReidTable"], *, name: str | None = None) -> "ReidTable":
         """One table after the other; columns that only some have are null in the others."""
         tables = list(tables)
-        rows = pl.concat([table.rows for table in tables], how="diagonal_relaxed")
-        return cls(rows, tables[0].name if name is None else name)
+        return cls(together(table.rows for table in tables), tables[0].name if name is None else name)
 
     @classmethod
     def read(cls, folder: Path | str) -> "ReidTable":
         """Read the table that a stage wrote: the metadata.parquet of each of the three image folders.
 
         Raises:
-            DataError: The folder holds no table.
+            DataError: The folder holds no table, or a damaged one; or a file that it names is no regular file inside
+                the folder, links resolved.
         """
         folder = Path(folder)
+        check_inside(folder, pl.Series([f"{sub}/metadata.parquet" for sub in FOLDERS.values()]))
         parts = [
             _read_part(folder, split, sub)
             for split, sub in FOLDERS.items()
@@ -121,7 +91,13 @@ class ReidTable:
                 allowed="a folder written by reidgen",
                 fix=f"reidgen prepare --dataset market1501 --root {folder} --out DIR",
             )
-        return cls.from_rows(pl.concat(parts, how="diagonal_relaxed"), root=folder, name=folder.name)
+        table = cls.from_rows(
+            together(parts), root=folder, name=(folder.resolve() if folder.name in ("", "..") else folder).name
+        )
+        for column in ("file_name", *MAPS):
+            if column in table.rows.columns:
+                check_inside(folder, table.rows[column])
+        return table
 
     def __len__(self) -> int:
         return self.rows.height
@@ -177,22 +153,24 @@ class ReidTable:
         keys = self.rows.select("pid", "camid", "split").iter_rows()
         return sha256(f"{key}|{_content(path)}\n".encode() for key, path in zip(keys, self.paths, strict=True))
 
-    def write(self, folder: Path | str, *, size: tuple[int, int] | None = None) -> "ReidTable":
+    def write(self, folder: Path | str, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> "ReidTable":
         """Write a Market-1501 tree that is a Hugging Face image folder too, and return the table of the written files.
 
-        Files are hard-linked where they are not in place already, so their bytes never change, and named as
+        Files that are not in place already are hard-linked, so their bytes never change, and named as
         `tree.market_names` says. Maps beside the crops go to `maps/`. The names in `parent` follow their crops.
 
         Args:
             folder: Where `bounding_box_train`, `query` and `bounding_box_test` shall be.
             size: (height, width) that every crop is resized to, and saved as JPEG; None leaves the files as they are.
+            crops: "link" makes hard links where the disk allows it: a program that changes a written file in place
+                changes the file that it was made from. "copy" makes copies.
 
         Raises:
-            DataError: A file is missing, or the folder holds crops that are not of this table.
+            DataError: A file is missing or no regular file, or the folder holds crops that are not of this table.
         """
         from reidgen.data import tree
 
-        return tree.write(self, Path(folder), size=size)
+        return tree.write(self, Path(folder), size=size, crops=crops)
 
     def write_metadata(self, folder: Path | str) -> None:
         """Write only the metadata.parquet of each image folder, and the data card."""
@@ -215,38 +193,9 @@ def _content(path: Path) -> str:
 
 def _read_part(folder: Path, split: str, sub: str) -> pl.DataFrame:
     path = folder / sub / "metadata.parquet"
-    try:
-        part = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path} is no readable Parquet file.",
-            got=str(error).splitlines()[0],
-            allowed="a metadata.parquet written by reidgen",
-            fix="run the command that wrote this folder again",
-        ) from error
+    part = typed(parquet.decode(path), where=str(path))
     if "file_name" not in part.columns:
         raise DataError(
             f"{path} lacks columns.", got=", ".join(part.columns), allowed=", ".join(SCHEMA), fix="add file_name"
         )
     return part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split))
-
-
-def _check_values(frame: pl.DataFrame) -> None:
-    """Every row must say which file, who, where and in which split."""
-    rules = {
-        "file_name": (pl.col("file_name").is_not_null(), "the path of a file"),
-        "pid": (pl.col("pid") >= JUNK, "persons from 1, 0 for distractors, -1 for junk"),
-        "camid": (pl.col("camid") >= 0, "whole numbers from 0"),
-        "split": (pl.col("split").is_in(list(FOLDERS)), ", ".join(FOLDERS)),
-        "origin": (pl.col("origin").is_in(list(ORIGINS)), ", ".join(ORIGINS)),
-    }
-    for column, (rule, allowed) in rules.items():
-        wrong = frame.filter(~rule.fill_null(False))
-        if wrong.height:
-            name, value = wrong.select("file_name", column).row(0) if column != "file_name" else ("a row", None)
-            raise DataError(
-                f"The column {column} has a value that is not allowed, at {name}.",
-                got=f"{value}{f', and {wrong.height - 1:,} more' if wrong.height > 1 else ''}",
-                allowed=allowed,
-                fix=f"correct {column} in the table or its metadata.parquet",
-            )

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import polars as pl
 
+from reidgen.data import parquet
 from reidgen.data.images import ENDINGS, read_rgb
-from reidgen.data.table import FOLDERS, JUNK, MAPS, ReidTable
+from reidgen.data.schema import FOLDERS, JUNK, MAPS
+from reidgen.data.table import ReidTable
 from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError
-from reidgen.files import link_or_copy, write_bytes, write_text
+from reidgen.files import Crops, link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
 QUALITY = 95  # of crops that are resized, without chroma subsampling
 
 
-def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None) -> ReidTable:
+def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> ReidTable:
     """Write the tree; see `ReidTable.write`. A call that was cut off is finished by the same call."""
     if size is not None:
         _check_no_maps(table.rows)
@@ -36,14 +38,17 @@ def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None
         (folder / sub).mkdir(parents=True, exist_ok=True)
     _check_only_own_crops(folder, rows["file_name"].to_list())
     written = dataclasses.replace(table, rows=rows)
-    _write_crops(table.paths, written.paths, size)
-    written = dataclasses.replace(written, rows=_write_maps(table.rows, rows, folder))
-    write_metadata(written, folder)
+    _write_crops(table.paths, written.paths, size, crops)
+    written = dataclasses.replace(written, rows=_write_maps(table.rows, rows, folder, crops))
+    moved = (table.rows["root"] != rows["root"]).any()
+    write_metadata(written, folder, linked=crops == "link" and size is None and moved)
     return written
 
 
-def write_metadata(table: ReidTable, folder: Path) -> None:
+def write_metadata(table: ReidTable, folder: Path, *, linked: bool = False) -> None:
     """Write the metadata.parquet of each image folder (column file_name relative to it), and the data card.
+
+    The card says it where files are links to those of another folder (`linked`).
 
     A folder without crops has none, as Hugging Face's reader stops at an empty one; only a table without any row is an
     empty metadata.parquet of the train folder.
@@ -54,10 +59,8 @@ def write_metadata(table: ReidTable, folder: Path) -> None:
             (folder / sub / "metadata.parquet").unlink(missing_ok=True)
             continue
         names = rows["file_name"].str.strip_prefix(f"{sub}/")
-        stream = io.BytesIO()
-        rows.with_columns(file_name=names).write_parquet(stream)
-        write_bytes(folder / sub / "metadata.parquet", stream.getvalue())
-    write_text(folder / "README.md", data_card(table))
+        write_bytes(folder / sub / "metadata.parquet", parquet.encode(rows.with_columns(file_name=names)))
+    write_text(folder / "README.md", data_card(table, linked=linked))
 
 
 def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> list[str]:
@@ -93,7 +96,7 @@ def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> 
     return [name for name in names if name is not None]
 
 
-def data_card(table: ReidTable) -> str:
+def data_card(table: ReidTable, *, linked: bool = False) -> str:
     """The README.md of a written table: its splits for Hugging Face's loader, its counts and its limits for people."""
     present = [split for split in FOLDERS if (table.rows["split"] == split).any()]
     configs = "".join(f"  - split: {split}\n    path: {FOLDERS[split]}/**\n" for split in present)
@@ -101,7 +104,7 @@ def data_card(table: ReidTable) -> str:
     people = pl.col("pid").filter(pl.col("pid") > 0).n_unique()
     counts = table.rows.group_by("split", "origin").agg(pl.len(), people, pl.col("camid").n_unique())
     lines = [f"| {s} | {o} | {n:,} | {p:,} | {c} |" for s, o, n, p, c in counts.sort("split", "origin").iter_rows()]
-    notes = "".join(f"\n{note}\n" for note in _notes(table.rows))
+    notes = "".join(f"\n{note}\n" for note in _notes(table.rows, linked))
     return (
         f"---\n{header}---\n\n# {table.name or 'crops'}\n\n"
         "Crops of people in Market-1501's layout, written by reidgen. Each image folder has a metadata.parquet beside\n"
@@ -111,7 +114,12 @@ def data_card(table: ReidTable) -> str:
     )
 
 
-def _notes(rows: pl.DataFrame) -> Iterator[str]:
+def _notes(rows: pl.DataFrame, linked: bool) -> Iterator[str]:
+    if linked:
+        yield (
+            "Crops and maps are hard links to the files that they were made from, where the disk allows it. A program\n"
+            "that changes one in place changes the original too; `--crops copy` writes copies."
+        )
     if _camera_digits(rows) > 1:
         yield (
             "Cameras have two digits. A reader with the pattern `([-\\d]+)_c(\\d)` reads one digit; its pattern has\n"
@@ -182,35 +190,37 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
         )
 
 
-def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None) -> None:
-    done = in_order(lambda pair: _write_crop(*pair, size), list(zip(sources, targets, strict=True)))
-    if size is None:  # links are made in no time
+def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None, crops: Crops) -> None:
+    done = in_order(lambda pair: _write_crop(*pair, size, crops), list(zip(sources, targets, strict=True)))
+    if size is None and crops == "link":  # links are made in no time
         for _ in done:
             pass
         return
-    with progress("resize crops", len(sources)) as bar:
+    with progress("write crops" if size is None else "resize crops", len(sources)) as bar:
         for _ in done:
             bar.advance()
 
 
-def _write_crop(source: Path, target: Path, size: tuple[int, int] | None) -> None:
-    if size is not None:
-        stream = io.BytesIO()
-        read_rgb(source, size=size).save(stream, "JPEG", quality=QUALITY, subsampling=0)
-        write_bytes(target, stream.getvalue())
-    elif source != target:
-        if not source.is_file():
-            raise DataError(
-                f"{source} is missing.",
-                got="no such file",
-                allowed="the file that the table names",
-                fix="copy the file there again, or write the table anew",
-            )
-        link_or_copy(source, target)
+def _write_crop(source: Path, target: Path, size: tuple[int, int] | None, crops: Crops = "link") -> None:
+    if source == target and size is None:
+        return
+    if not source.is_file():
+        raise DataError(
+            f"{source} is missing." if not source.exists() else f"{source} is no regular file.",
+            got="no such file" if not source.exists() else "a folder, a pipe, a socket or a device",
+            allowed="the file that the table names",
+            fix="copy the file there again, or write the table anew",
+        )
+    if size is None:
+        link_or_copy(source, target, crops=crops)
+        return
+    stream = io.BytesIO()
+    read_rgb(source, size=size).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+    write_bytes(target, stream.getvalue())
 
 
-def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Link the maps of crops from other folders to `maps/COLUMN/NAME-OF-THE-CROP`; returns the rows with new paths."""
+def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path, crops: Crops) -> pl.DataFrame:
+    """Place the maps of crops from other folders at `maps/COLUMN/NAME-OF-THE-CROP`; returns the rows with new paths."""
     for column in (column for column in MAPS if column in before.columns):
         taken: set[str] = set()
         paths: list[str | None] = []
@@ -219,7 +229,7 @@ def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path) -> pl.D
             if path is not None and Path(root) != folder.absolute():
                 target = _free(f"maps/{column}/{Path(crop).stem}", Path(path).suffix, taken)
                 (folder / target).parent.mkdir(parents=True, exist_ok=True)
-                link_or_copy(Path(root) / path, folder / target)
+                _write_crop(Path(root) / path, folder / target, None, crops)
             taken.update([target] if target else [])
             paths.append(target)
         after = after.with_columns(pl.Series(column, paths, dtype=pl.String))

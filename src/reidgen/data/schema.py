@@ -1,0 +1,143 @@
+"""The columns of a table: their types, their defaults, and what their values may be."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import polars as pl
+
+from reidgen.errors import DataError
+
+DISTRACTOR, JUNK = 0, -1
+Split = Literal["train", "query", "gallery"]
+ORIGINS = ("real", "rendered", "generated")
+UNKNOWN = "unknown"  # the generator of crops that another program made
+MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root
+FOLDERS: dict[str, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+SCHEMA: dict[str, Any] = {
+    "root": pl.String,  # in memory only: the folder that file_name is relative to
+    "file_name": pl.String,
+    "pid": pl.Int64,
+    "camid": pl.Int64,
+    "split": pl.String,
+    "seq": pl.Int64,
+    "frame": pl.Int64,
+    "origin": pl.String,  # real, rendered or generated
+    "parent": pl.String,  # file_name of the crop that this one was made from
+    "generator": pl.String,  # hash of the weights that made it
+    "seed": pl.Int64,
+    "operation": pl.String,  # what made it, in words and numbers
+}
+DEFAULTS: dict[str, Any] = {
+    "seq": 1,
+    "frame": 0,
+    "origin": "real",
+    "parent": None,
+    "generator": None,
+    "seed": None,
+    "operation": None,
+}
+
+
+# Of optional columns the kind of type that their readers need; any further column may be of any type.
+OPTIONAL: dict[str, Any] = {
+    **dict.fromkeys((*MAPS, "rejected_by", "identity", "parent_origin"), pl.String),
+    "yaw": pl.Float64,
+    "keypoints": pl.List(pl.Float64),
+}
+PATHS = ("file_name", "parent", *MAPS)
+OUTSIDE = r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\x00"  # a path that is absolute, goes up, or is none
+
+
+def typed(frame: pl.DataFrame, *, where: str) -> pl.DataFrame:
+    """The frame with the types of the schema, where its values can have them without a change.
+
+    Args:
+        frame: Any columns; what the schema does not name is left as it is, but for the kind of optional columns.
+        where: The file or folder, for errors.
+
+    Raises:
+        DataError: A column has values of another type; it is named.
+    """
+    for column in frame.columns:
+        wanted = SCHEMA.get(column, OPTIONAL.get(column))
+        try:
+            frame = frame if wanted is None else frame.with_columns(_cast(frame[column], wanted))
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            raise DataError(
+                f"The column {column} of {where} has values of the wrong type.",
+                got=str(error).splitlines()[0],
+                allowed=str(wanted() if isinstance(wanted, type) else wanted),
+                fix=f"correct {column} in the table or its metadata.parquet",
+            ) from error
+    return frame
+
+
+def together(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """One frame after the other; columns that only some have are null in the others.
+
+    Raises:
+        DataError: A column has types that do not go together.
+    """
+    frames = list(frames)
+    try:
+        return pl.concat(frames, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        types: dict[str, set[str]] = {}
+        for column, dtype in (item for frame in frames for item in frame.schema.items()):
+            types.setdefault(column, set()).add(str(dtype))
+        differing = [f"{column}: {' and '.join(sorted(kinds))}" for column, kinds in types.items() if len(kinds) > 1]
+        raise DataError(
+            "Columns of one name have types that do not go together.",
+            got="; ".join(differing),
+            allowed="one type in all splits and tables",
+            fix="correct the column in one metadata.parquet, or drop it",
+        ) from error
+
+
+def _cast(values: pl.Series, wanted: Any) -> pl.Series:
+    if isinstance(values.dtype, pl.Categorical | pl.Enum):
+        values = values.cast(pl.String)
+    if not _fits(values.dtype, wanted):
+        raise TypeError(str(values.dtype))
+    if wanted == pl.Int64 and values.dtype.is_float() and not (values == values.floor()).all():
+        raise TypeError(f"{values.dtype} with numbers that are not whole")
+    return values.cast(wanted) if wanted in (pl.String, pl.Int64) else values
+
+
+def _fits(dtype: Any, wanted: Any) -> bool:
+    """Whether a column of a type can be read as the one that is wanted: numbers as texts can, lists cannot."""
+    if isinstance(wanted, pl.List):
+        return dtype == pl.Null or (isinstance(dtype, pl.List | pl.Array) and _fits(dtype.inner, wanted.inner))
+    if dtype in (pl.String, pl.Null):
+        return dtype == pl.Null or wanted != pl.Float64
+    return wanted != pl.String and dtype.is_numeric()
+
+
+def check_values(frame: pl.DataFrame) -> None:
+    """Every row must say which file, who, where and in which split; no path may lead out of the table's folder.
+
+    Raises:
+        DataError: A row does not; it is named.
+    """
+    inside = "a path inside the table's folder: relative, without .. and null bytes"
+    whole = "whole numbers from 0"
+    present = [column for column in PATHS if column in frame.columns]
+    rules = {
+        "file_name": (pl.col("file_name").is_not_null(), "the path of a file"),
+        "pid": (pl.col("pid") >= JUNK, "persons from 1, 0 for distractors, -1 for junk"),
+        **{column: (pl.col(column) >= 0, whole) for column in ("camid", "seq", "frame")},
+        "split": (pl.col("split").is_in(list(FOLDERS)), ", ".join(FOLDERS)),
+        "origin": (pl.col("origin").is_in(list(ORIGINS)), ", ".join(ORIGINS)),
+    }
+    checks = [(column, rule.fill_null(False), allowed) for column, (rule, allowed) in rules.items()]
+    checks += [(column, ~pl.col(column).str.contains(OUTSIDE).fill_null(False), inside) for column in present]
+    for column, rule, allowed in checks:
+        wrong = frame.filter(~rule)
+        if wrong.height:
+            name, value = wrong.select(pl.col("file_name").alias("name"), pl.col(column).alias("value")).row(0)
+            raise DataError(
+                f"The column {column} has a value that is not allowed, at {'a row' if name is None else repr(name)}.",
+                got=f"{value!r}{f', and {wrong.height - 1:,} more' if wrong.height > 1 else ''}",
+                allowed=allowed,
+                fix=f"correct {column} in the table or its metadata.parquet",
+            )
