@@ -92,21 +92,53 @@ def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("reidgen.cli._read", refuse)
     with pytest.raises(SystemExit) as end:
-        main(["train-reid", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+        main(["train-reid", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")])
     assert end.value.code == 2
     assert capsys.readouterr().err == "error: crops/1.jpg cannot be read or written.\n  got: Permission denied\n"
 
 
 def test_a_folder_without_a_table_says_what_to_type(tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
     with pytest.raises(SystemExit) as end:
-        main(["train-reid", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+        main(["train-reid", "--data", str(data), "--out", str(tmp_path / "run")])
     assert end.value.code == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path} holds no table.\n"
+        f"error: {data} holds no table.\n"
         "  got: no metadata.parquet in bounding_box_train, query, bounding_box_test\n"
         "  allowed: a folder written by reidgen\n"
-        f"  try: reidgen prepare --dataset market1501 --root {tmp_path} --out DIR\n"
+        f"  try: reidgen prepare --dataset market1501 --root {data} --out DIR\n"
     )
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "train-generator --data DATA",
+        "train-encoder --generator x --data DATA",
+        "invert --generator x --data DATA",
+        "generate variants --generator x --data DATA",
+        "filter --data DATA",
+        "filter --data x --reference DATA",
+        "extend --real DATA --generated x",
+        "extend --real x --generated DATA",
+        "train-reid --data DATA",
+        "evaluate --model x --data DATA",
+        "search --model x --query DATA --gallery x",
+        "search --model x --query x --gallery DATA",
+        "fidelity --real DATA",
+        "fidelity --real x --fake DATA",
+        "sweep --real DATA",
+        "sweep --real x --generated DATA",
+    ],
+)
+def test_no_verb_writes_into_the_crops_that_it_reads(tmp_path, capsys, verb):
+    for out in (tmp_path, tmp_path / "run"):
+        with pytest.raises(SystemExit) as end:
+            main([*verb.replace("DATA", str(tmp_path)).split(), "--out", str(out)])
+        assert end.value.code == 2
+        assert capsys.readouterr().err.startswith("error: --out is a folder that is read, or lies in one.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_version(capsys):

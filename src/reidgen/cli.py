@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from reidgen.cli_base import Data, DryRun, Encoder, Generator, Judge, Out, Reid, Tensorboard, follow
+from reidgen.cli_base import CropFiles, Data, DryRun, Encoder, Generator, Judge, Out, Reid, Tensorboard, follow
 from reidgen.cli_base import planned as _planned
 from reidgen.cli_base import read_table as _read
 from reidgen.cli_base import say as _say
@@ -117,16 +117,17 @@ def prepare(
     root: Annotated[Path, arg(help="The dataset as it was downloaded.")],
     out: Out,
     config: Annotated[PrepareConfig, arg(name="")] = PrepareConfig(),
+    crops: CropFiles = "link",
     dry_run: DryRun = False,
 ) -> None:
-    """Read a dataset of real crops, audit it, and write it as a table."""
-    if not _planned(dry_run, "prepare", config, root=root, out=out):
+    """Read a dataset, audit it, and write it as a table."""
+    if not _planned(dry_run, "prepare", config, root=root, crops=crops, out=out):
         from rich import print as show
 
         from reidgen.data.findings import Audit
         from reidgen.data.prepare import prepare as run
 
-        table = run(config, root=root, out=out)
+        table = run(config, root=root, out=out, crops=crops)
         show(Audit.read(out).table())
         _say(f"{len(table):,} crops in {out}")
 
@@ -244,13 +245,15 @@ def filter_crops(
     out: Out,
     reference: Annotated[Path | None, arg(help="Real crops for thresholds and calibration.")] = None,
     config: Annotated[FilterConfig, arg(name="")] = FilterConfig(),
+    crops: CropFiles = "link",
     dry_run: DryRun = False,
 ) -> None:
     """Score generated crops and record a verdict for each; nothing is deleted."""
-    if not _planned(dry_run, "filter", config, data=data, reference=reference, out=out):
+    if not _planned(dry_run, "filter", config, data=data, reference=reference, crops=crops, out=out):
         from reidgen.filters.apply import run_filters as run
 
-        table = run(_read(data), config, reference=_read(reference).train if reference else None, out=out)
+        real = _read(reference).train if reference else None
+        table = run(_read(data), config, reference=real, out=out, crops=crops)
         _say(f"{len(table.kept):,} of {len(table):,} crops kept in {out}")
 
 
@@ -259,13 +262,14 @@ def extend(
     generated: Annotated[Path, arg(help="Table of generated crops, filtered or not.")],
     out: Out,
     config: Annotated[ExtendConfig, arg(name="")] = ExtendConfig(),
+    crops: CropFiles = "link",
     dry_run: DryRun = False,
 ) -> None:
     """Add generated people to a real train split."""
-    if not _planned(dry_run, "extend", config, real=real, generated=generated, out=out):
+    if not _planned(dry_run, "extend", config, real=real, generated=generated, crops=crops, out=out):
         from reidgen.extend import run_extend as run
 
-        table = run(_read(real), _read(generated), config, out=out)
+        table = run(_read(real), _read(generated), config, out=out, crops=crops)
         _say(f"{len(table.train):,} train crops of {table.train.rows['pid'].n_unique():,} people in {out}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, arg
 
 from reidgen.config import as_dict
+from reidgen.files import Crops, check_apart
 
 if TYPE_CHECKING:
     from reidgen.data.table import ReidTable
@@ -19,6 +20,11 @@ Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has t
 Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
 Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]
 Reid = Annotated[Path | None, arg(help="Run folder of train-reid, for the re-ID distance (--reid-weight).")]
+CropFiles = Annotated[
+    Crops,
+    arg(help="Hard links to the crops' files, so that an edit in place changes both, or copies."),
+]
+READ = ("data", "real", "generated", "fake", "reference", "query", "gallery")  # inputs that are folders of crops
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 Tensorboard = Annotated[FlagCreatePairsOff[bool], arg(help="Write event files too (extra: tensorboard).")]
 
@@ -29,7 +35,12 @@ def say(text: str) -> None:
 
 
 def planned(dry_run: bool, stage: str, config: Any, **inputs: object) -> bool:
-    """Print the whole plan of a dry run; whether there is nothing more to do."""
+    """Print the whole plan of a dry run; whether there is nothing more to do.
+
+    Raises:
+        ConfigError: The folder to write is one of the folders of crops that are read, or lies in one.
+    """
+    check_apart(str(inputs["out"]), [str(inputs[name]) for name in READ if inputs.get(name)])
     if dry_run:
         plan = {"stage": stage, **{k: str(v) for k, v in inputs.items()}, "config": as_dict(config)}
         say(json.dumps(plan, indent=2))

@@ -12,7 +12,7 @@ from reidgen.data.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError
-from reidgen.files import sha256
+from reidgen.files import Crops, check_apart, sha256
 
 
 def extend(
@@ -24,6 +24,7 @@ def extend(
     out: Path | str | None = None,
     *,
     unjudged: Literal["refuse", "allow"] = "refuse",
+    crops: Crops = "link",
 ) -> ReidTable:
     """All of a real dataset, and generated crops in its train split.
 
@@ -39,8 +40,9 @@ def extend(
             split on. "same" adds each crop to the real person that its parents lead to: `parent` names a crop of the
             generated table, whose `parent` ... names a crop of the real train split. Crops whose column `identity` is
             "new", as `generate_variants` writes it, are then left out, and counted in the run's summary.
-        out: Folder to write the table to (crops are linked); None writes nothing.
+        out: Folder to write the table to; None writes nothing.
         unjudged: Whether label "same" takes crops that no identity filter has judged (no `score_identity`).
+        crops: Whether written crops are hard links to those of both tables, or copies; see `ReidTable.write`.
 
     Returns:
         The real rows, then the added ones with split train. Added crops keep their camera numbers and every column of
@@ -48,16 +50,21 @@ def extend(
 
     Raises:
         ConfigError: More people are asked for than there are, or label "same" for crops that come from no real person,
-            or that no identity filter has judged.
+            or that no identity filter has judged; or `out` is the folder of one of the tables.
         DataError: The real table has no train crops, or the generated one has no kept train crops, or real
             ones.
     """
     config = ExtendConfig(people=people, crops_per_person=crops_per_person, label=label, unjudged=unjudged)
-    return run_extend(real, generated, config, out=out)
+    return run_extend(real, generated, config, out=out, crops=crops)
 
 
 def run_extend(
-    real: ReidTable, generated: ReidTable, config: ExtendConfig, *, out: Path | str | None = None
+    real: ReidTable,
+    generated: ReidTable,
+    config: ExtendConfig,
+    *,
+    out: Path | str | None = None,
+    crops: Crops = "link",
 ) -> ReidTable:
     """`extend` with the options of a config."""
     kept = _kept(real, generated)
@@ -71,10 +78,12 @@ def run_extend(
     table = ReidTable.concat([real, replace(kept, rows=added)])
     if out is None:
         return table
-    with RunFolder.begin(out, stage="extend", config=config, inputs=_inputs(real, generated)) as run:
+    check_apart(out, [*real.rows["root"].unique(), *generated.rows["root"].unique()])
+    inputs = {**_inputs(real, generated), **({} if crops == "link" else {"crops": crops})}
+    with RunFolder.begin(out, stage="extend", config=config, inputs=inputs) as run:
         if run.done:
             return ReidTable.read(out)
-        written = table.write(out)
+        written = table.write(out, crops=crops)
         left_out = others if config.label == "same" else 0
         run.finish({**_summary(real, added), "left_out_as_other_people": left_out})
     return written
@@ -102,7 +111,8 @@ def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
             f"The table {generated.name} holds crops of real people, and extend adds generated ones.",
             got=f"{recorded:,} of {len(kept):,} crops with origin real",
             allowed="crops with origin generated or rendered",
-            fix="--real with the real crops, --generated with the generated ones",
+            fix="--real with the real crops, --generated with the generated ones; those of another program with "
+            "origin generated: reidgen prepare ... --origin generated",
         )
     return kept
 

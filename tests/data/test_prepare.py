@@ -9,7 +9,8 @@ from reidgen.config import PrepareConfig
 from reidgen.data.findings import Audit
 from reidgen.data.prepare import prepare
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError, RunError
+from reidgen.errors import ConfigError, DataError, RunError
+from reidgen.extend import extend
 from tests.factories import make_table, write_crop
 
 SPLITS = ["train"] * 4 + ["query"] * 2 + ["gallery"] * 2
@@ -43,6 +44,56 @@ def test_the_same_call_again_returns_the_table_and_another_one_is_refused(tmp_pa
     write_crop(source.paths[0], size=(64, 32), seed=77)
     with pytest.raises(RunError, match="holds another run"):
         prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
+
+
+def test_from_another_working_folder_it_is_the_same_run_and_other_bytes_of_equal_size_are_another(
+    tmp_path, source, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    prepare(ANY, root="market", out="out")
+    monkeypatch.chdir(tmp_path / "market")
+    assert len(prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")) == 8
+    path, data = source.paths[0], source.paths[0].read_bytes()
+    path.unlink()
+    path.write_bytes(data[::-1])
+    with pytest.raises(RunError, match=r"inputs\.files"):
+        prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("out", ["market", "market/query/table"])
+def test_nothing_is_written_into_the_dataset(tmp_path, source, out):
+    (tmp_path / "market" / "README.md").write_text("licence of the dataset")
+    before = contents(tmp_path / "market")
+    with pytest.raises(ConfigError, match="lies in one"):
+        prepare(ANY, root=tmp_path / "market", out=tmp_path / out)
+    assert contents(tmp_path / "market") == before
+
+
+def test_the_card_tells_of_hard_links_and_copies_are_on_offer(tmp_path, source):
+    linked = prepare(ANY, root=tmp_path / "market", out=tmp_path / "linked")
+    copied = prepare(ANY, root=tmp_path / "market", out=tmp_path / "copied", crops="copy")
+    cards = [" ".join((tmp_path / name / "README.md").read_text().split()) for name in ("linked", "copied")]
+    assert ["hard links" in card for card in cards] == [True, False]
+    assert "`--crops copy` writes copies" in cards[0]
+    assert linked.paths[0].samefile(source.paths[0])
+    assert not copied.paths[0].samefile(source.paths[0])
+    assert linked.hash() == copied.hash()
+    with pytest.raises(RunError, match=r"inputs\.crops: copy -> not set"):
+        prepare(ANY, root=tmp_path / "market", out=tmp_path / "copied")
+
+
+def test_crops_of_another_generator_have_an_origin_and_nobody_knows_what_made_them(tmp_path, source):
+    made = prepare(
+        PrepareConfig(expect_counts="any", origin="generated"), root=tmp_path / "market", out=tmp_path / "made"
+    )
+    assert made.rows.select("origin", "generator", "operation").unique().rows() == [("generated", "unknown", None)]
+    assert ReidTable.read(tmp_path / "made").rows.equals(made.rows)
+    extended = extend(prepare(ANY, root=tmp_path / "market", out=tmp_path / "real"), made)
+    assert (len(extended), extended.train.rows["origin"].to_list()) == (12, ["real"] * 4 + ["generated"] * 4)
+    with pytest.raises(DataError, match="say themselves what they are"):  # a folder of reidgen, by another reader
+        prepare(PrepareConfig(origin="rendered"), root=tmp_path / "made", out=tmp_path / "again")
+    with pytest.raises(ConfigError, match="does not go with --dataset reidgen"):
+        PrepareConfig(dataset="reidgen", origin="generated")
 
 
 def test_bad_files_stay_unless_told_otherwise(tmp_path, source):

@@ -55,6 +55,9 @@ class PrepareConfig:
         size: None writes the files as they are; otherwise crops are resized to (height, width).
         expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
             the set.
+        origin: What the crops are: "real" people who were recorded, "rendered" ones, or "generated" by another program,
+            for extend to add; nobody knows then what made them (column generator: unknown). A folder that reidgen wrote
+            says it itself.
     """
 
     dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
@@ -63,9 +66,17 @@ class PrepareConfig:
     bad_files: Literal["keep", "drop"] = "keep"
     size: tuple[int, int] | None = None
     expect_counts: Literal["check", "any"] = "check"
+    origin: Literal["real", "rendered", "generated"] = "real"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require(
+            self.origin == "real" or self.dataset != "reidgen",
+            "--origin does not go with --dataset reidgen, whose tables say it themselves.",
+            got=f"--origin {self.origin}",
+            allowed="a dataset as it was downloaded, or any folder of crops",
+            fix="leave --origin out",
+        )
         require(
             self.pattern is None or self.dataset == "folder",
             "--pattern goes with --dataset folder only.",

@@ -1,6 +1,7 @@
 """The stage `prepare`: a dataset as it was downloaded becomes an audited table."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,43 +10,58 @@ from reidgen.config import PrepareConfig
 from reidgen.data.audit import Audit, audit
 from reidgen.data.inspect import Look, inspect
 from reidgen.data.load import READERS
+from reidgen.data.schema import MAPS, UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError
-from reidgen.files import sha256, write_json
+from reidgen.files import Crops, check_apart, file_sha256, sha256, write_json
 
 
-def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str) -> ReidTable:
+def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: Crops = "link") -> ReidTable:
     """Read a dataset, audit it, and write it as a tree with its audit.json beside it.
 
     Args:
         config: Which dataset, and what is done with bad files.
         root: The dataset as it was downloaded; it is not changed.
         out: Folder of the run. The same call again finishes it, or returns its table.
+        crops: Whether crops are hard links to the dataset's files, or copies of them; see `ReidTable.write`.
 
     Returns:
         The table of the written crops.
 
     Raises:
         DataError: The folder does not hold the dataset, or nothing would be left.
-        ConfigError: The pattern is not usable.
+        ConfigError: The pattern is not usable, or `out` lies in the dataset.
         RunError: `out` belongs to another run.
     """
-    table = READERS[config.dataset](Path(root), config)
-    run = RunFolder.begin(out, stage="prepare", config=config, inputs={"root": str(root), "files": _fingerprint(table)})
-    if run.done:
-        run.close()
-        return ReidTable.read(out)
-    try:
+    table = _of_origin(READERS[config.dataset](Path(root), config), config.origin)
+    check_apart(out, table.rows["root"].unique())
+    inputs = {"files": _fingerprint(table), **({} if crops == "link" else {"crops": crops})}
+    with RunFolder.begin(out, stage="prepare", config=config, inputs=inputs) as run:
+        if run.done:
+            return ReidTable.read(out)
         found = audit(table, _with_progress(table))
         write_json(run.path / "audit.json", found.as_dict())
-        written = drop_bad(table, found, config).write(run.path, size=config.size)
-    except BaseException:
-        run.close()
-        raise
-    run.finish({"crops": len(written), "findings": len(found.findings), "bad_files": len(found.bad_files)})
+        written = drop_bad(table, found, config).write(run.path, size=config.size, crops=crops)
+        run.finish({"crops": len(written), "findings": len(found.findings), "bad_files": len(found.bad_files)})
     return written
+
+
+def _of_origin(table: ReidTable, origin: str) -> ReidTable:
+    """The table with crops of this origin, if its reader does not know it better."""
+    if origin == "real":
+        return table
+    told = table.rows.filter(pl.col("origin") != "real")
+    if told.height:
+        raise DataError(
+            f"The crops of {table.name} say themselves what they are.",
+            got=f"origin {told['origin'][0]} at {told['file_name'][0]}, and --origin {origin}",
+            allowed="--origin for folders without a metadata.parquet of reidgen",
+            fix="leave --origin out",
+        )
+    maker = pl.lit(UNKNOWN) if origin == "generated" else pl.col("generator")
+    return replace(table, rows=table.rows.with_columns(origin=pl.lit(origin), generator=maker))
 
 
 def drop_bad(table: ReidTable, found: Audit, config: PrepareConfig) -> ReidTable:
@@ -75,7 +91,16 @@ def _with_progress(table: ReidTable) -> Iterator[list[Look]]:
 
 
 def _fingerprint(table: ReidTable) -> str:
-    """A hash of the rows and of the files' sizes, not of their content: bad files have no content to read."""
-    rows = table.rows.select("file_name", "pid", "camid", "split").iter_rows()
-    sizes = (path.stat().st_size if path.is_file() else -1 for path in table.paths)
-    return sha256(f"{row}|{size}\n".encode() for row, size in zip(rows, sizes, strict=True))
+    """A hash of the rows, and of the content of each file that they name, in the table's order.
+
+    What is no file has no content, and is a finding of the audit.
+    """
+    columns = ["root", "file_name", *(column for column in MAPS if column in table.rows.columns)]
+    files = table.rows.select(columns).iter_rows()
+    rows = table.rows.drop("root").iter_rows()
+    return sha256(f"{row}|{_contents(*paths)}\n".encode() for row, paths in zip(rows, files, strict=True))
+
+
+def _contents(root: str, *names: str | None) -> list[str | None]:
+    paths = [None if name is None else Path(root) / name for name in names]
+    return [file_sha256(path) if path is not None and path.is_file() else None for path in paths]

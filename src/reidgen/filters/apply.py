@@ -16,7 +16,7 @@ from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError, ReidgenError
-from reidgen.files import sha256, write_bytes, write_json, write_text
+from reidgen.files import Crops, check_apart, sha256, write_bytes, write_json, write_text
 from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
@@ -80,11 +80,16 @@ class AppliedFilters:
 
 
 def run_filters(
-    table: ReidTable, config: FilterConfig, *, reference: ReidTable | None = None, out: Path | str | None = None
+    table: ReidTable,
+    config: FilterConfig,
+    *,
+    reference: ReidTable | None = None,
+    out: Path | str | None = None,
+    crops: Crops = "link",
 ) -> ReidTable:
     """`apply_filters` with the filters that a config names."""
     filters = [FILTERS[name](config) for name in config.filters]
-    return apply_filters(table, filters, reference, out, calibrate="draw" if config.calibrate else "none")
+    return apply_filters(table, filters, reference, out, calibrate="draw" if config.calibrate else "none", crops=crops)
 
 
 def apply_filters(
@@ -94,6 +99,7 @@ def apply_filters(
     out: Path | str | None = None,
     *,
     calibrate: Literal["none", "draw"] = "none",
+    crops: Crops = "link",
 ) -> ReidTable:
     """Score every crop with every filter and record a verdict for each; nothing is deleted or moved.
 
@@ -102,9 +108,10 @@ def apply_filters(
         filters: The filters, each of another name.
         reference: Crops about which nothing is wrong, usually the real train split: open thresholds are set on them,
             and the discard table says which share of them each rule would reject.
-        out: Folder for the crops (linked, with the new columns), `discarded.json` and `discarded.md`, and a sheet
+        out: Folder for the crops (with the new columns), `discarded.json` and `discarded.md`, and a sheet
             `rejected_<filter>.png` of what each filter rejects; None writes none. A run that was killed goes on there.
         calibrate: "draw" writes `calibration_<filter>.png`, `.json` and `.md` into `out` too.
+        crops: Whether written crops are hard links to the table's, or copies; see `ReidTable.write`.
 
     Returns:
         The table with a column `score_<name>` a filter (null: no score) and `rejected_by`: names of the filters that
@@ -113,14 +120,16 @@ def apply_filters(
 
     Raises:
         ConfigError: Two filters have one name, a threshold is open and there is no reference, or there is nothing to
-            calibrate on or no folder to write the calibration to.
+            calibrate on or no folder to write the calibration to; or `out` is a folder of the tables.
         DataError: The table is empty, or a crop cannot be read.
     """
     _check(table, filters, reference, out, calibrate)
     if out is None:
         return _judged(table, _outcomes(table, filters, reference))
     config = AppliedFilters(filters={filter_.name: filter_ for filter_ in filters}, calibrate=calibrate)
-    with RunFolder.begin(out, stage="filter", config=config, inputs=_inputs(table, filters, reference)) as run:
+    check_apart(out, [root for read in (table, reference) if read is not None for root in read.rows["root"].unique()])
+    inputs = {**_inputs(table, filters, reference), **({} if crops == "link" else {"crops": crops})}
+    with RunFolder.begin(out, stage="filter", config=config, inputs=inputs) as run:
         scoring = run.path / SCORING
         if run.done:
             shutil.rmtree(scoring, ignore_errors=True)  # killed between its last two steps
@@ -128,7 +137,7 @@ def apply_filters(
         with _forgotten_on_error(scoring):
             outcomes = _outcomes(table, filters, reference, scoring)
             drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
-        written = _judged(table, outcomes).write(out)
+        written = _judged(table, outcomes).write(out, crops=crops)
         discards = discard_table(written, outcomes, reference)
         write_json(run.path / "discarded.json", discards)
         write_text(run.path / "discarded.md", markdown(discards))

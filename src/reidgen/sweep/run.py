@@ -10,6 +10,7 @@ from reidgen.config import SweepConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import DataError, RunError, TrainingError
+from reidgen.files import check_apart
 from reidgen.sweep.decoded import Decoded
 from reidgen.sweep.full import telling_full_disk
 from reidgen.sweep.launch import Ended, Workers, work_off
@@ -49,6 +50,7 @@ def sweep(
     """
     real, out = Path(real), Path(out)
     generated = None if generated is None else Path(generated)
+    check_apart(out, [real, *([generated] if generated else [])])
     crops, made = read_table(real), None if generated is None else read_table(generated)
     hashes = hashes_of(crops, made)
     asked = _as_recorded(config, out)
