@@ -143,6 +143,20 @@ def test_the_same_command_again_returns_what_is_there(real, generated, tmp_path)
         extend(real, generated, 1, out=tmp_path / "out")
 
 
+@pytest.mark.parametrize("out", ["real", "people", "real/query/more"])
+def test_neither_table_is_written_into(real, generated, tmp_path, out):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="lies in one"):
+        extend(real, generated, out=tmp_path / out)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_copies_share_no_file_with_either_table(real, generated, tmp_path):
+    table = extend(real, generated, out=tmp_path / "out", crops="copy")
+    assert {path.stat().st_nlink for path in table.paths} == {1}
+    assert table.hash() == extend(real, generated).hash()
+
+
 def test_the_run_says_what_was_added(real, generated, tmp_path):
     generated = generated.where(pl.col("seed") >= 0)
     far = ReidTable(generated.rows.with_columns(camid=pl.col("camid") + 5), "people")

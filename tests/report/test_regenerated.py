@@ -6,6 +6,8 @@ import pytest
 from reidgen.data.table import ReidTable
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters
+from reidgen.report.evidence import Evidence
+from reidgen.report.folders import Run
 from reidgen.report.page import write_report
 from tests.report.made import evaluation_run, generated_run, people_run, variants_run
 
@@ -30,6 +32,14 @@ def captions(text):
 
 def cells(text):
     return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)][1:]
+
+
+def test_of_crops_that_another_program_made_nobody_knows_whom_it_has_seen(tmp_path):
+    folder = generated_run(tmp_path / "made")
+    assert Evidence([], [], [Run.read(folder)]).learned_from == {"rendered"}
+    table = ReidTable.read(folder)
+    ReidTable(table.rows.with_columns(generator=pl.lit("unknown"))).write_metadata(folder)
+    assert Evidence([], [], [Run.read(folder)]).learned_from == {"rendered", "unknown"}
 
 
 def test_each_row_is_original_inversion_variants(tmp_path, people):

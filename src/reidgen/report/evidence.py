@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from reidgen.data.schema import UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, RunError
 from reidgen.fidelity.result import Fidelity
@@ -95,10 +96,13 @@ class Evidence:
     def learned_from(self) -> frozenset[str]:
         """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them.
 
-        Variants of people were made to look like these people, so the generator has seen them in effect.
+        Variants of people were made to look like these people, so the generator has seen them in effect. Of crops that
+        another program made nobody knows it.
         """
         seen = frozenset(o for facts in self.trainings_of_generator for o in facts.get("origins", ["unknown"]))
         made = self.generated
+        if any((one.rows["generator"] == UNKNOWN).any() for one in (made, self.people) if one is not None):
+            seen |= {"unknown"}
         if made is None or "parent_origin" not in made.rows.columns:
             return seen
         return seen | frozenset(made.rows["parent_origin"].fill_null("unknown"))
