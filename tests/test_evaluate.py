@@ -161,6 +161,15 @@ def test_a_damaged_result_is_told(table, model, tmp_path, name):
         Result.read(tmp_path)
 
 
+def test_one_changed_bit_in_the_ranked_lists_is_told(table, model, tmp_path):
+    evaluate_reid(model, table).write(tmp_path)
+    data = bytearray((tmp_path / "queries.parquet").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "queries.parquet").write_bytes(data)
+    with pytest.raises(RunError, match="holds a damaged result"):
+        Result.read(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def encoder_run(table, tmp_path_factory):
     """The run folder of an encoder with random weights for a generator with random weights."""

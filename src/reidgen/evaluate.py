@@ -1,7 +1,6 @@
 """Evaluating a re-ID network: rank the gallery for each query, and say by which protocol."""
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ import polars as pl
 import torch
 
 from reidgen.config import EvaluateConfig, as_dict
+from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import RunError
+from reidgen.errors import DataError, RunError
 from reidgen.files import write_bytes, write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
@@ -85,9 +85,7 @@ class Result:
     def write(self, folder: Path | str) -> None:
         """Write result.json and queries.parquet."""
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per_query"}
-        stream = io.BytesIO()
-        self.per_query.write_parquet(stream)
-        write_bytes(Path(folder) / QUERIES, stream.getvalue())
+        write_bytes(Path(folder) / QUERIES, parquet.encode(self.per_query))
         write_json(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **known})
 
     @classmethod
@@ -107,8 +105,8 @@ class Result:
             )
         try:
             known = json.loads((folder / RESULT).read_text())
-            per_query = pl.read_parquet(folder / QUERIES)
-        except (json.JSONDecodeError, pl.exceptions.PolarsError) as error:
+            per_query = parquet.decode(folder / QUERIES)
+        except (json.JSONDecodeError, DataError) as error:
             raise RunError(
                 f"{folder} holds a damaged result.",
                 got=str(error).splitlines()[0],

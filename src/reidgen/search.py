@@ -1,6 +1,5 @@
 """Searching a gallery: which of its crops are nearest to each query, as a table and as a picture."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 import torch
 
 from reidgen.config import GallerySearchConfig
+from reidgen.data import parquet
 from reidgen.data.augment import normalise
 from reidgen.data.gather import Gathered, gather_crops
 from reidgen.data.images import read_rgb
@@ -77,7 +77,7 @@ def search_gallery(
             _write(ranked, run.path)
             write_png(run.path / SHEET, search.sheet(ranked))
             run.finish(search.summary(ranked))
-        return pl.read_parquet(run.path / TABLE)
+        return parquet.decode(run.path / TABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,9 +208,7 @@ def _short(path: str) -> str:
 
 
 def _write(ranked: pl.DataFrame, folder: Path) -> None:
-    stream = io.BytesIO()
-    ranked.write_parquet(stream)
-    write_bytes(folder / TABLE, stream.getvalue())
+    write_bytes(folder / TABLE, parquet.encode(ranked))
     write_bytes(folder / TEXT, ranked.write_csv().encode())
 
 

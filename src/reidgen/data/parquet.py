@@ -1,4 +1,4 @@
-"""Parquet files of tables: written with a checksum, and read so that a damaged one ends in words."""
+"""Parquet files of tables and results: written with a checksum, and read so that a damaged one ends in words."""
 
 import io
 import os
@@ -82,6 +82,6 @@ def _damaged(path: Path, got: str) -> DataError:
     return DataError(
         f"{path} is no readable Parquet file.",
         got=(got.splitlines() or ["a file at which the reader dies"])[0],
-        allowed=f"a whole metadata.parquet of at most {ROWS:,} rows",
+        allowed=f"a whole Parquet file of at most {ROWS:,} rows",
         fix="run the command that wrote this folder again, or copy it again",
     )

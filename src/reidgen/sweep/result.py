@@ -1,6 +1,5 @@
 """What a sweep found: one row a point and seed, in one table that everything else is made from."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import polars as pl
 
 from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
+from reidgen.data import parquet
 from reidgen.errors import ConfigError, RunError
 from reidgen.files import write_bytes
 from reidgen.sweep.launch import Ended
@@ -98,7 +98,7 @@ class SweepResult:
                 allowed=f"a sweep of this version; it was made by {record['versions']['reidgen']}",
                 fix=f"{folder / CSV} has its figures",
             ) from error
-        return cls(folder, config, pl.read_parquet(folder / POINTS))
+        return cls(folder, config, parquet.decode(folder / POINTS))
 
 
 def points_table(points: Sequence[Point], found: Mapping[str, Ended], axes: Sequence[Axis]) -> pl.DataFrame:
@@ -110,10 +110,8 @@ def points_table(points: Sequence[Point], found: Mapping[str, Ended], axes: Sequ
 
 def write_points(folder: Path, points: pl.DataFrame) -> None:
     """Write points.parquet and points.csv."""
-    stream = io.BytesIO()
-    points.write_parquet(stream)
     write_bytes(folder / CSV, points.write_csv().encode())
-    write_bytes(folder / POINTS, stream.getvalue())
+    write_bytes(folder / POINTS, parquet.encode(points))
 
 
 def column_of(axis: str) -> str:
