@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ Crops = Literal["link", "copy"]  # how files of a table come into another folder
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = ".reidgen.tmp"  # how the name of a file ends that is not whole yet
 RUN_MARKS = {"run.json", ".lock"}  # a folder with one of these is the folder of a run
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -146,7 +154,25 @@ def sha256(chunks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
+def check_regular(path: Path) -> os.stat_result:
+    """What the system knows of a file, which may be reached by a link.
+
+    Raises:
+        OSError: It is missing, or no regular file: a pipe is waited for without end, and a device may have none.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((words for is_kind, words in KINDS if is_kind(found.st_mode)), "of an unknown kind")
+        raise OSError(errno.EINVAL, f"{kind}, no regular file", str(path))
+    return found
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    check_regular(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,9 +1,16 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from reidgen.data.inspect import inspect, look
-from tests.factories import make_table, write_crop
+from tests.factories import crop_pixels, make_table, write_crop
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return path
 
 
 def test_good_crops_have_size_and_hashes_of_pixels_and_bytes(tmp_path):
@@ -78,7 +85,7 @@ def test_files_that_do_not_decode_are_found_and_nothing_is_raised(tmp_path):
     path.unlink()
     assert look("x.jpg", path).reason == "no such file"
     path.mkdir()
-    assert look("x.jpg", path).reason == "is a directory"
+    assert look("x.jpg", path).reason == "a folder, no regular file"
 
 
 def test_damaged_pngs_are_found(tmp_path):
@@ -90,3 +97,22 @@ def test_damaged_pngs_are_found(tmp_path):
     for i in range(20, len(content) - 12, 31):
         path.write_bytes(content[:i] + bytes([content[i] ^ 255]) + content[i + 1 :])
         assert look("x.png", path).kind in ("unreadable", "mode", "absurd", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_devices_are_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert look("x", tmp_path / "pipe.jpg").reason == "a named pipe, no regular file"
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    assert look("x", tmp_path / "zero.jpg").reason == "a device, no regular file"
+
+
+def test_transparent_parts_are_told_in_every_mode_and_opaque_ones_are_not(tmp_path):
+    image = Image.fromarray(crop_pixels()).convert("RGBA")
+    assert look("x", saved(image, tmp_path / "opaque.png")).otherwise == ""
+    image.putpixel((3, 3), (9, 9, 9, 0))
+    for mode in ("RGBA", "LA", "PA"):
+        ending = "tif" if mode == "PA" else "png"
+        assert look("x", saved(image.convert(mode), tmp_path / f"{mode}.{ending}")).otherwise.startswith("transparent")
+    one = look("x", saved(image.convert("RGB"), tmp_path / "keyed.png", transparency=(9, 9, 9)))
+    assert (one.kind, one.otherwise[:17]) == ("mode", "transparent parts")

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from reidgen.data.images import DECODE_ERRORS, MODES, reason
+from reidgen.data.images import DECODE_ERRORS, MODES, decode, opened, reason, shown_otherwise
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks, in_order
 
@@ -15,7 +13,6 @@ CHUNK = 64
 TINY = (16, 8)  # (height, width) below which a crop shows no person
 HUGE = 4_096  # pixels of a side
 ASPECT = (1 / 3, 8)  # height / width of anything that can be one person
-ORIENTATION = 0x0112  # EXIF tag
 MODE_NAMES = {"L": "greyscale", "1": "black and white", "P": "palette", "CMYK": "CMYK", "RGBA": "with transparency"}
 
 
@@ -27,9 +24,10 @@ class Look:
         file_name: As in the table.
         size: (height, width); None where the file has no header that can be read.
         pixels: Hash of the decoded RGB pixels and their size, or None where they cannot be decoded.
-        content: Hash of the file's bytes, or None where it cannot be read.
+        content: Hash of the file's bytes, or None where it cannot be opened as an image.
         kind: "" for a good crop, otherwise "unreadable", "absurd" or "mode".
         reason: What is wrong, in words.
+        otherwise: Why a viewer shows its pixels otherwise than they are stored, in words; "" if it does not.
     """
 
     file_name: str
@@ -38,6 +36,7 @@ class Look:
     content: bytes | None = None
     kind: str = ""
     reason: str = ""
+    otherwise: str = ""
 
 
 def inspect(table: ReidTable) -> Iterator[list[Look]]:
@@ -53,24 +52,24 @@ def look(file_name: str, path: Path) -> Look:
     """Decode one file whole and judge it."""
     size, content = None, None
     try:
-        content = _hash(path.read_bytes())
-        with Image.open(path) as image:
+        with opened(path) as image:
+            content = _hash(path.read_bytes())
             size, mode = (image.height, image.width), image.mode
             absurd = _absurd(size)
             if max(size) > HUGE:  # not worth the memory
                 return Look(file_name, size, None, content, "absurd", absurd)
-            rotated = "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1
             if mode not in MODES:
                 return Look(file_name, size, None, content, "mode", f"image mode {mode}, which has no 8-bit colours")
-            pixels = _hash(repr(size).encode() + image.convert("RGB").tobytes())
+            pixels = _hash(repr(size).encode() + decode(image).tobytes())
+            otherwise = shown_otherwise(image)
     except DECODE_ERRORS as error:
         return Look(file_name, size, None, content, "unreadable", reason(path, error))
     if absurd:
         return Look(file_name, size, pixels, content, "absurd", absurd)
+    if otherwise:
+        return Look(file_name, size, pixels, content, "mode", otherwise, otherwise)
     if mode != "RGB":
         return Look(file_name, size, pixels, content, "mode", f"{MODE_NAMES.get(mode, 'not RGB')} (mode {mode})")
-    if rotated:
-        return Look(file_name, size, pixels, content, "mode", "EXIF asks for a rotation, which re-ID readers do not do")
     return Look(file_name, size, pixels, content)
 
 

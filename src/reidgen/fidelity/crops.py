@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from reidgen.data.images import DECODE_ERRORS, read_rgb, unreadable
+from reidgen.data.images import read_rgb, read_size
 from reidgen.data.threads import in_order
 from reidgen.engine.device import derive_seed
 from reidgen.generators.crops import encode
@@ -101,7 +101,7 @@ def through_jpeg(pixels: np.ndarray, quality: int | None) -> np.ndarray:
     """The pixels (H, W, 3) after they were written as a JPEG file, as `generate people` writes them, and read again."""
     if quality is None:
         return pixels
-    return np.asarray(Image.open(io.BytesIO(encode(pixels, quality=quality))))
+    return np.asarray(Image.open(io.BytesIO(encode(pixels, quality=quality)), formats=["JPEG"]))
 
 
 def sizes_of(paths: Sequence[Path]) -> list[tuple[int, int]]:
@@ -110,12 +110,4 @@ def sizes_of(paths: Sequence[Path]) -> list[tuple[int, int]]:
     Raises:
         DataError: A file is missing or no image.
     """
-    return list(in_order(_size_of, paths))
-
-
-def _size_of(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except DECODE_ERRORS as error:
-        raise unreadable(path, error) from error
+    return list(in_order(read_size, paths))

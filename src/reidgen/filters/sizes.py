@@ -3,9 +3,7 @@
 from dataclasses import replace
 from typing import Self
 
-from PIL import Image
-
-from reidgen.data.images import read_rgb
+from reidgen.data.images import read_size
 from reidgen.data.table import ReidTable
 
 
@@ -25,10 +23,4 @@ class SizedFilter:
 
 def crop_size(table: ReidTable) -> tuple[int, int]:
     """(height, width) of a table's first crop."""
-    path = table.paths[0]
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except OSError:
-        pixels = read_rgb(path)  # names the file and what is wrong with it
-        return pixels.height, pixels.width
+    return read_size(table.paths[0])

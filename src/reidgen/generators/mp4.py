@@ -1,14 +1,14 @@
 """H.264 in MP4 from single frames, by PyAV (extra `video`)."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from reidgen.data.images import read_rgb, read_size
 from reidgen.errors import importing
 
 
@@ -38,17 +38,11 @@ def movie(frames: Sequence[Path], *, fps: float, quality: int) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        with Image.open(frames[0]) as picture:
-            stream.width, stream.height = picture.size
+        stream.height, stream.width = read_size(frames[0])
         stream.pix_fmt, stream.thread_count = "yuv420p", 1
         stream.options = {"crf": str(round(51 - 0.36 * quality)), "threads": "1"}
-        for pixels in _read(frames):
+        for frame in frames:
+            pixels = np.asarray(read_rgb(frame))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
-
-
-def _read(frames: Sequence[Path]) -> Iterator[np.ndarray]:
-    for path in frames:
-        with Image.open(path) as picture:
-            yield np.asarray(picture.convert("RGB"))
