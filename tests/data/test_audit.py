@@ -81,6 +81,13 @@ def test_duplicates_are_told_apart_by_their_harm(clean):
     assert (severity, what) == ("warning", "duplicates across query and gallery")
 
 
+def test_a_wrong_label_does_not_hide_that_a_test_picture_is_learned_from(tmp_path):
+    table = make_table([1, 1, 2, 2], splits=["train", "train", "query", "gallery"], root=tmp_path)
+    shutil.copy(table.paths[0], table.paths[2])
+    errors = [one.what for one in audit(table).findings if one.severity == "error"]
+    assert errors[:2] == ["duplicates across train and test", "one picture of several people"]
+
+
 def test_a_test_picture_in_train_is_an_error(tmp_path):
     table = make_table([1, 1, 1], [1, 2, 1], splits=["train", "query", "gallery"], root=tmp_path)
     shutil.copy(table.paths[0], table.paths[1])

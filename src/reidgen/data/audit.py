@@ -61,19 +61,22 @@ def _duplicates(rows: pl.DataFrame, seen: list[Look]) -> Iterator[Finding]:
     )
     cases: dict[tuple[Severity, str, str], list[str]] = {}
     for _, files, pids, splits in groups.iter_rows():
-        cases.setdefault(_duplicate_case(set(pids), set(splits)), []).append(" = ".join(files))
+        for case in _duplicate_cases(set(pids), set(splits)):
+            cases.setdefault(case, []).append(" = ".join(files))
     for (severity, what, why), files in sorted(cases.items()):
         yield Finding(severity, what, f"{_many(len(files), 'picture', 'pictures')}: {why}", tuple(files))
 
 
-def _duplicate_case(pids: set[int], splits: set[str]) -> tuple[Severity, str, str]:
+def _duplicate_cases(pids: set[int], splits: set[str]) -> Iterator[tuple[Severity, str, str]]:
+    """What is wrong with one picture in several rows; a wrong label does not hide that it joins train and test."""
     if len(pids) > 1:
-        return "error", "one picture of several people", "the same pixels under different people"
+        yield "error", "one picture of several people", "the same pixels under different people"
     if "train" in splits and len(splits) > 1:
-        return "error", "duplicates across train and test", "a test picture is learned from"
-    if len(splits) > 1:
-        return "warning", "duplicates across query and gallery", "the query itself is in the gallery"
-    return "warning", f"duplicates within {next(iter(splits))}", "the same pixels more than once"
+        yield "error", "duplicates across train and test", "a test picture is learned from"
+    elif len(splits) > 1:
+        yield "warning", "duplicates across query and gallery", "the query itself is in the gallery"
+    elif len(pids) == 1:
+        yield "warning", f"duplicates within {next(iter(splits))}", "the same pixels more than once"
 
 
 def _splits(table: ReidTable) -> Iterator[Finding]:
