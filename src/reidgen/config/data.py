@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, check_seed, check_size, require
+from reidgen.config.base import check_counts, check_seed, check_size, option, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,10 @@ class PrepareConfig:
     Attributes:
         dataset: Name of the reader; "reidgen" reads a folder that reidgen wrote.
         variant: CUHK03 only: which boxes.
-        pattern: Folder reader only: regular expression over the relative path with named groups pid, camid and
-            optionally seq, frame, split.
+        pattern: Folder reader only: regular expression over the relative path with named groups pid, camid (unless
+            nobody knows the cameras) and optionally seq, frame, split.
+        train_share: Folder reader only, where the pattern has no group split: share of the people in train, drawn by
+            the seed; of the others one crop a camera is a query. None: all are in train.
         bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
         size: None writes the files as they are; otherwise crops are resized to (height, width).
         expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
@@ -63,6 +65,7 @@ class PrepareConfig:
     dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
     variant: Literal["detected", "labeled"] = "detected"
     pattern: str | None = None
+    train_share: float | None = None
     bad_files: Literal["keep", "drop"] = "keep"
     size: tuple[int, int] | None = None
     expect_counts: Literal["check", "any"] = "check"
@@ -70,6 +73,21 @@ class PrepareConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("pattern", "train_share"):
+            require(
+                getattr(self, name) is None or self.dataset == "folder",
+                f"{option(name)} goes with --dataset folder only.",
+                got=f"--dataset {self.dataset}",
+                allowed="--dataset folder",
+                fix=f"leave {option(name)} out, or --dataset folder",
+            )
+        require(
+            self.train_share is None or 0 < self.train_share < 1,
+            "--train-share is a share.",
+            got=self.train_share,
+            allowed="above 0 and below 1",
+            fix="--train-share 0.5",
+        )
         require(
             self.origin == "real" or self.dataset != "reidgen",
             "--origin does not go with --dataset reidgen, whose tables say it themselves.",
@@ -77,13 +95,7 @@ class PrepareConfig:
             allowed="a dataset as it was downloaded, or any folder of crops",
             fix="leave --origin out",
         )
-        require(
-            self.pattern is None or self.dataset == "folder",
-            "--pattern goes with --dataset folder only.",
-            got=f"--dataset {self.dataset}",
-            allowed="--dataset folder",
-            fix="leave --pattern out, or --dataset folder",
-        )
+        check_seed(self.seed)
         if self.size is not None:
             check_size("--size", self.size)
 

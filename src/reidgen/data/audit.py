@@ -15,16 +15,18 @@ PERSON = pl.col("pid") > DISTRACTOR
 TEST = pl.col("split") != "train"
 
 
-def audit(table: ReidTable, looks: Iterable[list[Look]] | None = None) -> Audit:
+def audit(table: ReidTable, looks: Iterable[list[Look]] | None = None, told: Iterable[Finding] = ()) -> Audit:
     """Look for what makes trainings fail and evaluations wrong. Nothing is changed and nothing is raised for bad data.
 
     Args:
         table: All splits of a dataset.
         looks: `inspect(table)`, for callers who want to show progress; None runs it.
+        told: What the reader has to say.
     """
     seen = [one for part in (inspect(table) if looks is None else looks) for one in part]
     assert len(seen) == len(table)
     found = [
+        *told,
         *_bad_images(seen),
         *_duplicates(table.rows, seen),
         *_splits(table),

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from reidgen.data.images import ENDINGS
+from reidgen.data.notes import passed_over, tell
 from reidgen.data.readers.folder import images_below
 from reidgen.data.readers.market1501 import PATTERN
-from reidgen.data.table import DISTRACTOR, FOLDERS, ReidTable
+from reidgen.data.table import DISTRACTOR, ReidTable, holds_table
 from reidgen.errors import DataError
 
 
@@ -40,7 +41,7 @@ def gather_crops(path: Path | str, split: Literal["query", "gallery"]) -> Gather
         DataError: There is nothing at the path, no image in it, or a table that cannot be read.
     """
     path = Path(path)
-    if path.is_dir() and any((path / sub / "metadata.parquet").is_file() for sub in FOLDERS.values()):
+    if holds_table(path):
         table = ReidTable.read(path)
         part = table.query if split == "query" else table.gallery
         chosen = part if len(part) else table
@@ -53,7 +54,9 @@ def gather_crops(path: Path | str, split: Literal["query", "gallery"]) -> Gather
             got="a file that is no image" if path.exists() else "no such file or folder",
             allowed=f"a folder of images, a folder written by reidgen, or an image ({' '.join(ENDINGS)})",
         )
-    return _named(path, images_below(path, option=f"--{split}"), split)
+    found = _named(path, images_below(path, option=f"--{split}"), split)
+    tell(passed_over(path, found.table))
+    return found
 
 
 def _named(root: Path, files: list[str], split: str) -> Gathered:

@@ -9,7 +9,7 @@ import polars as pl
 from reidgen.config import PrepareConfig
 from reidgen.data.audit import Audit, audit
 from reidgen.data.inspect import Look, inspect
-from reidgen.data.load import READERS
+from reidgen.data.load import read
 from reidgen.data.schema import MAPS, UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -35,13 +35,14 @@ def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: 
         ConfigError: The pattern is not usable, or `out` lies in the dataset.
         RunError: `out` belongs to another run.
     """
-    table = _of_origin(READERS[config.dataset](Path(root), config), config.origin)
+    table, told = read(root, config)
+    table = _of_origin(table, config.origin)
     check_apart(out, table.rows["root"].unique())
     inputs = {"files": _fingerprint(table), **({} if crops == "link" else {"crops": crops})}
     with RunFolder.begin(out, stage="prepare", config=config, inputs=inputs) as run:
         if run.done:
             return ReidTable.read(out)
-        found = audit(table, _with_progress(table))
+        found = audit(table, _with_progress(table), told)
         write_json(run.path / "audit.json", found.as_dict())
         written = drop_bad(table, found, config).write(run.path, size=config.size, crops=crops)
         run.finish({"crops": len(written), "findings": len(found.findings), "bad_files": len(found.bad_files)})

@@ -38,10 +38,14 @@ class ReidTable:
         """Build a table from dicts or a frame with at least file_name, pid, camid and split.
 
         Raises:
-            DataError: A required column is missing or a value has the wrong type.
+            DataError: A required column is missing, a value has the wrong type, or a path is no UTF-8.
         """
+        check_utf8(str(root))
         try:
             frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows), infer_schema_length=None)
+        except UnicodeEncodeError as error:
+            check_utf8(error.object)
+            raise
         except (pl.exceptions.PolarsError, TypeError) as error:
             raise DataError(
                 "The rows do not form a table.", got=str(error), allowed=f"columns {', '.join(SCHEMA)}"
@@ -177,6 +181,28 @@ class ReidTable:
         from reidgen.data import tree
 
         tree.write_metadata(self, Path(folder))
+
+
+def holds_table(folder: Path) -> bool:
+    """Whether a folder was written by reidgen and is read from its metadata.parquet."""
+    return any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values())
+
+
+def check_utf8(path: str) -> None:
+    """Whether a path can be in a table, whose text is UTF-8.
+
+    Raises:
+        DataError: It cannot.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"The path {path!a} cannot be in a table.",
+            got="a name that is no UTF-8",
+            allowed="UTF-8",
+            fix="rename the file or folder, such as by convmv -f latin1 -t utf8",
+        ) from error
 
 
 def _content(path: Path) -> str:

@@ -11,7 +11,7 @@ import polars as pl
 from reidgen.data import parquet
 from reidgen.data.images import ENDINGS, read_rgb
 from reidgen.data.schema import FOLDERS, JUNK, MAPS
-from reidgen.data.table import ReidTable
+from reidgen.data.table import ReidTable, check_utf8
 from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError
@@ -23,6 +23,7 @@ QUALITY = 95  # of crops that are resized, without chroma subsampling
 
 def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> ReidTable:
     """Write the tree; see `ReidTable.write`. A call that was cut off is finished by the same call."""
+    check_utf8(str(folder.absolute()))
     if size is not None:
         _check_no_maps(table.rows)
     rows = table.rows.with_columns(

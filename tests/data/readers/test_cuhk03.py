@@ -84,7 +84,13 @@ def test_split_files_that_are_not_torchreids_are_named(tmp_path, train, message)
 
 
 def test_the_classic_splits_and_broken_json_are_refused(tmp_path):
-    for text in ("[{}, {}]", "{", "[]"):
+    for text in ("[{}, {}]", "{", "[]", "[" * 100_000):
         (tmp_path / "splits_new_detected.json").write_text(text)
         with pytest.raises(DataError, match="is not torchreid's split file of the new protocol"):
             cuhk03.read(tmp_path, ANY)
+
+
+def test_the_authors_mat_file_is_told_to_be_extracted(tmp_path):
+    (tmp_path / "cuhk-03.mat").touch()
+    with pytest.raises(DataError, match=r"try: .*cuhk-03.mat alone is not read and has to be extracted first"):
+        cuhk03.read(tmp_path, ANY)

@@ -1,4 +1,6 @@
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -7,12 +9,12 @@ from reidgen.data.readers import folder
 from reidgen.errors import ConfigError, DataError
 
 
-def read(root, pattern, *files):
+def read(root, pattern, *files, **options):
     for file in files:
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    return folder.read(root, PrepareConfig(dataset="folder", pattern=pattern))
+    return folder.read(root, PrepareConfig(dataset="folder", pattern=pattern, **options))
 
 
 def test_groups_of_the_pattern_become_columns(tmp_path):
@@ -56,7 +58,24 @@ def test_junk_and_distractors_keep_their_numbers(tmp_path):
 
 def test_where_people_are_counted_from_0_nobody_becomes_a_distractor(tmp_path):
     table = read(tmp_path, r"(?P<pid>-?\d+)_(?P<camid>\d)", "0_1.jpg", "1_1.jpg", "-1_1.jpg")
-    assert dict(table.rows.select("source_pid", "pid").rows()) == {"-1": -1, "0": 1, "1": 2}
+    assert dict(table.rows.select("source_pid", "pid").rows()) == {"-1": -1, "0": 2, "1": 1}
+
+
+def test_one_odd_name_renumbers_nobody_else(tmp_path):
+    pattern = r"(?P<split>test)/(?P<pid>[^_/]+)_(?P<camid>[^.]+)"
+    names = ("00-1", "0000", "7", "0012", "anna", "12.0", "9" * 20)
+    files = [f"test/{name}_{camera}.jpg" for name, camera in zip(names, "1232x3y", strict=True)]
+    table = read(tmp_path, pattern, *files)
+    assert dict(table.rows.select("source_pid", "pid").rows()) == {
+        "00-1": -1,  # MARS' junk
+        "0000": 0,
+        "7": 7,
+        "0012": 12,
+        "12.0": 13,
+        "9" * 20: 14,
+        "anna": 15,
+    }
+    assert dict(table.rows.select("source_camid", "camid").rows()) == {"1": 1, "2": 2, "3": 3, "x": 4, "y": 5}
 
 
 def test_hidden_and_other_files_are_no_crops(tmp_path):
@@ -69,7 +88,7 @@ def test_hidden_and_other_files_are_no_crops(tmp_path):
     [
         (None, "needs --pattern"),
         ("(?P<pid>", "is no regular expression"),
-        (r"(?P<pid>\d+)", "has not the groups"),
+        (r"(?P<camid>\d+)", "has not the groups"),
         (r"(\d+)_c(\d)", "got: no named group"),
         (r"(?P<pid>\d+)(?P<camid>\d)(?P<when>\d)", "got: pid, camid, when"),
     ],
@@ -98,3 +117,57 @@ def test_a_missing_and_an_empty_folder_are_named(tmp_path):
         read(tmp_path / "none", r"(?P<pid>\d+)(?P<camid>\d)")
     with pytest.raises(DataError, match="holds no images"):
         read(tmp_path, r"(?P<pid>\d+)(?P<camid>\d)")
+    (tmp_path / "door").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="1 links to folders, which are not followed: door"):
+        read(tmp_path, r"(?P<pid>\d+)(?P<camid>\d)")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(folder):
+        if Path(folder).name == "closed":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may read everything
+    with pytest.raises(DataError, match=r"The folder .*closed cannot be read.\n  got: permission denied"):
+        read(tmp_path, r"(?P<pid>\d+)_(?P<camid>\d)", "1_1.jpg")
+
+
+def test_links_that_lead_nowhere_are_crops_that_cannot_be_read(tmp_path):
+    (tmp_path / "2_1.jpg").symlink_to("annex/none.jpg")
+    assert read(tmp_path, r"(?P<pid>\d+)_(?P<camid>\d)", "1_1.jpg").pids.tolist() == [1, 2]
+
+
+def test_without_cameras_none_is_left_out_of_a_gallery(tmp_path):
+    pattern = r"(?P<split>train|query|gallery)/(?P<pid>\d+)/"
+    table = read(tmp_path, pattern, "train/1/a.jpg", "query/2/a.jpg", "gallery/2/b.jpg")
+    assert dict(table.rows.select("split", "camid").rows()) == {"train": 1, "query": 1, "gallery": 2}
+
+
+FILES = [f"p{who:02d}/{camera}_{i}.jpg" for who in range(1, 11) for camera in (1, 2) for i in range(2)]
+SPLIT = r"p(?P<pid>\d+)/(?P<camid>\d)"
+
+
+def test_a_split_can_be_made_by_people_with_one_query_a_camera(tmp_path):
+    table = read(tmp_path, SPLIT, *FILES, train_share=0.6)
+    assert (len(set(table.train.pids)), len(table.train), len(table.query), len(table.gallery)) == (6, 24, 8, 8)
+    assert not set(table.train.pids) & {*table.query.pids, *table.gallery.pids}
+    assert len(set(zip(table.query.pids, table.query.camids, strict=True))) == 8
+    assert read(tmp_path, SPLIT, train_share=0.6).rows.equals(table.rows)
+    assert not read(tmp_path, SPLIT, train_share=0.6, seed=1).rows.equals(table.rows)
+
+
+def test_a_made_split_leaves_each_query_something_to_find(tmp_path):
+    pattern = r"(?P<pid>-?\d+)/(?P<camid>\d)"
+    files = ["1/1_a.jpg", "2/1_a.jpg", "2/2_a.jpg", "3/1_a.jpg", "3/1_b.jpg"]
+    table = read(tmp_path, pattern, *files, "-1/1_a.jpg", train_share=0.3)
+    for pid in set(table.query.pids):
+        assert pid in table.gallery.pids
+    assert -1 in table.gallery.pids
+    with pytest.raises(DataError, match=r"too few people to split.\n  got: 3 people, 0 of them"):
+        read(tmp_path, pattern, train_share=0.1)
+    with pytest.raises(ConfigError, match="--train-share makes a split"):
+        read(tmp_path, r"(?P<split>train)?" + pattern, train_share=0.3)

@@ -104,3 +104,8 @@ def test_the_published_counts_are_accepted_and_one_file_less_is_not(tmp_path):
     (tmp_path / "bounding_box_test" / junk[0]).unlink()
     with pytest.raises(DataError, match="gallery 3,818 junk instead of 3,819"):
         market1501.read(tmp_path, PrepareConfig())
+
+
+def test_a_number_that_no_table_holds_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"99999999999999999999_c1.jpg has a name that does not parse"):
+        market1501.read(market(tmp_path, train=["99999999999999999999_c1.jpg"]), ANY)

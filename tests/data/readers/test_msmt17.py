@@ -93,3 +93,15 @@ def test_missing_lists_folders_and_files_are_named(tmp_path):
     gone.unlink()
     with pytest.raises(DataError, match=re.escape(f"got: no {gone}")):
         msmt17.read(tmp_path / "c", ANY)
+
+
+def test_a_list_names_no_file_outside_of_its_folder(tmp_path):
+    lines = {**LISTS, "list_val.txt": ["../test/0000_000_01_0302morning_0019_2.jpg 0"]}
+    with pytest.raises(DataError, match=r"list_val.txt names a file outside of its folder"):
+        msmt17.read(msmt(tmp_path, lists=lines), ANY)
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    (msmt(tmp_path) / "list_val.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"list_val.txt is no text file"):
+        msmt17.read(tmp_path, ANY)

@@ -8,10 +8,14 @@ from typing import Any
 from reidgen.config import PrepareConfig
 from reidgen.data.readers.counts import check
 from reidgen.data.readers.market1501 import read_tree
-from reidgen.data.readers.names import find_folder, parse
+from reidgen.data.readers.names import find_folder, parse, read_text
 from reidgen.data.table import FOLDERS, ReidTable
 from reidgen.errors import DataError
 
+FIX = (
+    "--root with CUHK03-NP as it was unpacked, or with what torchreid extracts; the authors' cuhk-03.mat alone is not"
+    " read and has to be extracted first"
+)
 INNER = ("cuhk03-np", "CUHK03-NP", "cuhk03", "CUHK03")
 VARIANTS = ("detected", "labeled")
 EXTRACTED = re.compile(r"(?P<pair>[1-5])_(?P<person>\d{3})_(?P<view>[12])_(?P<image>\d{2})\.\w+")
@@ -44,7 +48,8 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     """
     variant = config.variant
     splits = f"splits_new_{variant}.json"
-    folder = find_folder(root, INNER, holds=(variant, splits, *FOLDERS.values()), dataset=f"CUHK03 ({variant} boxes)")
+    holds, dataset = (variant, splits, *FOLDERS.values()), f"CUHK03 ({variant} boxes)"
+    folder = find_folder(root, INNER, holds=holds, dataset=dataset, fix=FIX)
     name = f"CUHK03 {variant}"
     if (folder / splits).is_file():
         table = _read_extracted(folder, variant, name)
@@ -85,9 +90,9 @@ def _read_extracted(folder: Path, variant: str, name: str) -> ReidTable:
 def _read_splits(path: Path) -> dict[str, list[tuple[str, int, int]]]:
     """The entries (path, person, camera from 0) of the new protocol's one split; the paths are of another machine."""
     try:
-        (split,) = json.loads(path.read_text())
+        (split,) = json.loads(read_text(path))
         return {name: [(str(file), int(pid), int(camid)) for file, pid, camid in split[name]] for name in FOLDERS}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise DataError(
             f"{path} is not torchreid's split file of the new protocol.",
             got=f"{type(error).__name__}: {error}",

@@ -7,11 +7,12 @@ from typing import Any
 
 from reidgen.config import PrepareConfig
 from reidgen.data.images import ENDINGS
-from reidgen.data.readers.names import unparsed
+from reidgen.data.readers.names import images_in, unparsed
+from reidgen.data.readers.splitting import split_people
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable
 from reidgen.errors import ConfigError, DataError
 
-REQUIRED, OPTIONAL = ("pid", "camid"), ("seq", "frame", "split")
+REQUIRED, OPTIONAL = ("pid",), ("camid", "seq", "frame", "split")
 SPLITS = {
     "train": "train",
     "bounding_box_train": "train",
@@ -20,25 +21,29 @@ SPLITS = {
     "test": "gallery",
     "bounding_box_test": "gallery",
 }
+NO_CAMERAS = {"train": 1, "query": 1, "gallery": 2}  # so that the query's camera removes nothing from its gallery
 EXAMPLE = r"(?P<pid>\d+)_c(?P<camid>\d+)"
 
 
 def read(root: Path, config: PrepareConfig) -> ReidTable:
     """Read all images below `root`; the pattern is searched in each path relative to it, with "/" between folders.
 
-    The named groups pid and camid are required; seq and frame, whole numbers, and split (train, query, gallery or test,
-    or Market-1501's folder names) are optional. Without split every crop is in the train split.
+    The named group pid is required; camid, seq and frame, whole numbers, and split (train, query, gallery or test,
+    or Market-1501's folder names) are optional. Without camid, gallery crops are of camera 2 and all others of camera
+    1. Without split every crop is in the train split, or people are split by `config.train_share`.
 
-    Whole numbers of people are kept as they are, -1 for junk and 0 for distractors as in Market-1501. Where a name is
-    no number, or a person 0 is in train or query and so cannot be a distractor, people are numbered from 1 in the
-    natural order of their names; cameras likewise where one is no number. `source_pid` and `source_camid` keep the
-    names.
+    Whole numbers of people are kept as they are, -1 (also as 00-1) for junk and 0 for distractors as in Market-1501.
+    Other names, and a person 0 of train or query, who cannot be a distractor, are numbered after the largest number,
+    in natural order; cameras likewise. `source_pid` and `source_camid` keep the names.
 
     Raises:
         ConfigError: The pattern is missing, no regular expression, or lacks a group.
-        DataError: There are no images, or a path does not match.
+        DataError: There are no images, a folder may not be read, or a path does not match.
     """
     pattern = _compiled(config.pattern)
+    if config.train_share is not None and "split" in pattern.groupindex:
+        raise ConfigError("--train-share makes a split.", got="a --pattern with the group split",
+                          allowed="one of them", fix="leave --train-share or the group out")  # fmt: skip
     files = images_below(root)
     found = [(file, pattern.search(file)) for file in files]
     wrong = [file for file, match in found if match is None]
@@ -48,17 +53,31 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     rows = [_row(file, match.groupdict(), root) for file, match in found if match is not None]
     _number_cameras(rows)
     _number_people(rows)
+    if config.train_share is not None:
+        split_people(rows, share=config.train_share, seed=config.seed)
+    for row in rows:
+        row["camid"] = row["camid"] if "camid" in pattern.groupindex else NO_CAMERAS[row["split"]]
     return ReidTable.from_rows(rows, root=root, name=root.name)
 
 
+def whole(name: str) -> int | None:
+    """The number that a name is: -1 for junk (in MARS 00-1), or a whole number that a table can hold."""
+    if re.fullmatch(r"0*-1", name):
+        return JUNK
+    return int(name) if re.fullmatch(r"\d{1,18}", name) else None
+
+
 def _compiled(text: str | None) -> re.Pattern[str]:
-    groups = "a regular expression with the named groups pid and camid, and optionally seq, frame, split"
+    groups = (
+        "a regular expression with the named group pid, and camid unless nobody knows the cameras; optionally seq, "
+        "frame, split"
+    )
     fix = f"--pattern '{EXAMPLE}'"
     if text is None:
         raise ConfigError("--dataset folder needs --pattern.", got="no pattern", allowed=groups, fix=fix)
     try:
         pattern = re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
             "--pattern is no regular expression.", got=f"{text} ({error})", allowed=groups, fix=fix
         ) from error
@@ -71,25 +90,31 @@ def _compiled(text: str | None) -> re.Pattern[str]:
 
 
 def images_below(root: Path, *, option: str = "--root") -> list[str]:
-    """Paths of all image files below a folder, relative to it, sorted; hidden ones are left out.
+    """Paths of all image files below a folder, relative to it, sorted; hidden ones and linked folders are left out.
 
     Args:
         root: The folder.
         option: Where the user gave it.
 
     Raises:
-        DataError: There is no such folder, or no image in it.
+        DataError: There is no such folder, no image in it, or a folder in it that may not be read.
     """
     if not root.is_dir():
         raise DataError(
             f"There is no folder {root}.", got="no such folder", allowed="a folder of crops", fix=f"{option} FOLDER"
         )
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    files = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    files, folders = [], [Path()]
+    while folders:
+        folder = folders.pop()
+        names, inner = images_in(root / folder)
+        files += [(folder / name).as_posix() for name in names]
+        folders += [folder / name for name in inner]
     if not files:
-        raise DataError(f"{root} holds no images.", got="no file with a known ending", allowed=" ".join(ENDINGS),
-                        fix=f"{option} with the folder of the crops")  # fmt: skip
-    return files
+        linked = sorted(path.name for path in root.iterdir() if path.is_symlink() and path.is_dir())
+        more = f"; {len(linked):,} links to folders, which are not followed: {', '.join(linked[:5])}" if linked else ""
+        raise DataError(f"{root} holds no images.", got=f"no file with a known ending{more}",
+                        allowed=" ".join(ENDINGS), fix=f"{option} with the folder of the crops")  # fmt: skip
+    return sorted(files)
 
 
 def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]:
@@ -98,19 +123,20 @@ def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]
         raise DataError(f"{root / file} is in a split that is not known.", got=groups["split"],
                         allowed=", ".join(SPLITS),
                         fix="rename the folder, or leave the group split out of --pattern")  # fmt: skip
-    for group in REQUIRED:
-        if not groups[group]:
+    for group in ("pid", "camid"):
+        if group in groups and not groups[group]:
             raise DataError(f"{root / file} has an empty {group}.", got="a group that matched nothing",
                             allowed="a name", fix=f"--pattern with a group {group} that always matches")  # fmt: skip
     numbers = {name: groups.get(name) for name in ("seq", "frame")}
     for name, text in numbers.items():
-        if text is not None and not text.isdecimal():
-            raise DataError(f"{root / file} has a {name} that is no number.", got=text, allowed="a whole number",
+        if text is not None and not (text.isdecimal() and len(text) <= 18):
+            raise DataError(f"{root / file} has a {name} that is no number.", got=text,
+                            allowed="a whole number of 18 digits at the most",
                             fix=f"--pattern with (?P<{name}>\\d+)")  # fmt: skip
     return {
         "file_name": file,
-        "pid": groups["pid"],
-        "camid": groups["camid"],
+        "source_pid": groups["pid"],
+        "source_camid": groups.get("camid"),
         "split": split,
         "seq": int(numbers["seq"] or 1),
         "frame": int(numbers["frame"] or 0),
@@ -118,23 +144,27 @@ def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]
 
 
 def _number_cameras(rows: list[dict[str, Any]]) -> None:
-    if all(row["camid"].isdecimal() for row in rows):
-        numbers = {row["camid"]: int(row["camid"]) for row in rows}
-    else:
-        numbers = {name: i for i, name in enumerate(_natural(row["camid"] for row in rows), start=1)}
+    names = {row["source_camid"] or "1" for row in rows}
+    numbers = _numbered({name: None if whole(name) == JUNK else whole(name) for name in names})
     for row in rows:
-        row["source_camid"], row["camid"] = row["camid"], numbers[row["camid"]]
+        row["camid"] = numbers[row["source_camid"] or "1"]
 
 
 def _number_people(rows: list[dict[str, Any]]) -> None:
-    whole = all(re.fullmatch(r"-1|\d+", row["pid"]) for row in rows)
-    if whole and not any(int(row["pid"]) == DISTRACTOR and row["split"] != "gallery" for row in rows):
-        numbers = {row["pid"]: int(row["pid"]) for row in rows}
-    else:
-        names = _natural(row["pid"] for row in rows if row["pid"] != str(JUNK))
-        numbers = {str(JUNK): JUNK, **{name: i for i, name in enumerate(names, start=1)}}
+    asked = any(whole(row["source_pid"]) == DISTRACTOR and row["split"] != "gallery" for row in rows)
+    known = {row["source_pid"]: whole(row["source_pid"]) for row in rows}
+    numbers = _numbered({name: None if asked and pid == DISTRACTOR else pid for name, pid in known.items()})
     for row in rows:
-        row["source_pid"], row["pid"] = row["pid"], numbers[row["pid"]]
+        row["pid"] = numbers[row["source_pid"]]
+
+
+def _numbered(numbers: dict[str, int | None]) -> dict[str, int]:
+    """A number for each name: its own, or one after the largest of those."""
+    first = max([0, *(number for number in numbers.values() if number is not None)]) + 1
+    others = _natural(name for name, number in numbers.items() if number is None)
+    return {name: number for name, number in numbers.items() if number is not None} | {
+        name: number for number, name in enumerate(others, start=first)
+    }
 
 
 def _natural(names: Iterable[str]) -> list[str]:

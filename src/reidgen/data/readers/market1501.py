@@ -6,10 +6,13 @@ from pathlib import Path
 from reidgen.config import PrepareConfig
 from reidgen.data.readers.counts import check
 from reidgen.data.readers.names import crop_names, find_folder, parse
-from reidgen.data.table import FOLDERS, ReidTable
+from reidgen.data.table import FOLDERS, ReidTable, holds_table
 from reidgen.errors import DataError
 
-PATTERN = re.compile(r"(?P<pid>-1|\d+)_c(?P<camid>\d+)(?:s(?P<seq>\d+))?(?:_(?P<frame>\d+))?(?:[_.].*)?\.\w+")
+PATTERN = re.compile(
+    r"(?P<pid>-1|\d{1,18})_c(?P<camid>\d{1,18})(?:s(?P<seq>\d{1,18}))?(?:_(?P<frame>\d{1,18}))?(?:[_.].*)?\.\w+",
+    re.ASCII,
+)
 EXAMPLE = "PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg"
 FIX = "rename or remove it, or describe the names: --dataset folder --pattern REGEX"
 INNER = ("Market-1501-v15.09.15", "Market-1501", "market1501", "market1501/Market-1501-v15.09.15")
@@ -29,7 +32,7 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
         DataError: The folder, a name or the counts are not those of Market-1501.
     """
     folder = find_folder(root, INNER, holds=tuple(FOLDERS.values()), dataset="Market-1501")
-    if any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values()):
+    if holds_table(folder):
         return ReidTable.read(folder)
     name = "Market-1501" if config.expect_counts == "check" else folder.absolute().name
     return check(read_tree(folder, name=name), PUBLISHED, config.expect_counts)

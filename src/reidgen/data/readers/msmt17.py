@@ -6,12 +6,12 @@ from typing import Any
 
 from reidgen.config import PrepareConfig
 from reidgen.data.readers.counts import check
-from reidgen.data.readers.names import find_folder, parse
+from reidgen.data.readers.names import find_folder, parse, read_text
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 
-LINE = re.compile(r"(?P<path>\S+)\s+(?P<pid>\d+)")
-NAME = re.compile(r"\d+_\d+_(?P<camid>\d+)(?:_(?P<date>\d{4})(?P<part>[a-z]+)_(?P<frame>\d+))?(?:_.*)?\.\w+")
+LINE = re.compile(r"(?P<path>\S+)\s+(?P<pid>\d{1,18})")
+NAME = re.compile(r"\d+_\d+_(?P<camid>\d{1,18})(?:_(?P<date>\d{4})(?P<part>[a-z]+)_(?P<frame>\d{1,18}))?(?:_.*)?\.\w+")
 EXAMPLE = "PID_INDEX_CAMERA_TIME_FRAME_BOX.jpg, such as 0000_045_12_0303morning_0006_2.jpg"
 FIX = "download and unpack the set again"
 INNER = ("MSMT17_V1", "MSMT17_V2", "MSMT17", "msmt17", "msmt17/MSMT17_V1", "msmt17/MSMT17_V2")
@@ -65,7 +65,7 @@ def _read_list(folder: Path, file: str, sub: str) -> list[dict[str, Any]]:
     path = folder / file
     if not path.is_file():
         raise DataError(f"{path} is missing.", got="no such file", allowed=", ".join(LISTS), fix=FIX)
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     found = parse(
         LINE, lines, folder=path, example="PATH PID, such as 0000/0000_000_01_0303morning_0008_0.jpg 0", fix=FIX
     )
@@ -78,6 +78,9 @@ def _read_list(folder: Path, file: str, sub: str) -> list[dict[str, Any]]:
 
 def _parsed(line: re.Match[str], name: re.Match[str], path: Path, sub: str) -> dict[str, Any]:
     camid, part = int(name["camid"]), PARTS.get(name["part"] or "")
+    if ".." in Path(line["path"]).parts or Path(line["path"]).is_absolute():
+        raise DataError(f"{path} names a file outside of its folder.", got=line["path"],
+                        allowed=f"paths within {sub}", fix=FIX)  # fmt: skip
     if not 1 <= camid <= CAMERAS:
         raise DataError(f"{path} has a camera that MSMT17 has not.", got=f"camera {camid} in {line['path']}",
                         allowed=f"1 to {CAMERAS}", fix=FIX)  # fmt: skip
