@@ -11,6 +11,7 @@ from PIL import Image
 from reidgen.cli import main
 from reidgen.config import EvaluateConfig, GallerySearchConfig, ReidConfig, as_dict
 from reidgen.data.gather import gather_crops
+from reidgen.data.images import ORIENTATION
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import evaluate_reid
 from reidgen.metrics.expansion import expand_gallery
@@ -106,6 +107,20 @@ def test_a_twin_under_another_name_is_found(model, tmp_path):
     ranked = search_gallery(model, tmp_path / "crops" / "a.png", tmp_path / "crops", out=tmp_path / "out")
     assert ranked["file"].to_list() == ["b.png", "c.png"]
     assert ranked["distance"][0] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_phones_picture_is_searched_as_it_is_shown_on_wish(model, tmp_path, capsys):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for name, size in (("upright", (32, 16)), ("other", (32, 16))):
+        write_crop(tmp_path / "gallery" / f"{name}.png", size=size, seed=len(name))
+    with Image.open(tmp_path / "gallery" / "upright.png") as upright:
+        upright.rotate(90, expand=True).save(tmp_path / "phone.png", exif=exif)
+    for pictures, near in ((None, False), ("as-shown", True)):
+        config = GallerySearchConfig(pictures=pictures, maps="energy")
+        ranked = search_gallery(model, tmp_path / "phone.png", tmp_path / "gallery", config, out=tmp_path / str(near))
+        assert (ranked.filter(pl.col("file") == "upright.png")["distance"].item() < 1e-6) == near
+        assert "1 of 1 pictures: EXIF asks for a rotation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("maps", ["energy", "match", "class"])

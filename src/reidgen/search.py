@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from PIL import Image
 
 from reidgen.config import GallerySearchConfig
 from reidgen.data import parquet
@@ -64,7 +65,8 @@ def search_gallery(
         ConfigError: A map is asked for that the network does not have.
         RunError: `out` belongs to another run.
     """
-    asked, found = gather_crops(query, "query"), gather_crops(gallery, "gallery")
+    asked = gather_crops(query, "query", pictures=config.pictures)
+    found = gather_crops(gallery, "gallery", pictures=config.pictures)
     config = as_trained(config, model.config)
     _check(model, asked, found, config)
     counted = gallery_of(found.table, config.protocol)
@@ -159,7 +161,7 @@ class _Search:
         """The picture of the first queries."""
         rows, config = [], self.config
         for (path,), found in _first(ranked, config.shown):
-            crops = [read_rgb(Path(one)) for one in (path, *found["path"])]
+            crops = [self._pixels(one) for one in (path, *found["path"])]
             maps = [None] * len(crops) if config.maps == "none" else list(self._maps([path, *found["path"]]))
             over = [
                 None if values is None else overlay(crop, values, height=config.height)
@@ -172,11 +174,14 @@ class _Search:
             rows.append((Cell(crops[0], _short(path), overlay=over[0]), cells))
         return ranked_sheet(rows, height=config.height)
 
+    def _pixels(self, path: str, size: tuple[int, int] | None = None) -> Image.Image:
+        return read_rgb(Path(path), size=size, shown=self.config.pictures == "as-shown")
+
     def _maps(self, paths: list[str]) -> Iterator[np.ndarray]:
         """A map of a query and of each crop found for it; under "match" all with the query's embedding."""
         assert isinstance(self.model, ReidModel) and self.config.maps != "none"
         model = self.model
-        pixels = np.stack([np.asarray(read_rgb(Path(path), size=model.config.size)) for path in paths])
+        pixels = np.stack([np.asarray(self._pixels(path, model.config.size)) for path in paths])
         images = normalise(CropStore(pixels).to(model.device).batch(range(len(paths))))
         with torch.inference_mode():
             asked = model.network(images[:1]).embedding.float().expand(len(images), -1)

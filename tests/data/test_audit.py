@@ -8,6 +8,7 @@ from rich.console import Console
 from reidgen.data.audit import audit
 from reidgen.data.findings import Audit
 from reidgen.data.inspect import inspect
+from reidgen.data.notes import FROM_ZERO
 from reidgen.errors import DataError
 from tests.factories import make_table, write_crop
 
@@ -148,7 +149,7 @@ def test_empty_splits_are_found(tmp_path, splits, severity, reason):
 def test_junk_among_the_train_crops_is_an_error(tmp_path):
     table = make_table([1, 1, 0, -1], root=tmp_path)
     files = table.rows["file_name"].to_list()
-    why = "junk (-1) and distractors (0) cannot be classes"
+    why = f"junk (-1) and distractors (0) cannot be classes; {FROM_ZERO}"
     assert found(table)["error", "train crops of nobody", why] == ((files[2], files[3]), ())
 
 

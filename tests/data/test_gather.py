@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from reidgen.data.gather import gather_crops
+from reidgen.data.images import ORIENTATION, read_rgb
+from reidgen.data.store import CropStore
 from reidgen.errors import DataError
-from tests.factories import make_table, write_crop
+from tests.factories import crop_pixels, make_table, write_crop
 
 
 def test_a_table_gives_the_split_that_is_asked_for(tmp_path):
@@ -45,3 +49,21 @@ def test_nothing_at_the_path_is_told(tmp_path):
         gather_crops(tmp_path / "notes.txt", "query")
     with pytest.raises(DataError, match=r"holds no images(.|\n)*try: --gallery"):
         gather_crops(tmp_path, "gallery")
+
+
+def test_pictures_that_a_viewer_shows_otherwise_are_told_and_read_so_on_wish(tmp_path, capsys):
+    write_crop(tmp_path / "plain.png")
+    exif = Image.Exif()
+    exif[ORIENTATION] = 8
+    Image.fromarray(crop_pixels((16, 32))).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    stored = gather_crops(tmp_path, "query").table
+    told = "1 of 2 pictures: EXIF asks for a rotation, which re-ID readers do not do; read as "
+    assert capsys.readouterr().err == f"{told}they are stored; --pictures as-shown (phone.jpg)\n"
+    shown = gather_crops(tmp_path, "query", pictures="as-shown").table
+    assert capsys.readouterr().err == f"{told}a viewer shows them (phone.jpg)\n"
+    assert shown.hash() != stored.hash()  # and so no decoded crops or embeddings of the other are taken
+    pixels = CropStore.open(shown, size=(32, 16)).images[0]
+    assert np.array_equal(pixels, read_rgb(tmp_path / "phone.jpg", shown=True))
+    assert gather_crops(tmp_path / "plain.png", "query", pictures="as-shown").table.hash() in {
+        gather_crops(tmp_path / "plain.png", "query").table.hash()
+    }

@@ -6,6 +6,7 @@ from reidgen.config import PrepareConfig
 from reidgen.data.findings import Audit
 from reidgen.data.gather import gather_crops
 from reidgen.data.load import load_dataset
+from reidgen.data.notes import tell_nobody
 from reidgen.data.prepare import prepare
 from reidgen.errors import DataError
 from tests.factories import make_table, write_crop
@@ -84,3 +85,12 @@ def test_a_name_that_is_no_utf8_is_refused_by_name(tmp_path):
         load_dataset("folder", root=other, pattern=NAMES)
     with pytest.raises(DataError, match=r"udcff' cannot be in a table"):
         make_table([1], root=tmp_path / "made").write(other)
+
+
+def test_who_is_left_out_of_a_training_is_told_with_a_way_out(capsys):
+    tell_nobody(make_table([0, 1, -1]).train)
+    line = capsys.readouterr().err
+    assert line.startswith("train crops of nobody: 2 of pid 0 or -1 are no class, and are left out; where people")
+    assert "--dataset folder" in line and "0000_c1s1_000000_00.jpg" in line
+    tell_nobody(make_table([1, 2]).train)
+    assert capsys.readouterr().err == ""

@@ -3,15 +3,18 @@ import os
 import subprocess
 import sys
 
+import polars as pl
 import pytest
+from PIL import Image
 
 from reidgen.config import PrepareConfig
 from reidgen.data.findings import Audit
+from reidgen.data.images import ORIENTATION, read_rgb
 from reidgen.data.prepare import prepare
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.extend import extend
-from tests.factories import make_table, write_crop
+from tests.factories import crop_pixels, make_table, write_crop
 
 SPLITS = ["train"] * 4 + ["query"] * 2 + ["gallery"] * 2
 ANY = PrepareConfig(expect_counts="any")
@@ -127,6 +130,28 @@ def test_a_size_is_written_and_a_folder_of_reidgen_can_be_prepared_again(tmp_pat
     assert again.hash() == small.hash()
 
 
+def test_pictures_are_written_as_a_viewer_shows_them_on_wish(tmp_path, source):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.fromarray(crop_pixels((16, 32))).save(source.paths[1], exif=exif)
+    image = Image.new("RGBA", (16, 32), (10, 20, 30, 0))
+    image.save(tmp_path / "market" / "query" / "0003_c3s1_000009_00.png")
+    config = PrepareConfig(expect_counts="any", bad_files="drop", pictures="as-shown")
+    shown = prepare(config, root=tmp_path / "market", out=tmp_path / "shown")
+    assert len(shown) == 9  # none of them is bad any more
+    turned, cut = (shown.where(pl.col("file_name").str.contains(name)) for name in ("_000001_", "_000009_"))
+    assert turned.rows["operation"][0] == cut.rows["operation"][0] == "as shown"
+    assert shown.rows["operation"].null_count() == 7
+    assert read_rgb(turned.paths[0]).size == (16, 32)
+    assert cut.paths[0].suffix == ".jpg" and read_rgb(cut.paths[0]).getpixel((3, 3)) == (255, 255, 255)
+    assert "as_shown" not in ReidTable.read(tmp_path / "shown").rows.columns
+    plain = prepare(ANY, root=tmp_path / "market", out=tmp_path / "plain")
+    assert len(plain) == 9 and plain.rows["operation"].null_count() == 9
+    assert (
+        plain.where(pl.col("file_name").str.contains("_000001_")).paths[0].read_bytes() == source.paths[1].read_bytes()
+    )
+
+
 def contents(root):
     files = [path for path in root.rglob("*") if path.is_file() and path.name != "run.json"]
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
@@ -137,11 +162,11 @@ import os, signal, sys
 from reidgen.config import PrepareConfig
 from reidgen.data import prepare, tree
 real, left = tree._write_crop, [5]
-def write(*args):
+def write(*args, **named):
     left[0] -= 1
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(*args)
+    real(*args, **named)
 if sys.argv[1] == "kill":
     tree._write_crop = write
 prepare.prepare(PrepareConfig(expect_counts="any", size=(16, 8)), root=sys.argv[2], out=sys.argv[3])

@@ -55,6 +55,8 @@ class PrepareConfig:
             the seed; of the others one crop a camera is a query. None: all are in train.
         bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
         size: None writes the files as they are; otherwise crops are resized to (height, width).
+        pictures: "as-shown" turns crops as their EXIF asks and lays their transparent parts over white, and writes
+            these as JPEG; None leaves pixels as they are stored.
         expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
             the set.
         origin: What the crops are: "real" people who were recorded, "rendered" ones, or "generated" by another program,
@@ -68,6 +70,7 @@ class PrepareConfig:
     train_share: float | None = None
     bad_files: Literal["keep", "drop"] = "keep"
     size: tuple[int, int] | None = None
+    pictures: Literal["as-shown"] | None = None
     expect_counts: Literal["check", "any"] = "check"
     origin: Literal["real", "rendered", "generated"] = "real"
     seed: int = 0

@@ -103,6 +103,8 @@ class GallerySearchConfig(RankingConfig):
         top: Gallery crops in each list.
         shown: Queries on the sheet; all are in the table.
         height: Pixels of a crop on the sheet.
+        pictures: "as-shown" turns images as their EXIF asks and lays their transparent parts over white; None reads
+            pixels as they are stored.
         maps: Where the network looks, over the crops of the sheet: "energy" is the length of the last map's vectors,
             "match" the part of each place in the likeness to the query, "class" in the score of the training person
             that the crop resembles most (Zhou et al. 2016).
@@ -112,6 +114,7 @@ class GallerySearchConfig(RankingConfig):
     top: int = 10
     shown: int = 10
     height: int = 128
+    pictures: Literal["as-shown"] | None = None
     maps: Literal["none", "energy", "match", "class"] = "none"
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 
 from reidgen.data.findings import SEVERITIES, Audit, Finding, Severity
 from reidgen.data.inspect import Look, inspect
+from reidgen.data.notes import FROM_ZERO
 from reidgen.data.readers.counts import count
 from reidgen.data.table import DISTRACTOR, FOLDERS, ReidTable
 
@@ -93,9 +94,8 @@ def _splits(table: ReidTable) -> Iterator[Finding]:
         yield Finding("error", "empty split", f"{split} has no crops: nothing can be ranked")
     nobody = table.rows.filter((pl.col("split") == "train") & ~PERSON)["file_name"].to_list()
     if nobody:
-        yield Finding(
-            "error", "train crops of nobody", "junk (-1) and distractors (0) cannot be classes", tuple(nobody)
-        )
+        why = f"junk (-1) and distractors (0) cannot be classes; {FROM_ZERO}"
+        yield Finding("error", "train crops of nobody", why, tuple(nobody))
 
 
 def _people(rows: pl.DataFrame) -> Iterator[Finding]:

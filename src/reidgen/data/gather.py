@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from reidgen.data.images import ENDINGS
-from reidgen.data.notes import passed_over, tell
+from reidgen.data.notes import as_shown, passed_over, tell
 from reidgen.data.readers.folder import images_below
 from reidgen.data.readers.market1501 import PATTERN
 from reidgen.data.table import DISTRACTOR, ReidTable, holds_table
@@ -27,7 +27,9 @@ class Gathered:
     known: np.ndarray
 
 
-def gather_crops(path: Path | str, split: Literal["query", "gallery"]) -> Gathered:
+def gather_crops(
+    path: Path | str, split: Literal["query", "gallery"], *, pictures: Literal["as-shown"] | None = None
+) -> Gathered:
     """The crops at a path.
 
     Of a folder that reidgen wrote, the given split, or all crops where that split is empty. Of any other folder all
@@ -36,6 +38,8 @@ def gather_crops(path: Path | str, split: Literal["query", "gallery"]) -> Gather
     Args:
         path: A folder or an image file.
         split: What the crops are for.
+        pictures: "as-shown" for pixels as a viewer shows them, None for pixels as they are stored. Which of them that
+            concerns is told on the error stream.
 
     Raises:
         DataError: There is nothing at the path, no image in it, or a table that cannot be read.
@@ -45,21 +49,22 @@ def gather_crops(path: Path | str, split: Literal["query", "gallery"]) -> Gather
         table = ReidTable.read(path)
         part = table.query if split == "query" else table.gallery
         chosen = part if len(part) else table
+        chosen = as_shown(chosen, pictures) if pictures else chosen  # prepare has told of them
         return Gathered(chosen, np.ones(len(chosen), dtype=bool))
     if path.is_file() and path.suffix.lower() in ENDINGS:
-        return _named(path.parent, [path.name], split)
+        return _named(path.parent, [path.name], split, pictures)
     if not path.is_dir():
         raise DataError(
             f"There are no crops at {path}.",
             got="a file that is no image" if path.exists() else "no such file or folder",
             allowed=f"a folder of images, a folder written by reidgen, or an image ({' '.join(ENDINGS)})",
         )
-    found = _named(path, images_below(path, option=f"--{split}"), split)
+    found = _named(path, images_below(path, option=f"--{split}"), split, pictures)
     tell(passed_over(path, found.table))
     return found
 
 
-def _named(root: Path, files: list[str], split: str) -> Gathered:
+def _named(root: Path, files: list[str], split: str, pictures: str | None) -> Gathered:
     found = [PATTERN.fullmatch(Path(file).name) for file in files]
     people = [(int(match["pid"]), int(match["camid"])) if match else (DISTRACTOR, 0) for match in found]
     rows = [
@@ -67,4 +72,5 @@ def _named(root: Path, files: list[str], split: str) -> Gathered:
         for file, (pid, camid) in zip(files, people, strict=True)
     ]
     known = np.array([match is not None for match in found], dtype=bool)
-    return Gathered(ReidTable.from_rows(rows, root=root, name=root.name), known)
+    table = ReidTable.from_rows(rows, root=root, name=root.name)
+    return Gathered(as_shown(table, pictures, option="; --pictures as-shown"), known)

@@ -84,6 +84,15 @@ def shown_otherwise(image: Image.Image) -> str:
     return ""
 
 
+def file_otherwise(path: Path) -> str:
+    """`shown_otherwise` of a file; "" of one that does not open, which whoever decodes it will tell."""
+    try:
+        with opened(path) as image:
+            return shown_otherwise(image)
+    except DECODE_ERRORS:
+        return ""
+
+
 def read_rgb(path: Path, *, size: tuple[int, int] | None = None, shown: bool = False) -> Image.Image:
     """Decode an image file whole as 8-bit RGB.
 

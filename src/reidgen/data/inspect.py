@@ -65,7 +65,7 @@ def look(file_name: str, path: Path) -> Look:
     except DECODE_ERRORS as error:
         return Look(file_name, size, None, content, "unreadable", reason(path, error))
     if absurd:
-        return Look(file_name, size, pixels, content, "absurd", absurd)
+        return Look(file_name, size, pixels, content, "absurd", absurd, otherwise)
     if otherwise:
         return Look(file_name, size, pixels, content, "mode", otherwise, otherwise)
     if mode != "RGB":

@@ -4,15 +4,19 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from reidgen.config import PrepareConfig
 from reidgen.data.findings import Finding, Severity
+from reidgen.data.images import file_otherwise
 from reidgen.data.readers.folder import NO_CAMERAS, whole
 from reidgen.data.readers.names import entries_of, is_picture
+from reidgen.data.schema import DISTRACTOR, SHOWN
 from reidgen.data.table import ReidTable, holds_table
+from reidgen.data.threads import in_order
 
 PASSED: dict[str, tuple[Severity, str]] = {
     "links to folders": ("warning", "links are not followed; copy the folders, or read each by itself"),
@@ -21,7 +25,11 @@ PASSED: dict[str, tuple[Severity, str]] = {
     "files": ("note", "their endings are of no picture that is read"),
     "hidden files and folders": ("note", "names that begin with a dot"),
 }
-SHOWN = 3  # names in a line on the error stream; the audit has all
+FROM_ZERO = (
+    r"where people are numbered from 0: reidgen prepare --dataset folder --pattern "
+    r"'(?P<split>\w+)/(?P<pid>-?\d+)_c(?P<camid>\d+)'"
+)
+NAMED = 3  # names in a line on the error stream; the audit has all
 
 
 def notes(root: Path | str, table: ReidTable, config: PrepareConfig) -> list[Finding]:
@@ -56,10 +64,36 @@ def passed_over(root: Path | str, table: ReidTable) -> list[Finding]:
     ]
 
 
+def as_shown(table: ReidTable, pictures: str | None, *, option: str = "") -> ReidTable:
+    """The table with its pictures as they are asked for, and a word of those that a viewer shows otherwise.
+
+    Args:
+        table: Crops that no audit has looked at.
+        pictures: "as-shown", or None for pixels as they are stored.
+        option: What the user types for the other way.
+    """
+    why = list(in_order(file_otherwise, table.paths))
+    for reason in sorted({*why} - {""}):
+        files = tuple(name for name, one in zip(table.rows["file_name"], why, strict=True) if one == reason)
+        done = "read as a viewer shows them" if pictures else f"read as they are stored{option}"
+        tell([Finding("note", f"{len(files):,} of {len(table):,} pictures", f"{reason}; {done}", files)])
+    if not pictures or not any(why):
+        return table
+    return replace(table, rows=table.rows.with_columns(pl.Series(SHOWN, map(bool, why), dtype=pl.Boolean)))
+
+
+def tell_nobody(train: ReidTable) -> None:
+    """Say that crops of junk and of distractors are not learned from, if there are any."""
+    nobody = train.where(pl.col("pid") <= DISTRACTOR)
+    if len(nobody):
+        why = f"{len(nobody):,} of pid 0 or -1 are no class, and are left out; {FROM_ZERO}"
+        tell([Finding("warning", "train crops of nobody", why, tuple(nobody.rows["file_name"]))])
+
+
 def tell(findings: list[Finding]) -> None:
     """One line for each finding on the error stream."""
     for one in findings:
-        names = ", ".join([*one.files[:SHOWN], *(["..."] if len(one.files) > SHOWN else [])])
+        names = ", ".join([*one.files[:NAMED], *(["..."] if len(one.files) > NAMED else [])])
         sys.stderr.write(f"{one.what}: {one.reason}{f' ({names})' if names else ''}\n")
 
 
@@ -85,5 +119,5 @@ def _made(table: ReidTable, config: PrepareConfig) -> Iterator[Finding]:
         pairs = rows.select(f"source_{column}", column).drop_nulls().unique().sort(column).iter_rows()
         made = [f"{name} = {number}" for name, number in pairs if whole(name) != number]
         if made:
-            names = ", ".join(made[:SHOWN]) + (", ..." if len(made) > SHOWN else "")
+            names = ", ".join(made[:NAMED]) + (", ..." if len(made) > NAMED else "")
             yield Finding("note", f"{what} numbered here", f"{len(made):,} whose names are no numbers or 0: {names}")

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from reidgen.config import PrepareConfig
-from reidgen.data.audit import Audit, audit
+from reidgen.data.audit import BAD, Audit, audit
 from reidgen.data.inspect import Look, inspect
 from reidgen.data.load import read
-from reidgen.data.schema import MAPS, UNKNOWN
+from reidgen.data.schema import MAPS, SHOWN, UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
@@ -42,9 +42,11 @@ def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: 
     with RunFolder.begin(out, stage="prepare", config=config, inputs=inputs) as run:
         if run.done:
             return ReidTable.read(out)
-        found = audit(table, _with_progress(table), told)
+        looks = [one for part in _with_progress(table) for one in part]
+        found = audit(table, [looks], told)
         write_json(run.path / "audit.json", found.as_dict())
-        written = drop_bad(table, found, config).write(run.path, size=config.size, crops=crops)
+        kept = drop_bad(as_shown(table, looks, config), found, config)
+        written = kept.write(run.path, size=config.size, crops=crops)
         run.finish({"crops": len(written), "findings": len(found.findings), "bad_files": len(found.bad_files)})
     return written
 
@@ -65,15 +67,28 @@ def _of_origin(table: ReidTable, origin: str) -> ReidTable:
     return replace(table, rows=table.rows.with_columns(origin=pl.lit(origin), generator=maker))
 
 
+def as_shown(table: ReidTable, looks: list[Look], config: PrepareConfig) -> ReidTable:
+    """The table; crops that a viewer shows otherwise than they are stored are read as shown where that is asked for."""
+    if config.pictures != "as-shown":
+        return table
+    shown = [bool(one.otherwise) for one in looks]
+    return replace(table, rows=table.rows.with_columns(pl.Series(SHOWN, shown, dtype=pl.Boolean)))
+
+
 def drop_bad(table: ReidTable, found: Audit, config: PrepareConfig) -> ReidTable:
     """The table without the bad files of its audit where the config says "drop", as it is otherwise.
+
+    What is read as shown is plain RGB then, and is left out for its size alone.
 
     Raises:
         DataError: No crop would be left.
     """
     if config.bad_files == "keep":
         return table
-    kept = table.where(~pl.col("file_name").is_in(list(found.bad_files)))
+    bad = set(found.bad_files)
+    absurd = {name for finding in found.findings if finding.what == BAD["absurd"] for name in finding.files}
+    files = zip(table.rows["file_name"], table.shown, strict=True)
+    kept = table.where(name not in (absurd if shown else bad) for name, shown in files)
     if not len(kept):
         raise DataError(
             f"No crop of {table.name} is good.",

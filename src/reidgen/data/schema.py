@@ -11,6 +11,7 @@ DISTRACTOR, JUNK = 0, -1
 Split = Literal["train", "query", "gallery"]
 ORIGINS = ("real", "rendered", "generated")
 UNKNOWN = "unknown"  # the generator of crops that another program made
+SHOWN = "as_shown"  # a column in memory only: whether a crop's pixels are read as a viewer shows them
 MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root
 FOLDERS: dict[str, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SCHEMA: dict[str, Any] = {

@@ -163,9 +163,10 @@ def _is_at(stream: IO[bytes], path: Path) -> bool:
 
 
 def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> Iterator[int]:
+    files = list(zip(table.paths, table.shown, strict=True))
     stream.truncate(0)
     stream.write(_header((len(table), *size, 3)))
-    for crops in in_order(lambda paths: _decode(paths, size), chunks(table.paths, CHUNK)):
+    for crops in in_order(lambda part: _decode(part, size), chunks(files, CHUNK)):
         stream.write(crops.data)
         yield len(crops)
     stream.flush()
@@ -186,5 +187,5 @@ def _telling(folder: Path, shape: tuple[int, ...]) -> Iterator[None]:
         ) from error
 
 
-def _decode(paths: Sequence[Path], size: tuple[int, int]) -> np.ndarray:
-    return np.stack([np.asarray(read_rgb(path, size=size)) for path in paths])
+def _decode(files: Sequence[tuple[Path, bool]], size: tuple[int, int]) -> np.ndarray:
+    return np.stack([np.asarray(read_rgb(path, size=size, shown=shown)) for path, shown in files])

@@ -1,7 +1,7 @@
 """The one type that crosses every arrow: a table whose rows are crops."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,19 @@ import polars as pl
 
 from reidgen.data import parquet
 from reidgen.data.inside import check_inside
-from reidgen.data.schema import DEFAULTS, DISTRACTOR, FOLDERS, JUNK, MAPS, SCHEMA, Split, check_values, together, typed
+from reidgen.data.schema import (
+    DEFAULTS,
+    DISTRACTOR,
+    FOLDERS,
+    JUNK,
+    MAPS,
+    SCHEMA,
+    SHOWN,
+    Split,
+    check_values,
+    together,
+    typed,
+)
 from reidgen.errors import DataError
 from reidgen.files import Crops, file_sha256, sha256
 
@@ -146,6 +158,11 @@ class ReidTable:
         """Where each crop's file is."""
         return [Path(root) / name for root, name in self.rows.select("root", "file_name").iter_rows()]
 
+    @property
+    def shown(self) -> list[bool]:
+        """Of each crop whether its pixels are read as a viewer shows them, and not as they are stored."""
+        return [*map(bool, self.rows[SHOWN])] if SHOWN in self.rows.columns else [False] * len(self)
+
     def hash(self) -> str:
         """SHA-256 over every row's pid, camid and split and every file's content: equal for equal crops in equal order.
 
@@ -155,7 +172,16 @@ class ReidTable:
             DataError: A file is missing or cannot be read.
         """
         keys = self.rows.select("pid", "camid", "split").iter_rows()
-        return sha256(f"{key}|{_content(path)}\n".encode() for key, path in zip(keys, self.paths, strict=True))
+        rows = zip(keys, self.contents(), self.shown, strict=True)
+        return sha256(f"{key}|{content}{'|shown' if shown else ''}\n".encode() for key, content, shown in rows)
+
+    def contents(self) -> Iterator[str]:
+        """SHA-256 of each crop's file.
+
+        Raises:
+            DataError: A file is missing or cannot be read.
+        """
+        return (_content(path) for path in self.paths)
 
     def write(self, folder: Path | str, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> "ReidTable":
         """Write a Market-1501 tree that is a Hugging Face image folder too, and return the table of the written files.

@@ -10,7 +10,7 @@ import polars as pl
 
 from reidgen.data import parquet
 from reidgen.data.images import ENDINGS, read_rgb
-from reidgen.data.schema import FOLDERS, JUNK, MAPS
+from reidgen.data.schema import FOLDERS, JUNK, MAPS, SHOWN
 from reidgen.data.table import ReidTable, check_utf8
 from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
@@ -18,28 +18,30 @@ from reidgen.errors import DataError
 from reidgen.files import Crops, link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
-QUALITY = 95  # of crops that are resized, without chroma subsampling
+QUALITY = 95  # of crops that are resized or written as shown, without chroma subsampling
+AS_SHOWN = "as shown"  # the operation of crops that were turned, or laid over white
 
 
 def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> ReidTable:
     """Write the tree; see `ReidTable.write`. A call that was cut off is finished by the same call."""
     check_utf8(str(folder.absolute()))
-    if size is not None:
+    if size is not None or any(table.shown):
         _check_no_maps(table.rows)
-    rows = table.rows.with_columns(
+    shown = table.shown
+    rows = table.rows.drop(SHOWN, strict=False).with_columns(
         root=pl.lit(str(folder.absolute())), file_name=_series(market_names(table.rows, size=size))
     )
     rows = rows.with_columns(parent=_series(_parents(table.rows, rows)))
-    if size is not None:
-        resized = pl.concat_str(
-            [pl.col("operation"), pl.lit(f"resize {size[0]}x{size[1]} bicubic")], separator="; ", ignore_nulls=True
-        )
-        rows = rows.with_columns(operation=resized)
+    upright = pl.when(pl.Series(shown, dtype=pl.Boolean)).then(pl.lit(AS_SHOWN))
+    resized = pl.lit(None if size is None else f"resize {size[0]}x{size[1]} bicubic", dtype=pl.String)
+    done = pl.concat_str([pl.col("operation"), upright, resized], separator="; ", ignore_nulls=True)
+    if size is not None or any(shown):
+        rows = rows.with_columns(operation=pl.when(done != "").then(done))
     for sub in FOLDERS.values():
         (folder / sub).mkdir(parents=True, exist_ok=True)
     _check_only_own_crops(folder, rows["file_name"].to_list())
     written = dataclasses.replace(table, rows=rows)
-    _write_crops(table.paths, written.paths, size, crops)
+    _write_crops(table, written.paths, size, crops)
     written = dataclasses.replace(written, rows=_write_maps(table.rows, rows, folder, crops))
     moved = (table.rows["root"] != rows["root"]).any()
     write_metadata(written, folder, linked=crops == "link" and size is None and moved)
@@ -76,14 +78,15 @@ def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> 
 
     Args:
         rows: A table's rows.
-        size: Given when crops are resized, which makes all of them `.jpg`.
+        size: Given when crops are resized, which makes all of them `.jpg`, as crops are that are written as shown.
     """
     digits = _camera_digits(rows)
     columns = rows.select("file_name", "split", "pid", "camid", "seq", "frame")
+    as_jpeg = [size is not None or bool(shown) for shown in rows.get_column(SHOWN, default=[False] * rows.height)]
     names: list[str | None] = []
     taken: set[str] = set()
-    for name, split, pid, camid, _, _ in columns.iter_rows():
-        kept = _kept_name(Path(name).name, pid, f"{camid:0{digits}d}", size is not None)
+    for i, (name, split, pid, camid, _, _) in enumerate(columns.iter_rows()):
+        kept = _kept_name(Path(name).name, pid, f"{camid:0{digits}d}", as_jpeg[i])
         kept = None if kept is None or f"{FOLDERS[split]}/{kept}" in taken else f"{FOLDERS[split]}/{kept}"
         names.append(kept)
         taken.update([kept] if kept else [])
@@ -91,7 +94,7 @@ def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> 
     for i, (name, split, pid, camid, seq, frame) in enumerate(columns.iter_rows()):
         if names[i] is None:
             start = f"{FOLDERS[split]}/{_person(pid)}_c{camid:0{digits}d}s{seq}_{frame:06d}"
-            ending = ".jpg" if size else _ending(name)
+            ending = ".jpg" if as_jpeg[i] else _ending(name)
             candidates = ((box, f"{start}_{box:02d}{ending}") for box in range(boxes.get(start, 0), len(names) + 1))
             boxes[start], names[i] = next((box + 1, free) for box, free in candidates if free not in taken)
     return [name for name in names if name is not None]
@@ -184,26 +187,30 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
     ]
     if present:
         raise DataError(
-            "Crops with maps or key points cannot be resized.",
+            "Crops with maps or key points cannot be resized or turned.",
             got=", ".join(present),
             allowed="crops alone",
-            fix="leave the size out, or render the crops in that size",
+            fix="leave the size and --pictures out, or render the crops in that size",
         )
 
 
-def _write_crops(sources: list[Path], targets: list[Path], size: tuple[int, int] | None, crops: Crops) -> None:
-    done = in_order(lambda pair: _write_crop(*pair, size, crops), list(zip(sources, targets, strict=True)))
+def _write_crops(table: ReidTable, targets: list[Path], size: tuple[int, int] | None, crops: Crops) -> None:
+    files = list(zip(table.paths, targets, table.shown, strict=True))
+    done = in_order(lambda one: _write_crop(*one[:2], size, crops, shown=one[2]), files)
     if size is None and crops == "link":  # links are made in no time
         for _ in done:
             pass
         return
-    with progress("write crops" if size is None else "resize crops", len(sources)) as bar:
+    with progress("write crops" if size is None else "resize crops", len(files)) as bar:
         for _ in done:
             bar.advance()
 
 
-def _write_crop(source: Path, target: Path, size: tuple[int, int] | None, crops: Crops = "link") -> None:
-    if source == target and size is None:
+def _write_crop(
+    source: Path, target: Path, size: tuple[int, int] | None, crops: Crops = "link", *, shown: bool = False
+) -> None:
+    as_is = size is None and not shown
+    if source == target and as_is:
         return
     if not source.is_file():
         raise DataError(
@@ -212,11 +219,11 @@ def _write_crop(source: Path, target: Path, size: tuple[int, int] | None, crops:
             allowed="the file that the table names",
             fix="copy the file there again, or write the table anew",
         )
-    if size is None:
+    if as_is:
         link_or_copy(source, target, crops=crops)
         return
     stream = io.BytesIO()
-    read_rgb(source, size=size).save(stream, "JPEG", quality=QUALITY, subsampling=0)
+    read_rgb(source, size=size, shown=shown).save(stream, "JPEG", quality=QUALITY, subsampling=0)
     write_bytes(target, stream.getvalue())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reidgen.data.notes import FROM_ZERO, as_shown, passed_over, tell
 from reidgen.data.readers.market1501 import read_crops
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
@@ -33,7 +34,7 @@ class Queries:
         """
         if multi_query == "none":
             return cls(query, query)
-        pool = query if multi_query == "queries" else read_crops(Path(multi_query))
+        pool = query if multi_query == "queries" else _crops_in(Path(multi_query))
         numbers: dict[tuple[int, int], int] = {}
         first = [len(numbers) == numbers.setdefault(key, len(numbers)) for key in _keys(query)]
         table, groups = query.where(first), [numbers.get(key, -1) for key in _keys(pool)]
@@ -46,6 +47,36 @@ class Queries:
                 fix="--multi-query queries, which takes the query crops themselves",
             )
         return cls(table, pool, np.array(groups, dtype=np.int64))
+
+    def pictures(self, gallery: ReidTable) -> tuple[np.ndarray, np.ndarray]:
+        """A number for each query and for each gallery crop, equal where the crop is one of the query's own pictures.
+
+        Told by the content of the files: a copy under another name is the same picture.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        groups = np.arange(len(self.pool)) if self.groups is None else self.groups
+        numbers: dict[str, int] = {}
+        for content, group in zip(self.pool.contents(), groups.tolist(), strict=True):
+            if group >= 0:
+                numbers.setdefault(content, group)
+        asked = np.arange(len(self.table))
+        if self.groups is None:
+            asked = np.array([numbers[content] for content in self.pool.contents()])
+        return asked, np.array([numbers.get(content, -1) for content in gallery.contents()], dtype=np.int64)
+
+
+def _crops_in(folder: Path) -> ReidTable:
+    crops = read_crops(folder)
+    tell(passed_over(folder, crops))
+    return as_shown(crops, None)
+
+
+def own_pictures(asked: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each query the first gallery crop that is its own picture, int64 (Q,), -1 where none is."""
+    places = {number: row for row, number in reversed(list(enumerate(others.tolist())))}
+    return np.array([places.get(number, -1) for number in asked.tolist()], dtype=np.int64)
 
 
 def check_asked(table: ReidTable) -> None:
@@ -69,7 +100,7 @@ def check_asked(table: ReidTable) -> None:
             f"The query {nobody.paths[0]} is of no person.",
             got=f"pid {nobody.pids[0]}; {len(nobody):,} queries of this kind",
             allowed="queries with pid > 0: 0 marks distractors, -1 junk",
-            fix="reidgen prepare lists them",
+            fix=f"reidgen prepare lists them; {FROM_ZERO}",
         )
 
 

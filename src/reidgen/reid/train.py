@@ -14,6 +14,7 @@ import torch
 
 from reidgen.config import ReidConfig, as_dict, require
 from reidgen.data.augment import apply, draw, normalise
+from reidgen.data.notes import tell_nobody
 from reidgen.data.pk_sampler import PeopleSampler
 from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.data.store import CropStore
@@ -84,6 +85,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
         inputs["features"] = features.hash
     with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
         if not run.done:
+            tell_nobody(table.train.kept)
             groups = None if features is None else kept_groups(run.path / GROUPS, people, config, features)
             summary = _train(run, people, config, inputs["crops"], groups)
             run.finish(summary)

@@ -118,7 +118,7 @@ def test_a_missing_and_an_empty_folder_are_named(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
         read(tmp_path, r"(?P<pid>\d+)(?P<camid>\d)")
     (tmp_path / "door").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="1 links to folders, which are not followed: door"):
+    with pytest.raises(DataError, match=r"holds links to folders, which are not followed.\n  got: 1 links: door"):
         read(tmp_path, r"(?P<pid>\d+)(?P<camid>\d)")
 
 

@@ -111,9 +111,12 @@ def images_below(root: Path, *, option: str = "--root") -> list[str]:
         folders += [folder / name for name in inner]
     if not files:
         linked = sorted(path.name for path in root.iterdir() if path.is_symlink() and path.is_dir())
-        more = f"; {len(linked):,} links to folders, which are not followed: {', '.join(linked[:5])}" if linked else ""
-        raise DataError(f"{root} holds no images.", got=f"no file with a known ending{more}",
-                        allowed=" ".join(ENDINGS), fix=f"{option} with the folder of the crops")  # fmt: skip
+        raise DataError(
+            f"{root} holds links to folders, which are not followed." if linked else f"{root} holds no images.",
+            got=f"{len(linked):,} links: {', '.join(linked[:5])}" if linked else "no file with a known ending",
+            allowed=" ".join(ENDINGS),
+            fix=f"{option} with the folder of the crops",
+        )
     return sorted(files)
 
 
