@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -97,9 +98,30 @@ def test_ranked_lists_hold_the_nearest_crops_after_removal(table, model):
     assert all(path.endswith(name) for path, name in zip(first["ranked_paths"], first["ranked_files"], strict=True))
 
 
-def test_protocol_all_removes_nothing(table, model):
+def test_protocol_all_removes_nothing_else(table, model):
     result = evaluate_reid(model, table, EvaluateConfig(protocol="all", ranked=1))
     assert len(result.per_query["ranked_files"][0]) == 7
+
+
+@pytest.mark.parametrize("multi_query", ["none", "queries"])
+def test_protocol_all_leaves_the_querys_own_picture_out(tmp_path, model, multi_query):
+    table = make_table([1, 2, 1, 2, 1], [1, 1, 1, 1, 2], splits=["query"] * 2 + ["gallery"] * 3, root=tmp_path)
+    for query, copy in zip(table.query.paths, table.gallery.paths, strict=False):
+        shutil.copy(query, copy)
+    config = EvaluateConfig(protocol="all", ranked=2, multi_query=multi_query)
+    first, second = evaluate_reid(model, table, config).per_query.iter_rows(named=True)
+    own = table.gallery.rows["file_name"].to_list()
+    assert own[0] not in first["ranked_files"] and len(first["ranked_files"]) == 2
+    assert own[1] not in second["ranked_files"] and second["first_rank"] == 0  # nothing else is of person 2
+    assert "but the query's own picture" in evaluate_reid(model, table, config).protocol
+
+
+def test_one_picture_asked_for_twice_is_found_by_neither(tmp_path, model):
+    table = make_table([1, 1, 1, 1], [1, 2, 1, 2], splits=["query"] * 2 + ["gallery"] * 2, root=tmp_path)
+    for copy in (1, 2):
+        shutil.copy(table.paths[0], table.paths[copy])
+    lists = evaluate_reid(model, table, EvaluateConfig(protocol="all")).per_query["ranked_files"]
+    assert [one.to_list() for one in lists] == [[table.rows["file_name"][3]]] * 2
 
 
 def test_crops_in_train_and_verdicts_of_filters_change_nothing(table, model):

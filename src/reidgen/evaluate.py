@@ -23,7 +23,7 @@ from reidgen.metrics.expansion import pool_groups
 from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blocks
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.embed import ReidModel
-from reidgen.reid.queries import Queries, check_asked
+from reidgen.reid.queries import Queries, check_asked, own_pictures
 from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
@@ -31,7 +31,7 @@ SCHEMA_VERSION = 1
 LISTED = 10  # gallery crops in each ranked list
 RULES = {
     "market": "gallery crops of the query's person and camera and junk (pid -1) removed, distractors (pid 0) kept",
-    "all": "nothing removed from the gallery",
+    "all": "nothing removed from the gallery but the query's own picture",
 }
 
 
@@ -180,7 +180,7 @@ def _evaluate(
 ) -> Result:
     seen = gallery_of(gallery, config.protocol)
     query = queries.table
-    ranking, lists = _rank(_pooled(model, queries, config), _embed(model, seen, config), query, seen, config)
+    ranking, lists = _rank(_pooled(model, queries, config), _embed(model, seen, config), queries, seen, config)
     facts = {
         **model.facts,
         "dataset": query.name,
@@ -210,14 +210,16 @@ def _evaluate(
 
 
 def _rank(
-    theirs: torch.Tensor, others: torch.Tensor, query: ReidTable, gallery: ReidTable, config: EvaluateConfig
+    theirs: torch.Tensor, others: torch.Tensor, queries: Queries, gallery: ReidTable, config: EvaluateConfig
 ) -> tuple[Ranking, list[np.ndarray]]:
     """The ranking, and the nearest gallery crops of the first queries, from one pass over the distances."""
-    persons = Persons.of(query.pids, gallery.pids, query.camids, gallery.camids, config.protocol)
+    query, pictures = queries.table, None if config.protocol == "market" else queries.pictures(gallery)
+    persons = Persons.of(query.pids, gallery.pids, query.camids, gallery.camids, config.protocol, pictures=pictures)
+    own = None if pictures is None else own_pictures(*pictures)
     lists: list[np.ndarray] = []
 
     def listed() -> Iterator[Any]:
-        for distances in ranking_blocks(theirs, others, config):
+        for distances in ranking_blocks(theirs, others, config, own=own):
             shown = distances[: max(0, config.ranked - len(lists))]
             rows = range(len(lists), len(lists) + len(shown))
             lists.extend(

@@ -24,8 +24,9 @@ class Persons:
     """Who is who in a query and a gallery, and which gallery rows each query shall not see.
 
     Attributes:
-        query_pids, gallery_pids, query_camids, gallery_camids: int64 arrays, one value a crop.
-        protocol: "market" removes gallery crops of the query's person and camera and all of pid -1; "all" removes none.
+        query_pids, gallery_pids: int64 arrays, one value a crop.
+        query_marks, gallery_marks: int64 arrays; gallery crops of the query's person and mark are removed for it. Under
+            "market" a mark is the camera, under "all" the picture, where pictures are given.
         columns: Gallery rows that at least one query may see, ascending: all but the junk under "market".
         grouped: `columns` positions ordered by pid, then by index.
         starts: For each query, where its person begins and ends in `grouped`; int64 (2, Q).
@@ -33,18 +34,34 @@ class Persons:
 
     query_pids: np.ndarray
     gallery_pids: np.ndarray
-    query_camids: np.ndarray
-    gallery_camids: np.ndarray
-    protocol: Protocol
+    query_marks: np.ndarray
+    gallery_marks: np.ndarray
     columns: np.ndarray
     grouped: np.ndarray
     starts: np.ndarray
 
     @classmethod
     def of(
-        cls, query_pids: Any, gallery_pids: Any, query_camids: Any, gallery_camids: Any, protocol: Protocol
+        cls,
+        query_pids: Any,
+        gallery_pids: Any,
+        query_camids: Any,
+        gallery_camids: Any,
+        protocol: Protocol,
+        *,
+        pictures: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> "Persons":
         """Check the four arrays and index the gallery by person.
+
+        Args:
+            query_pids: One whole number a crop, like the next three.
+            gallery_pids: Of the gallery.
+            query_camids: Cameras.
+            gallery_camids: Of the gallery.
+            protocol: "market" removes gallery crops of the query's person and camera and all of pid -1; "all" removes
+                none but the query's own picture.
+            pictures: Under "all", of each query and of each gallery crop a number, equal where both are one picture;
+                None where there is no picture on both sides.
 
         Raises:
             DataError: Lengths differ, values are no integers, or the protocol is unknown.
@@ -64,15 +81,15 @@ class Persons:
         grouped = np.argsort(g_pids[columns], kind="stable")
         pids = g_pids[columns][grouped]
         starts = np.stack([np.searchsorted(pids, q_pids, "left"), np.searchsorted(pids, q_pids, "right")])
-        return cls(q_pids, g_pids, q_camids, g_camids, protocol, columns, grouped, starts)
+        if protocol == "all":
+            q_camids, g_camids = pictures or (np.zeros_like(q_pids), np.ones_like(g_pids))
+        return cls(q_pids, g_pids, q_camids, g_camids, columns, grouped, starts)
 
     def matches(self, query: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions in `columns` of one query's positives, and of the rows removed for it."""
         same = self.grouped[self.starts[0, query] : self.starts[1, query]]
-        if self.protocol == "all":
-            return same, same[:0]
-        other_camera = self.gallery_camids[self.columns[same]] != self.query_camids[query]
-        return same[other_camera], same[~other_camera]
+        other = self.gallery_marks[self.columns[same]] != self.query_marks[query]
+        return same[other], same[~other]
 
 
 def _integers(name: str, values: Any) -> np.ndarray:
