@@ -1,6 +1,7 @@
 """The likeliest messages, word by word: what is wrong, what was found, what is allowed, what to type."""
 
 import re
+import shlex
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from reidgen.data.prepare import prepare
 from reidgen.data.samplers import EpochSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, command
 from tests.factories import make_table, write_crop
 
 
@@ -30,7 +31,7 @@ def test_a_truncated_jpeg(tmp_path):
     assert re.sub(r"\(\d+ bytes", "(N bytes", text) == (
         "DIR/bounding_box_train/0001_c1s1_000000_00.jpg is no readable image.\n"
         "  got: image file is truncated (N bytes not processed)\n"
-        "  allowed: a whole JPEG or PNG\n"
+        "  allowed: a whole picture: JPEG, PNG, BMP, WEBP, TIFF, GIF, PPM\n"
         "  try: copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop --out NEW"
     )
 
@@ -53,7 +54,8 @@ def test_a_name_that_does_not_parse(tmp_path):
         "DIR/bounding_box_train/IMG_17.jpg has a name that does not parse.\n"
         "  got: IMG_17.jpg, and 1 more\n"
         "  allowed: PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg (pattern "
-        r"(?P<pid>-1|\d+)_c(?P<camid>\d+)(?:s(?P<seq>\d+))?(?:_(?P<frame>\d+))?(?:[_.].*)?\.\w+)" + "\n"
+        r"(?P<pid>-1|\d{1,18})_c(?P<camid>\d{1,18})(?:s(?P<seq>\d{1,18}))?(?:_(?P<frame>\d{1,18}))?(?:[_.].*)?\.\w+)"
+        "\n"
         "  try: rename or remove it, or describe the names: --dataset folder --pattern REGEX"
     )
 
@@ -94,7 +96,8 @@ def test_a_pattern_that_was_forgotten(tmp_path):
     assert message(ConfigError, lambda: prepare(config, root=tmp_path, out=tmp_path / "out"), tmp_path) == (
         "--dataset folder needs --pattern.\n"
         "  got: no pattern\n"
-        "  allowed: a regular expression with the named groups pid and camid, and optionally seq, frame, split\n"
+        "  allowed: a regular expression with the named group pid, and camid unless nobody knows the cameras; "
+        "optionally seq, frame, split\n"
         r"  try: --pattern '(?P<pid>\d+)_c(?P<camid>\d+)'"
     )
 
@@ -176,3 +179,8 @@ def test_what_an_audit_shows(tmp_path):
             "2, 3",
         ),
     ]
+
+
+def test_commands_can_be_pasted_into_a_shell():
+    words = ["rm", "-r", "a folder; rm -rf $HOME", "it's", "plain"]
+    assert shlex.split(command(*words)) == words

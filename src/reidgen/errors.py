@@ -1,7 +1,10 @@
 """Errors that a user can act on: what is wrong, what was given, what is allowed, what to type."""
 
 import contextlib
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +32,12 @@ class ReidgenError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """How it goes from one process to another, whatever its own arguments are."""
         return _again, (type(self), self.what, self.got, self.allowed, self.fix)
+
+
+def command(*words: object) -> str:
+    """A command line that can be pasted into a shell, whatever is in the names of its files."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def _again(kind: type[ReidgenError], what: str, got: object, allowed: object, fix: str | None) -> ReidgenError:

@@ -15,7 +15,7 @@ from reidgen.config import EvaluateConfig, as_dict
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import DataError, RunError
+from reidgen.errors import DataError, RunError, command
 from reidgen.files import write_bytes, write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
@@ -101,17 +101,17 @@ class Result:
                 f"{folder} holds no result.",
                 got=f"no {RESULT} and {QUERIES}",
                 allowed="the --out of reidgen evaluate, finished",
-                fix=f"reidgen evaluate --model DIR --data DIR --out {folder}",
+                fix=f"reidgen evaluate --model DIR --data DIR {command('--out', folder)}",
             )
         try:
-            known = json.loads((folder / RESULT).read_text())
+            known = json.loads((folder / RESULT).read_text(encoding="utf-8"))
             per_query = parquet.decode(folder / QUERIES)
         except (json.JSONDecodeError, DataError) as error:
             raise RunError(
                 f"{folder} holds a damaged result.",
                 got=str(error).splitlines()[0],
                 allowed=f"{RESULT} and {QUERIES} as they were written",
-                fix=f"rm -r {folder}, then reidgen evaluate again",
+                fix=f"{command('rm', '-r', folder)}, then reidgen evaluate again",
             ) from error
         known.pop("schema_version")
         return cls(**known, per_query=per_query)

@@ -192,3 +192,10 @@ def test_on_a_gpu_the_array_is_resident_when_it_fits_and_copied_by_batch_when_no
     for moved in (on_gpu, by_batch):
         assert torch.equal(moved.batch([2, 0]).cpu(), crops.batch([2, 0]))
         assert moved.batch([2, 0]).device.type == "cuda"
+
+
+def test_a_cache_folder_that_cannot_be_made_names_the_variable(tmp_path, monkeypatch):
+    (tmp_path / "home").write_text("a file where a folder should be")
+    monkeypatch.setenv("REIDGEN_CACHE", str(tmp_path / "home" / "cache"))
+    with pytest.raises(DataError, match=r"crops cannot be written to .*home/cache\.(.|\n)*set REIDGEN_CACHE"):
+        CropStore.open(make_table([1], root=tmp_path), size=(32, 16))

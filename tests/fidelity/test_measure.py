@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from reidgen.config import FidelityConfig, GenerateConfig, StyleGANConfig
-from reidgen.data.store import cache_folder
 from reidgen.engine import RunFolder
+from reidgen.engine.cache import cache_folder
 from reidgen.errors import ConfigError, DataError, RunError, WeightsError
 from reidgen.fidelity import features as features_module
 from reidgen.fidelity.crops import Files, Sampled, through_jpeg

@@ -1,5 +1,5 @@
 from reidgen.config import ExtendConfig, ReidConfig
-from reidgen.data.store import cache_folder
+from reidgen.engine.cache import cache_folder
 from reidgen.sweep.decoded import Decoded
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.plan import Job

@@ -76,7 +76,7 @@ class Audit:
         path = Path(folder) / "audit.json"
         if not path.is_file():
             raise DataError(f"{path} is missing.", got="no such file", allowed="a folder written by reidgen prepare")
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         findings = [
             Finding(found["severity"], found["what"], found["reason"], tuple(found["files"]), tuple(found["people"]))
             for found in values["findings"]

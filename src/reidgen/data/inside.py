@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import shlex
 import stat
 from pathlib import Path
 
 import polars as pl
 
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 
 FOLDER_OF = r"[^/]*$" if os.sep == "/" else r"[^/\\]*$"  # what a path has after its folder
 
@@ -79,5 +78,5 @@ def _outside(root: Path, name: str, place: str) -> DataError:
         f"{root / name} leads out of the table's folder.",
         got=f"a link to {place}",
         allowed=f"regular files inside {root}",
-        fix=f"a copy with the files themselves: cp -rL {shlex.quote(str(root))} NEW",
+        fix=f"a copy with the files themselves: {command('cp', '-rL', root)} NEW",
     )

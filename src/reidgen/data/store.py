@@ -16,8 +16,9 @@ import torch
 from reidgen.data.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks, in_order
+from reidgen.engine.cache import cache_folder, writing_cache
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 
 CHUNK = 64  # crops decoded by a thread at a time, and the grain of the progress
 DEVICE_SHARE = 0.5  # of the free GPU memory that the crops may take: the rest is for the network
@@ -99,12 +100,6 @@ class CropStore:
         return pinned.to(self.device, non_blocking=True)
 
 
-def cache_folder() -> Path:
-    """Where decoded crops are kept: $REIDGEN_CACHE, or `reidgen` in the user's cache folder; both can be deleted."""
-    own = os.environ.get("REIDGEN_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reidgen"
-
-
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     header, whole = _header(shape), math.prod(shape)
     with path.open("rb") as stream:
@@ -114,7 +109,7 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             f"{path} is damaged.",
             got=f"{length:,} bytes" if found == header else "another header",
             allowed=f"{len(header) + whole:,} bytes: an array of {shape[0]:,} decoded crops",
-            fix=f"rm {path}",
+            fix=command("rm", path),
         )
     return np.memmap(path, np.uint8, "c", len(header), shape)
 
@@ -142,9 +137,9 @@ def _fill(table: ReidTable, size: tuple[int, int], path: Path) -> Iterator[int]:
     What a killed process left under that name is not locked any more and is overwritten.
     """
     temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while not path.exists():
-        with _telling(path.parent, (len(table), *size, 3)), temporary.open("a+b") as stream:
+    room = math.prod((len(table), *size, 3))
+    while not path.exists():  # around the open file, since closing it tries to write once more
+        with writing_cache(path.parent, "The decoded crops", room=room), temporary.open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is_at(stream, temporary):  # the process before us finished, or gave up, while we waited
                 continue
@@ -171,20 +166,6 @@ def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> I
         yield len(crops)
     stream.flush()
     os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _telling(folder: Path, shape: tuple[int, ...]) -> Iterator[None]:
-    """Say what a full disk has not taken. Around the open file, since closing it tries to write once more."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"The decoded crops cannot be written to {folder}.",
-            got=error.strerror,
-            allowed=f"{math.prod(shape) / 1e6:,.1f} MB free",
-            fix="free some space, or set REIDGEN_CACHE to a folder on a larger disk",
-        ) from error
 
 
 def _decode(files: Sequence[tuple[Path, bool]], size: tuple[int, int]) -> np.ndarray:

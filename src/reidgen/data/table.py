@@ -24,7 +24,7 @@ from reidgen.data.schema import (
     together,
     typed,
 )
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 from reidgen.files import Crops, file_sha256, sha256
 
 __all__ = ["DISTRACTOR", "FOLDERS", "JUNK", "ReidTable", "Split"]
@@ -105,7 +105,7 @@ class ReidTable:
                 f"{folder} holds no table.",
                 got="no metadata.parquet in " + ", ".join(FOLDERS.values()) if folder.is_dir() else "no such folder",
                 allowed="a folder written by reidgen",
-                fix=f"reidgen prepare --dataset market1501 --root {folder} --out DIR",
+                fix=f"{command('reidgen', 'prepare', '--dataset', 'market1501', '--root', folder)} --out DIR",
             )
         table = cls.from_rows(
             together(parts), root=folder, name=(folder.resolve() if folder.name in ("", "..") else folder).name

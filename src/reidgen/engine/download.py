@@ -5,7 +5,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from reidgen.errors import WeightsError
+from reidgen.engine.cache import writing_cache
+from reidgen.errors import WeightsError, command
 from reidgen.files import write_bytes
 
 TIMEOUT_SEC = 30
@@ -37,7 +38,8 @@ def download(url: str, path: Path, *, what: str, fix: str) -> None:
             allowed=f"a connection to {url}",
             fix=f"download that address elsewhere and put the file at {path}, or {fix}",
         ) from error
-    write_bytes(path, bytes(content))
+    with writing_cache(path.parent, what):
+        write_bytes(path, bytes(content))
 
 
 def check_digest(path: Path, digest: str) -> None:
@@ -50,5 +52,5 @@ def check_digest(path: Path, digest: str) -> None:
             f"{path} is not the file that was published.",
             got=f"{kind} {found[:16]}...",
             allowed=f"{kind} {digits[:16]}...",
-            fix=f"rm {path}, then the same command again",
+            fix=f"{command('rm', path)}, then the same command again",
         )

@@ -17,7 +17,7 @@ from typing import Any
 from reidgen.config import as_dict
 from reidgen.engine import tensorboard
 from reidgen.engine.metrics_log import MetricsLog
-from reidgen.errors import ReidgenError, RunError
+from reidgen.errors import ReidgenError, RunError, command
 from reidgen.files import remove_leftovers, write_json
 
 SCHEMA_VERSION = 1
@@ -99,7 +99,7 @@ class RunFolder:
             _reopen(record, asked, reopening)
             _check_same(path, record, asked)
         if record["status"] != "done":
-            record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            record["command"] = command(Path(sys.argv[0]).name, *sys.argv[1:])
             record["versions"], record["machine"] = _versions(), platform.machine()
         run.record, run._spent_sec = record, float(record["cost"]["wall_sec"])
         if run.done:
@@ -197,7 +197,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text())
+        return json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise RunError(f"{file} is damaged.", got=str(error), allowed="JSON", fix="another --out") from error
 

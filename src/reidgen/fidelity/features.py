@@ -8,8 +8,9 @@ from typing import IO
 
 import numpy as np
 
+from reidgen.engine.cache import writing_cache
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 from reidgen.fidelity.crops import Crops
 from reidgen.fidelity.extractors import Extractor
 
@@ -26,16 +27,17 @@ def extract(crops: Crops, extractor: Extractor, path: Path, *, batch: int, label
         DataError: A crop cannot be decoded, a feature is not a number, or the file is of another size.
     """
     part = path.with_suffix(".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     while not path.exists():
-        with part.open("a+b") as stream:
+        with writing_cache(path.parent, "Features"), part.open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             if _is_at(stream, part):
                 _fill(stream, crops, extractor, batch, label)
                 part.replace(path)
     size = len(crops) * extractor.width * 4
     if path.stat().st_size != size:
-        raise DataError(f"{path} is damaged.", got=f"{path.stat().st_size:,} bytes", allowed=size, fix=f"rm {path}")
+        raise DataError(
+            f"{path} is damaged.", got=f"{path.stat().st_size:,} bytes", allowed=size, fix=command("rm", path)
+        )
     return np.memmap(path, np.float32, "c", shape=(len(crops), extractor.width))
 
 

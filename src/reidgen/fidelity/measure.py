@@ -10,9 +10,9 @@ from rich.console import Console
 
 from reidgen.config import as_dict
 from reidgen.config.fidelity import FidelityConfig
-from reidgen.data.store import cache_folder
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.cache import cache_folder
 from reidgen.errors import ConfigError, DataError
 from reidgen.fidelity.crops import Files, sizes_of
 from reidgen.fidelity.extractors import Extractor, load_extractor
@@ -162,4 +162,4 @@ def _kept(path: Path, figures: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Figures from their file, or computed and written to it."""
     if not path.is_file():
         write_json(path, figures())
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.errors import RunError
+from reidgen.errors import RunError, command
 from reidgen.fidelity.figures import kernel_key_of, key_of
 from reidgen.files import write_json
 
@@ -85,10 +85,10 @@ class Fidelity:
                 f"{folder} holds no fidelity result.",
                 got=f"no {RESULT}",
                 allowed="the --out of reidgen fidelity, finished",
-                fix=f"reidgen fidelity --real DIR --fake DIR --out {folder}",
+                fix=f"reidgen fidelity --real DIR --fake DIR {command('--out', folder)}",
             )
         try:
-            known = json.loads(path.read_text())
+            known = json.loads(path.read_text(encoding="utf-8"))
             known.pop("schema_version")
             return cls(**known)
         except (json.JSONDecodeError, KeyError, TypeError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reidgen.engine.progress import progress
-from reidgen.errors import RunError
+from reidgen.errors import RunError, command
 from reidgen.files import write_bytes
 
 BLOCK = 64
@@ -30,7 +30,9 @@ class ScoreFolder:
             return None
         scores = np.frombuffer(file.read_bytes(), "<f8")
         if len(scores) != count:
-            raise RunError(f"{file} is damaged.", got=f"{len(scores)} scores", allowed=f"{count}", fix=f"rm {file}")
+            raise RunError(
+                f"{file} is damaged.", got=f"{len(scores)} scores", allowed=f"{count}", fix=command("rm", file)
+            )
         return scores
 
     def write(self, block: int, scores: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reidgen.config import Device
-from reidgen.data.store import cache_folder
+from reidgen.engine.cache import cache_folder
 from reidgen.engine.device import setup
 from reidgen.engine.download import check_digest, download
 from reidgen.engine.file_kinds import what_is

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from reidgen.config import Device, FidelityConfig
 from reidgen.config.fidelity import REID
-from reidgen.data.store import cache_folder
 from reidgen.data.table import ReidTable
+from reidgen.engine.cache import cache_folder
 from reidgen.fidelity.crops import Files
 from reidgen.fidelity.extractors import Extractor, load_extractor
 from reidgen.fidelity.features import extract

@@ -9,7 +9,7 @@ import torch
 
 from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
 from reidgen.engine.run import read_run
-from reidgen.errors import RunError, TrainingError
+from reidgen.errors import RunError, TrainingError, command
 from reidgen.generators.estimate import Estimate
 
 SPARE = 0.9  # of the memory that is there: what a proposed batch may take
@@ -62,9 +62,8 @@ def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
     ):
         return None
     more = config.kimg - before["kimg"]
-    restart = (
-        f"another --out with --transfer {folder} --kimg {more:g}, which goes on from both networks with new optimisers"
-    )
+    again = f"{command('--transfer', folder)} --kimg {more:g}"
+    restart = f"another --out with {again}, which goes on from both networks with new optimisers"
     return RunError(
         f"The training in {folder} is finished, and a finished one keeps no optimisers to go on with.",
         got=f"--kimg {config.kimg:g}, done with {before['kimg']:g}",

@@ -25,7 +25,7 @@ from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import derive_seed
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, DataError, WeightsError
+from reidgen.errors import ConfigError, DataError, WeightsError, command
 from reidgen.files import file_sha256, link_or_copy
 from reidgen.generators.crops import CropWriter
 from reidgen.generators.encoder import NOISE_SEED, TrainedEncoder
@@ -297,7 +297,7 @@ def _generate(
         _say(f"{single:,} people have a single crop, so nothing between two; those variants are left out.")
     _say(
         f"Who is still the person? See {folder / SHEET}, and before reidgen extend --label same: "
-        f"reidgen filter --data {folder} --reference DIR --filters identity --reid RUN --out DIR"
+        f"{command('reidgen', 'filter', '--data', folder)} --reference DIR --filters identity --reid RUN --out DIR"
     )
     return {
         "people": crops.rows["pid"].n_unique(),

@@ -14,7 +14,7 @@ from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.opening import config_of, field_of, open_network
 from reidgen.engine.pickle_machine import shown
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, WeightsError
+from reidgen.errors import ConfigError, WeightsError, command
 from reidgen.files import file_sha256
 from reidgen.models import dcgan, stylegan2, stylegan3
 from reidgen.models.discriminator import Discriminator
@@ -131,7 +131,7 @@ def find_generator(path: Path | str) -> Path:
             f"{file} is a weight file of another program, and may hold code.",
             got=file.suffix,
             allowed="the folder of a finished train-generator, or a generator's .safetensors file",
-            fix=f"reidgen convert {file} --out DIR, which runs nothing that is in it",
+            fix=f"{command('reidgen', 'convert', file)} --out DIR, which runs nothing that is in it",
         )
     return file
 

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from reidgen.data.store import cache_folder
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.engine.cache import cache_folder, writing_cache
+from reidgen.errors import DataError, command
 from reidgen.files import sha256, write_bytes
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.reid.embed import Flip, ReidModel
@@ -52,7 +52,8 @@ def embeddings_of(
         return _read(path, len(table)).to(device)
     found = model.embed(table, flip=flip, batch=batch)
     kept = found.cpu()
-    write_bytes(path, safetensors.torch.save({NAME: kept}, {"crc32": _checksum(kept)}))
+    with writing_cache(path.parent, "Embeddings"):
+        write_bytes(path, safetensors.torch.save({NAME: kept}, {"crc32": _checksum(kept)}))
     return found
 
 
@@ -75,7 +76,9 @@ def _read(path: Path, count: int) -> Tensor:
 
 
 def _damaged(path: Path, got: str, count: int) -> DataError:
-    return DataError(f"{path} is damaged.", got=got, allowed=f"float32 ({count}, D) as written", fix=f"rm {path}")
+    return DataError(
+        f"{path} is damaged.", got=got, allowed=f"float32 ({count}, D) as written", fix=command("rm", path)
+    )
 
 
 def _checksum(embeddings: Tensor) -> str:

@@ -9,11 +9,11 @@ from safetensors.torch import save
 from torch import nn
 
 from reidgen.config import ReidConfig
-from reidgen.data.store import cache_folder
+from reidgen.engine.cache import cache_folder
 from reidgen.engine.download import download
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.state_dicts import read_weights
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, command
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
 from reidgen.models.timm_backbone import TimmBackbone
@@ -216,7 +216,7 @@ def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> 
             f"{theirs} is not torchvision's file.",
             got=f"SHA-256 {found[:16]}...",
             allowed=f"SHA-256 {digits}...",
-            fix=f"rm {theirs}, then the same command again",
+            fix=f"{command('rm', theirs)}, then the same command again",
         )
     metadata = {"stride_in_1x1": "false", "source": site + name}
     kept = {name: value for name, value in read_weights(theirs)[0].items() if not name.startswith(CLASSIFIER)}

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from reidgen.data.store import cache_folder
+from reidgen.engine.cache import cache_folder
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.plan import Job
 

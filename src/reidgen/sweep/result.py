@@ -11,7 +11,7 @@ import polars as pl
 from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
 from reidgen.data import parquet
-from reidgen.errors import ConfigError, RunError
+from reidgen.errors import ConfigError, RunError, command
 from reidgen.files import write_bytes
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.plan import Point
@@ -86,9 +86,9 @@ class SweepResult:
                 f"{folder} holds no sweep.",
                 got=f"no {RUN} and {POINTS}",
                 allowed="the --out of reidgen sweep",
-                fix=f"reidgen sweep --real DIR --generated DIR --preset people --out {folder}",
+                fix=f"reidgen sweep --real DIR --generated DIR --preset people {command('--out', folder)}",
             )
-        record = json.loads((folder / RUN).read_text())
+        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
         try:
             config = from_dict(SweepConfig, record["config"])
         except (TypeError, ConfigError) as error:
