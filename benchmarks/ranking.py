@@ -76,7 +76,7 @@ def timed(function, *args, **kwargs):
 
 
 def peak_kib():
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 

@@ -202,7 +202,7 @@ def made_neighbours(count):
 
 
 def status_mb(field):
-    text = Path("/proc/self/status").read_text()
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field))) / 1024
 
 

@@ -208,7 +208,7 @@ def main(plan: Plan) -> None:
             pool = pools.get(pool_of(kind, arm))
             found[point][seed] = trained(plan, reals[kind], pool, f"{kind}-{arm}-{added}-{seed}", arm, added, seed)
         write_tables(plan, found)
-    print((plan.out / "results.md").read_text())
+    print((plan.out / "results.md").read_text(encoding="utf-8"))
 
 
 def trained(
@@ -222,7 +222,7 @@ def trained(
             table = rg.extend(real, pool, crops_per_person=added, label="same", unjudged="allow")
         model = rg.train_reid(table, plan.reid(seed, arm), out=plan.out / f"reid-{name}")
         rg.evaluate_reid(model, real, rg.EvaluateConfig(flip="none", seed=seed), out=done)
-    result = json.loads((done / "result.json").read_text())
+    result = json.loads((done / "result.json").read_text(encoding="utf-8"))
     facts = result["facts"]
     per_person = facts["generated_images"] / facts["people"]
     print(f"{name}: mAP {result['mAP']:.2%}, rank-1 {result['rank1']:.2%}, {per_person:.1f} added a person", flush=True)

@@ -94,9 +94,9 @@ def state(plan: Plan, preset: Preset) -> str:
     folder = plan.out / preset
     if not (folder / "run.json").is_file():
         return f"{preset}: not begun"
-    run = json.loads((folder / "run.json").read_text())
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     metrics = folder / "metrics.jsonl"
-    records = metrics.read_text().splitlines() if metrics.is_file() else []
+    records = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
     kimg = json.loads(records[-1])["kimg"] if records else 0
     cost = ", ".join(f"{name} {value:g}" for name, value in run["cost"].items())
     return f"{preset}: {run['status']}, {kimg:g} of {plan.config(preset).kimg:g} kimg; {cost}"

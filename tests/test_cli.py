@@ -1,4 +1,5 @@
 import inspect
+import io
 import json
 import re
 import resource
@@ -139,6 +140,19 @@ def test_no_verb_writes_into_the_crops_that_it_reads(tmp_path, capsys, verb):
         assert end.value.code == 2
         assert capsys.readouterr().err.startswith("error: --out is a folder that is read, or lies in one.\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_errors_are_printed_in_every_locale(monkeypatch, tmp_path):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding="ascii") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--model", f"{tmp_path}/m\u00fc\udcff\x1b[2J", "--data", str(tmp_path), "--out", "x"])
+    streams["stderr"].flush()
+    assert rb"/m\xfc\udcff\x1b[2J" in streams["stderr"].buffer.getvalue()  # and no command to the terminal
 
 
 def test_version(capsys):

@@ -1,5 +1,6 @@
 """The verbs of `reidgen`. Imports no torch: each verb loads its stage when it is run."""
 
+import io
 import itertools
 import json
 import os
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # training ten times slower (docs/log.md). It has to be said before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):  # a locale may lack what is printed, and a file's name may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         _dispatch(given)
     except ReidgenError as error:
@@ -67,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _complain(text: str, status: int) -> int:
-    sys.stderr.write(f"{text}\n")
+    clean = "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)  # names of files
+    sys.stderr.write(f"{clean}\n")
     return status
 
 

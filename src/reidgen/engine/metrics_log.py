@@ -34,7 +34,7 @@ class MetricsLog:
         """Append one record; floats that are not finite become null."""
         clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
         before = self.position
-        with naming(self.path), self.path.open("a") as stream:
+        with naming(self.path), self.path.open("a", encoding="utf-8", newline="\n") as stream:
             stream.write(json.dumps(clean) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
@@ -48,4 +48,6 @@ class MetricsLog:
 
     def read(self) -> list[dict[str, Any]]:
         """All records, in order."""
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]

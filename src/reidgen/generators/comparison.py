@@ -104,7 +104,7 @@ def compare_inversions(
             encoder = encoder.on(config.device) if encoder else None
             ways = _Ways(run, gan, encoder, config, likeness, chosen)
             run.finish(_compare(ways, judge))
-        found, spent = json.loads((run.path / RESULT).read_text()), run.record["cost"]
+        found, spent = json.loads((run.path / RESULT).read_text(encoding="utf-8")), run.record["cost"]
     methods = [way["method"] for way in found["methods"]]
     seconds = {method: {clock: spent[spent_key(clock, method)] for clock in ("wall", "cpu")} for method in methods}
     return Inversions(found["methods"], seconds, len(chosen))

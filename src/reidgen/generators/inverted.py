@@ -76,7 +76,7 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
             allowed=f"generator {generator}",
             fix="--generator with the one that was inverted",
         )
-    found = json.loads((folder / RESULT).read_text())
+    found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     ways = [entry["method"] for entry in found["methods"]]
     way = ways[-1] if way is None else way
     usable = [one for one in ways if NOISE not in one]

@@ -63,4 +63,4 @@ class Run:
 
     def json(self, name: str) -> dict[str, Any]:
         """One of its JSON files."""
-        return json.loads((self.path / name).read_text())
+        return json.loads((self.path / name).read_text(encoding="utf-8"))

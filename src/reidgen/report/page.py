@@ -102,7 +102,7 @@ def document(title: str, body: Sequence[Any]) -> str:
             tag("meta", charset="utf-8"),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("title", title),
-            tag("style", Markup(STYLE.read_text())),
+            tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
         ]
     )
     inner = join(body)

@@ -91,7 +91,7 @@ class _Asked(ReportConfig):
 
 def _description(folder: Path, axes: Sequence[str]) -> str:
     """Hash of what a sweep is and varies, without what may change while it grows."""
-    record = json.loads((folder / RUN).read_text())
+    record = json.loads((folder / RUN).read_text(encoding="utf-8"))
     kept = {name: value for name, value in record["config"].items() if name not in (*WHERE, *MORE)}
     return sha256([json.dumps([kept, record["inputs"], axes], sort_keys=True).encode()])
 

@@ -89,7 +89,7 @@ class LocalWorkers:
     def _open(self, number: int) -> _Process:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{number}.log"
-        with log.open("a") as stream:
+        with log.open("a", encoding="utf-8") as stream:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "reidgen.sweep.worker"],
                 stdin=subprocess.PIPE,
@@ -129,7 +129,7 @@ def _death(process: _Process) -> str:
         _close(stream)
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     hint = " (often: the memory of the machine ran out)" if status == -signal.SIGKILL else ""
-    last = "\n".join(process.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    last = "\n".join(process.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
     return f"the worker died by {name}{hint}; {process.log} ends with\n{last}"
 
 

@@ -56,7 +56,7 @@ def finished(order: Order) -> dict[str, Any] | None:
     path = Path(order["folder"]) / RECORD
     if not path.is_file():
         return None
-    known = json.loads(path.read_text())
+    known = json.loads(path.read_text(encoding="utf-8"))
     return known["found"] if known["asked"] == json.loads(json.dumps(order["asked"])) else None
 
 
@@ -105,6 +105,6 @@ def run_point(order: Order) -> dict[str, Any]:
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other worker, such as one that an interrupted sweep has left, works in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".busy").open("w") as stream:
+    with (folder / ".busy").open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -117,7 +117,7 @@ def _as_recorded(config: SweepConfig, out: Path) -> SweepConfig:
     if not record.is_file():
         return config
     try:
-        known = json.loads(record.read_text())
+        known = json.loads(record.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         return config  # the run folder will tell
     if known.get("stage") != "sweep" or known.get("status") != "done":
@@ -197,7 +197,9 @@ def _cost(todo: Sequence[Job], steps: Mapping[str, int | None], out: Path, lacki
     lengths = {job.name: steps[job.name] for job in todo}
     seen = {job.name: None if lengths[job.name] is None else (lengths[job.name] or 0) * job.reid.batch for job in todo}
     records = {job.name: out / "runs" / job.name / "point.json" for job in todo}
-    done = {name: json.loads(path.read_text())["found"] for name, path in records.items() if path.is_file()}
+    done = {
+        name: json.loads(path.read_text(encoding="utf-8"))["found"] for name, path in records.items() if path.is_file()
+    }
     left = [crops for name, crops in seen.items() if name not in done]
     known, unknown = None not in seen.values(), f"not known without the {lacking} table"
     spent = sum(found["wall_sec"] for found in done.values())

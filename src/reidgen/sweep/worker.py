@@ -35,7 +35,7 @@ def report_of(order: Order) -> dict[str, Any]:
 
 def main() -> None:
     """Work on the orders of stdin, one after the other."""
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print goes to the log
     orders: queue.Queue[Order] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
