@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import polars as pl
 import pytest
 import torch
 
@@ -258,3 +259,15 @@ def test_options_that_make_no_sense_are_told(option, value, message):
     with pytest.raises(ReidgenError) as caught:
         replace(TINY, **{option: value})
     assert str(caught.value) == message
+
+
+def test_crops_of_nobody_are_told_before_a_training(table, tmp_path, monkeypatch, capsys):
+    rows = pl.concat([table.rows, table.rows.head(1).with_columns(pid=pl.lit(0, pl.Int64))])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_reid(replace(table, rows=rows), TINY, out=tmp_path)
+    assert "train crops of nobody: 1 of pid 0 or -1" in capsys.readouterr().err
