@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -136,3 +137,15 @@ def test_a_folder_that_is_read_is_not_written(tmp_path, monkeypatch, out):
 def test_hashes(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert files.file_sha256(tmp_path / "f") == files.sha256([b"a", b"bc"]) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_json_keeps_what_is_no_utf8(tmp_path):
+    files.write_json(tmp_path / "x.json", {"path": "m\u00fc\udcff"})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"path": "m\u00fc\udcff"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_hashed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="a named pipe, no regular file"):
+        files.file_sha256(tmp_path / "pipe")
