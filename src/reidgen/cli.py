@@ -71,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _complain(text: str, status: int) -> int:
-    clean = "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)  # names of files
-    sys.stderr.write(f"{clean}\n")
+    sys.stderr.write(f"{text}\n")
     return status
 
 

@@ -27,11 +27,16 @@ class ReidgenError(ValueError):
         parts += [
             f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None
         ]
-        super().__init__(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], "\n".join(parts)))
+        super().__init__(spelt_out("\n".join(parts)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it goes from one process to another, whatever its own arguments are."""
         return _again, (type(self), self.what, self.got, self.allowed, self.fix)
+
+
+def spelt_out(text: str) -> str:
+    """A text for a terminal in which control characters, such as of a file's name, are escaped; lines stay lines."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def command(*words: object) -> str:

@@ -17,6 +17,7 @@ from reidgen.data.readers.names import entries_of, is_picture
 from reidgen.data.schema import DISTRACTOR, SHOWN
 from reidgen.data.table import ReidTable, holds_table
 from reidgen.data.threads import in_order
+from reidgen.errors import spelt_out
 
 PASSED: dict[str, tuple[Severity, str]] = {
     "links to folders": ("warning", "links are not followed; copy the folders, or read each by itself"),
@@ -94,7 +95,7 @@ def tell(findings: list[Finding]) -> None:
     """One line for each finding on the error stream."""
     for one in findings:
         names = ", ".join([*one.files[:NAMED], *(["..."] if len(one.files) > NAMED else [])])
-        sys.stderr.write(f"{one.what}: {one.reason}{f' ({names})' if names else ''}\n")
+        sys.stderr.write(spelt_out(f"{one.what}: {one.reason}{f' ({names})' if names else ''}") + "\n")
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
