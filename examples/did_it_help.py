@@ -29,8 +29,8 @@ class Plan:
     Attributes:
         data: Table with train, query and gallery, as written by reidgen.
         out: Folder of all runs.
-        scale: "cpu": 64x32 crops, ResNet-18 from random weights, generator from the shipped one; "gpu": the sources'
-            recipe at 256x128 with a generator at 128x64.
+        scale: "cpu": 64x32 crops, ResNet-18 from random weights, generator from the shipped one; "gpu": the recipe
+            "ide" at 256x128 with a generator at 128x64.
         people: Numbers of generated people; 0 is the baseline.
         variants: Crops of each.
         seeds: Trainings of each number.

@@ -30,7 +30,7 @@ class Plan:
         people: Table of generated people.
         out: Folder of all sweeps and pages.
         variants: Table of generated crops of the real people; None leaves out the sweep of crops.
-        scale: "cpu": 64x32 crops, ResNet-18, few places; "gpu": the sources' ResNet-50 at 256x128 and all their places.
+        scale: "cpu": 64x32 crops, ResNet-18, few places; "gpu": the thesis's recipe and all its places.
         only: Sweeps to run.
         axis: In place of the sweep's axis of that name, such as people=0,50 with --only people.
         seeds: Trainings of each place.
@@ -56,7 +56,9 @@ class Plan:
     def reid(self) -> rg.ReidConfig:
         """The trainings of all sweeps."""
         if self.scale == "gpu":
-            return rg.ReidConfig(weights=self.weights or "imagenet", precision="bf16", steps=self.steps)
+            return rg.ReidConfig(
+                recipe="thesis", weights=self.weights or "imagenet", precision="bf16", steps=self.steps
+            )
         small = {"backbone": "resnet18", "size": (64, 32), "bottleneck": 128, "last_stride": 1, "backbone_lr": 1.0}
         augment = rg.AugmentConfig(pad=4)
         return rg.ReidConfig(

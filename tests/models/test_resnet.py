@@ -206,6 +206,19 @@ def test_no_neck_classifies_the_pooled_feature():
     assert list(network.state_dict())[-2:] == ["classifier.weight", "classifier.bias"]
 
 
+def test_the_neck_of_the_thesis_is_that_of_the_baseline_with_a_relu():
+    plain, thesis = (
+        Embedder(ResNet("resnet18"), width=16, people=5, neck=neck).eval() for neck in ("bottleneck", "bottleneck-relu")
+    )
+    thesis.load_state_dict(plain.state_dict())  # a ReLU has no numbers of its own
+    images = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    before, after = plain(images), thesis(images)
+    assert before.embedding.min() < 0
+    assert torch.equal(after.embedding, before.embedding.relu())
+    assert torch.equal(after.logits, thesis.classifier(before.embedding.relu()))
+    assert torch.equal(after.feature, before.feature)
+
+
 def test_a_resting_backbone_gets_no_gradient():
     network = Embedder(ResNet("resnet18"), width=16, people=5)
     out = network(torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0)), backbone="rests")

@@ -27,7 +27,7 @@ def images():
     return torch.randn(3, 3, 96, 64, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("neck", ["bottleneck", "bnneck", "none"])
+@pytest.mark.parametrize("neck", ["bottleneck", "bottleneck-relu", "bnneck", "none"])
 @pytest.mark.parametrize("compare", ["after", "before"])
 def test_the_mean_over_places_is_what_the_network_says(narrow, images, neck, compare):
     network = made(neck, compare)

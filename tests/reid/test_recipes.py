@@ -61,13 +61,17 @@ def test_a_recipe_gives_the_defaults_and_the_users_options_stay():
     ide = ReidConfig()
     assert (ide.batch, ide.lr, ide.backbone_lr, ide.decay_at, ide.optimizer) == (32, 0.05, 0.1, (2 / 3,), "sgd")
     assert (ide.test_metric, ide.test_flip) == ("cosine", "sum")
+    thesis = ReidConfig(recipe="thesis")
+    assert (thesis.batch, thesis.epochs, thesis.lr, thesis.neck) == (16, 60, 0.05, "bottleneck-relu")
+    changed = [name for name, value in RECIPES["ide"].items() if getattr(thesis, name) != value]
+    assert changed == ["neck", "batch"]
     softmax = ReidConfig(recipe="softmax")
     assert (softmax.lr, softmax.label_smoothing, softmax.batch, softmax.epochs) == (3e-4, 0.1, 32, 60)
     assert [at * softmax.epochs for at in softmax.decay_at] == [20, 40]
     agw = ReidConfig(recipe="agw")
     assert (agw.pooling, agw.attention, agw.losses[1]) == ("gem", "non-local", "triplet-weighted")
     assert [at * agw.epochs for at in agw.decay_at] == [40, 70]
-    assert [ReidConfig(recipe=recipe).validation for recipe in RECIPES] == ["first", "none", "none", "none"]
+    assert [ReidConfig(recipe=recipe).validation for recipe in RECIPES] == ["first", "first", "none", "none", "none"]
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
@@ -82,6 +86,9 @@ def test_a_config_goes_to_another_recipe_with_what_it_has_of_its_own():
     bot = with_recipe(config, "bot", seed=3)
     assert bot == ReidConfig(recipe="bot", lr=0.1, size=(64, 32), batch=16, seed=3)
     assert with_recipe(ReidConfig(), "agw") == ReidConfig(recipe="agw")
+    assert with_recipe(ReidConfig(lr=0.1), "thesis") == ReidConfig(recipe="thesis", lr=0.1)
+    with pytest.raises(ConfigError, match="This is recipe ide, and says to be thesis"):
+        replace(ReidConfig(), recipe="thesis")
     with pytest.raises(ConfigError) as caught:
         replace(ReidConfig(lr=0.1), recipe="bot")
     assert str(caught.value) == (

@@ -156,17 +156,18 @@ class ReidConfig:
     that they belong to). To change the recipe of a config that is there already, use `with_recipe`.
 
     Attributes:
-        recipe: "ide" is the sources' baseline: 512-d bottleneck, cross entropy, SGD. "softmax" is torchreid's: no neck,
-            label smoothing, Adam. "bot" is the bag of tricks: BNNeck, triplets, centers, warm-up, random erasing. "agw"
+        recipe: "ide" is the published baseline that the thesis started from: 512-d bottleneck, cross entropy, SGD.
+            "thesis" is the thesis's: a ReLU in the neck, batch 16. "softmax" is torchreid's: no neck, label smoothing,
+            Adam. "bot" is the bag of tricks: BNNeck, triplets, centers, warm-up, random erasing. "agw"
             adds generalised-mean pooling, non-local blocks and weighted triplets.
         backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn", or "timm:NAME" for a network of the package timm
             (extra: timm).
         weights: "imagenet" downloads the backbone's file, a path reads a safetensors file or takes the backbone of the
             run folder of an earlier train-reid, "random" trains from scratch.
         size: (height, width) the crops are resized to.
-        neck: Between pooling and classifier: "bottleneck" is Linear and BatchNorm, "bnneck" is BatchNorm alone with
-            losses between crops before it, "none" is nothing.
-        bottleneck: Width of the embedding with neck "bottleneck".
+        neck: Between pooling and classifier: "bottleneck" is Linear and BatchNorm, "bottleneck-relu" has a ReLU after
+            them, "bnneck" is BatchNorm alone with losses between crops before it, "none" is nothing.
+        bottleneck: Width of the embedding with the necks "bottleneck" and "bottleneck-relu".
         pooling: "average", or "gem" for the generalised mean with a learned power.
         attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
         last_stride: Stride of a ResNet's last stage; networks of timm keep their own, and take 2 alone.
@@ -181,8 +182,7 @@ class ReidConfig:
         label_smoothing: Epsilon of Szegedy et al. 2016; 0 is plain cross entropy.
         dropout: Dropout before the classifier.
         optimizer: "sgd" has Nesterov momentum; "amsgrad" is a variant of "adam".
-        lr: Step size of the head; the backbone learns at backbone_lr times it. For sgd, 0.05 is for batch 32; with
-            batch 16 it makes the loss rise at first, 0.025 does not.
+        lr: Step size of the head; the backbone learns at backbone_lr times it.
         backbone_lr: Factor of the backbone's step size.
         schedule: "step" divides the step size by ten at each of decay_at, "cosine" takes it to 0 over the training.
         decay_at: Shares of the training.
@@ -196,7 +196,7 @@ class ReidConfig:
             gradient of the whole; batch normalisation and losses between crops see a part.
         devices: GPUs, or processes on a CPU, that share each batch.
         validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
-            trains on all, as the published numbers of the recipes did, that of "ide" too.
+            trains on all, as the published numbers of the recipes did, that of "ide" too; of "thesis" it is not known.
         generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
             "new" and "same" too, but the pids must be those of extend's label of that name; "lsr" smooths it. Without,
             whatever their pids: "lsro" every real person alike; "mprl" real people by the rank of their scores; "slsr"
@@ -222,7 +222,7 @@ class ReidConfig:
     backbone: str = "resnet50"
     weights: str = "imagenet"
     size: tuple[int, int] = (256, 128)
-    neck: Literal["bottleneck", "bnneck", "none"] = OF_RECIPE
+    neck: Literal["bottleneck", "bottleneck-relu", "bnneck", "none"] = OF_RECIPE
     bottleneck: int = 512
     pooling: Literal["average", "gem"] = OF_RECIPE
     attention: Literal["none", "non-local"] = OF_RECIPE
@@ -362,7 +362,7 @@ class ReidConfig:
         require(
             self.frozen == 0
             or "cross-entropy" in self.loss_weights
-            or self.neck == "bottleneck"
+            or self.neck in ("bottleneck", "bottleneck-relu")
             or self.pooling == "gem",
             "While the backbone is frozen nothing learns from these losses, which see the pooled feature.",
             got=f"--losses {' '.join(self.losses)} --neck {self.neck} --frozen {self.frozen:g}",

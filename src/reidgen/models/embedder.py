@@ -7,7 +7,7 @@ from torch import nn
 
 from reidgen.models.pooling import Pooling, make_pool
 
-Neck = Literal["bottleneck", "bnneck", "none"]
+Neck = Literal["bottleneck", "bottleneck-relu", "bnneck", "none"]
 
 
 class Embedded(NamedTuple):
@@ -28,8 +28,9 @@ class Embedder(nn.Module):
     """Backbone, pooling, neck and classifier.
 
     The neck "bottleneck" is Linear and BatchNorm1d (the embedding), dropout, Linear (the people): the head of the
-    ID-discriminative embedding baseline that the source trains, with D = 512. As in the published baseline there is no
-    ReLU after the normalisation (the source's own repository has one), so the embedding takes both signs.
+    published baseline of ID-discriminative embeddings, with D = 512; the embedding takes both signs.
+    "bottleneck-relu" is the head that the thesis published: the same with a ReLU between normalisation and dropout, so
+    that no number of the embedding is below 0 and cosine distances are 0 to 1, as the thesis says.
 
     "bnneck" is BatchNorm1d whose bias stays 0, and a classifier without bias (Luo et al. 2019, *Bag of tricks*, section
     3.5): losses between crops see the feature before it, the classifier the one after it. "none" classifies the pooled
@@ -37,7 +38,7 @@ class Embedder(nn.Module):
 
     Args:
         backbone: The convolutional network; has `channels`, maps images (N, 3, H, W) to (N, channels, h, w).
-        width: D of the neck "bottleneck"; the others have the backbone's channels.
+        width: D of the necks "bottleneck" and "bottleneck-relu"; the others have the backbone's channels.
         people: K, how many people the classifier tells apart.
         pooling: How a map becomes a vector.
         neck: What stands between the pooling and the classifier.
@@ -61,9 +62,11 @@ class Embedder(nn.Module):
         self.backbone = backbone
         self.compare = compare
         self.pool = make_pool(pooling)
-        self.width = width if neck == "bottleneck" else backbone.channels
-        self.bottleneck = nn.Linear(backbone.channels, width) if neck == "bottleneck" else nn.Identity()
+        narrows = neck in ("bottleneck", "bottleneck-relu")
+        self.width = width if narrows else backbone.channels
+        self.bottleneck = nn.Linear(backbone.channels, width) if narrows else nn.Identity()
         self.norm = nn.Identity() if neck == "none" else nn.BatchNorm1d(self.width)
+        self.rectify = nn.ReLU() if neck == "bottleneck-relu" else nn.Identity()
         self.classifier = nn.Linear(self.width, people, bias=neck != "bnneck")
         if neck == "bnneck":
             self.norm.bias.requires_grad_(False)
@@ -81,7 +84,7 @@ class Embedder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and backbone == "learns"):
             maps = self.backbone(images)
         feature = self.bottleneck(self.pool(maps))
-        normal = self.norm(feature)
+        normal = self.rectify(self.norm(feature))
         logits = self.classifier(normal if keep is None else normal * keep)
         return Embedded(normal if self.compare == "after" else feature, logits, feature)
 

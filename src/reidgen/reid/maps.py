@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reidgen.errors import ConfigError
 from reidgen.models.embedder import Embedder
@@ -70,10 +70,14 @@ def check_map(network: Embedder, kind: MapKind) -> None:
 
 
 def _local(network: Embedder, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Embedding and normalised feature of each place, (N, h, w, D) both."""
+    """Embedding and normalised feature of each place, (N, h, w, D) both, whose means are the crop's.
+
+    A ReLU lets through the numbers that are above 0 in the crop's mean; of a place it lets through the same ones.
+    """
     check_map(network, "match")
     count, _, height, width = maps.shape
     feature = network.bottleneck(maps.permute(0, 2, 3, 1).flatten(0, 2))
-    normal = network.norm(feature)
-    chosen = normal if network.compare == "after" else feature
-    return chosen.reshape(count, height, width, -1), normal.reshape(count, height, width, -1)
+    feature, normal = (x.reshape(count, height, width, -1) for x in (feature, network.norm(feature)))
+    if isinstance(network.rectify, nn.ReLU):
+        normal = normal * (normal.mean(dim=(1, 2), keepdim=True) > 0)
+    return normal if network.compare == "after" else feature, normal
