@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from reidgen.config import StyleGANConfig
+from reidgen.config import StyleGANConfig, generator_preset
 from reidgen.errors import WeightsError
 from reidgen.generators.train import train_generator
 from reidgen.generators.transfer import transfer
@@ -286,3 +286,12 @@ def test_every_pair_of_shapes_is_moved_or_told(parent):
             assert named == set(target[part].state_dict())
             assert 0 < report.values[0] <= report.values[1]
             assert all(torch.isfinite(value).all() for value in target[part].state_dict().values())
+
+
+def test_a_transfer_ramps_augmentation_in_100_kimg_and_starts_without_blur():
+    fresh, resumed = (generator_preset("market-stylegan3-r", transfer=start) for start in (None, "runs/ffhq"))
+    assert (fresh.ramp_kimg, fresh.fade_kimg) == (500, 100)
+    assert (resumed.ramp_kimg, resumed.fade_kimg) == (100, 0)
+    assert generator_preset("market-stylegan3-r", transfer="runs/ffhq", ada_kimg=30).ramp_kimg == 30
+    table_5_1 = (fresh.network, fresh.batch, fresh.gamma, fresh.kimg, fresh.snapshot_kimg)
+    assert table_5_1 == ("stylegan3-r", 16, 2, 5000, 80)

@@ -49,7 +49,8 @@ class StyleGANConfig:
             "none" switches it off.
         ada_target: Target of the overfitting heuristic r_t, the mean sign of D(real); of D(real) - D(fake) with the
             relativistic loss, where one logit alone means nothing.
-        ada_kimg: Images (thousands) in which p can go from 0 to 1.
+        ada_kimg: Images (thousands) in which p can go from 0 to 1. None: 500 from random weights, 100 after a transfer,
+            as the reference has it.
         mirror: Whether the crops are also shown mirrored.
         transfer: Run folder or safetensors file to start from; None starts from random weights.
         freeze_d: Highest-resolution blocks of the discriminator that are kept fixed.
@@ -83,7 +84,7 @@ class StyleGANConfig:
     blur_kimg: float | None = None
     augment: Literal["person", "bgc", "none"] = "person"
     ada_target: float = 0.6
-    ada_kimg: float = 500
+    ada_kimg: float | None = None
     mirror: bool = True
     transfer: str | None = None
     freeze_d: int = 0
@@ -99,6 +100,8 @@ class StyleGANConfig:
         check_gan_size(self.size)
         for name in ("kimg", "snapshot_kimg", "ada_kimg", "lr_generator", "lr_discriminator"):
             value = getattr(self, name)
+            if value is None:
+                continue
             require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
         check_counts(self, "z_dim", "w_dim", "mapping_layers", "channel_max", "r1_interval", "path_interval")
         check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d", "checkpoint_sec")
@@ -159,6 +162,12 @@ class StyleGANConfig:
         """Steps between two penalties of the discriminator, in force."""
         default = 16 if self.loss == "logistic" else 1
         return default if self.r1_interval is None else self.r1_interval
+
+    @property
+    def ramp_kimg(self) -> float:
+        """Images (thousands) in which the augmentation's p can go from 0 to 1, in force."""
+        default = 500.0 if self.transfer is None else 100.0
+        return default if self.ada_kimg is None else self.ada_kimg
 
     @property
     def fade_kimg(self) -> float:

@@ -249,7 +249,7 @@ class StyleGANTraining:
         if self.config.augment != "none":
             images, config = ADA_STEPS * self.config.batch, self.config
             self.ada_p = ada.next_probability(
-                self.ada_p, sign_mean, target=config.ada_target, images=images, ada_kimg=config.ada_kimg
+                self.ada_p, sign_mean, target=config.ada_target, images=images, ada_kimg=config.ramp_kimg
             )
 
 
