@@ -19,10 +19,12 @@ from reidgen.cli_base import read_table as _read
 from reidgen.cli_base import say as _say
 from reidgen.cli_generate import GENERATE, generate_people
 from reidgen.config import (
+    ENCODER_PRESETS,
     PRESETS,
     RECIPES,
     ConvertConfig,
     EncoderConfig,
+    EncoderPreset,
     EvaluateConfig,
     ExportConfig,
     ExtendConfig,
@@ -87,6 +89,7 @@ def _dispatch(given: list[str]) -> None:
         if given[:1] == ["train-generator"]:
             _check_preset_has(preset, given)
         of_names = {"train-generator": _train_generator_of(preset)}
+        of_names["train-encoder"] = _train_encoder_of(_asked(given, "--preset", ENCODER_PRESETS, "person"))
         of_names["train-reid"] = _train_reid_of(_asked(given, "--recipe", RECIPES, "ide"))
         of_names["sweep"] = _sweep_of(_asked(given, "--reid.recipe", RECIPES, "ide"))
         verbs = {**VERBS, **of_names}
@@ -184,26 +187,35 @@ def _check_preset_has(preset: Preset, given: Sequence[str]) -> None:
             )
 
 
-def train_encoder(
-    generator: Generator,
-    data: Data,
-    out: Out,
-    reid: Reid = None,
-    config: Annotated[EncoderConfig, arg(name="")] = EncoderConfig(),
-    tensorboard: Tensorboard = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train an encoder from crops of real people to the latent space of a generator."""
-    if not _planned(dry_run, "train-encoder", config, generator=generator, data=data, reid=reid, out=out):
-        from reidgen.generators.encoder_training import train_encoder as run
-        from reidgen.generators.trained import load_generator
-        from reidgen.reid.likeness import load_likeness, load_start
+def _train_encoder_of(name: EncoderPreset) -> Callable[..., None]:
+    """The verb train-encoder with the defaults of a preset."""
 
-        follow(tensorboard)
-        gan = load_generator(generator, device=config.device)
-        likeness = load_likeness(config, reid=reid, device=config.device)
-        run(_read(data), gan, config, likeness=likeness, start=load_start(config), out=out)
-        _say(f"encoder: {out / 'encoder.safetensors'}")
+    def train_encoder(
+        generator: Generator,
+        data: Data,
+        out: Out,
+        reid: Reid = None,
+        preset: Annotated[
+            EncoderPreset, arg(help="Named training that gives the other options their defaults.")
+        ] = name,
+        config: Annotated[EncoderConfig, arg(name="")] = ENCODER_PRESETS[name],
+        tensorboard: Tensorboard = False,
+        dry_run: DryRun = False,
+    ) -> None:
+        """Train an encoder from crops of real people to the latent space of a generator."""
+        inputs = {"preset": preset, "generator": generator, "data": data, "reid": reid}
+        if not _planned(dry_run, "train-encoder", config, **inputs, out=out):
+            from reidgen.generators.encoder_training import train_encoder as run
+            from reidgen.generators.trained import load_generator
+            from reidgen.reid.likeness import load_likeness, load_start
+
+            follow(tensorboard)
+            gan = load_generator(generator, device=config.device)
+            likeness = load_likeness(config, reid=reid, device=config.device)
+            run(_read(data), gan, config, likeness=likeness, start=load_start(config), out=out)
+            _say(f"encoder: {out / 'encoder.safetensors'}")
+
+    return train_encoder
 
 
 def invert(
@@ -427,7 +439,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "render": render,
     "prepare": prepare,
     "train-generator": _train_generator_of("person-stylegan2"),
-    "train-encoder": train_encoder,
+    "train-encoder": _train_encoder_of("person"),
     "invert": invert,
     "generate": generate_people,
     "convert": convert,

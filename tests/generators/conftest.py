@@ -79,7 +79,7 @@ def likeness():
         patch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
         network = resnet.ResNet("resnet18")
     network.initialise(torch.Generator().manual_seed(0))
-    return Likeness(network.eval().requires_grad_(False), Colours(), {"perceptual": "random"})
+    return Likeness(network.eval().requires_grad_(False), Colours(), facts={"perceptual": "random"})
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reidgen.config import EncoderConfig, LikenessConfig, ReidConfig, as_dict
+from reidgen.config import ENCODER_PRESETS, EncoderConfig, LikenessConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
 from reidgen.errors import ConfigError, WeightsError
 from reidgen.generators.likeness import as_images, imagenet, weighted
@@ -37,6 +37,45 @@ def networks(tmp_path):
     )
     weights = str(tmp_path / "features.safetensors")
     return LikenessConfig(perceptual_backbone="resnet18", perceptual_weights=weights), tmp_path / "reid"
+
+
+def test_mocos_distance_is_the_cosine_of_its_pooled_features(tmp_path):
+    network = resnet.ResNet("resnet50")
+    network.initialise(torch.Generator().manual_seed(0))
+    learned = {f"module.encoder_q.{name}": value for name, value in network.state_dict().items()}
+    others = {
+        "module.encoder_q.fc.0.weight": torch.ones(2, 2),
+        "module.queue": torch.ones(2),
+        "module.encoder_k.x": torch.ones(1),
+    }
+    torch.save({"epoch": 800, "arch": "resnet50", "state_dict": {**learned, **others}}, tmp_path / "moco.pth.tar")
+    config = LikenessConfig(
+        perceptual_weight=0, reid_weight=0, moco_weight=0.5, moco_weights=str(tmp_path / "moco.pth.tar")
+    )
+    likeness = load_likeness(config, device="cpu")
+    a, b = as_images(PIXELS[:2], CPU), as_images(PIXELS[2:], CPU)
+    found = likeness.distances(a, likeness.of(b))
+    large = [torch.nn.functional.interpolate(imagenet(x), (224, 224), mode="bicubic", antialias=True) for x in (a, b)]
+    features = [network.eval()(x).mean(dim=(2, 3)) for x in large]
+    assert torch.allclose(found["moco"], 1 - torch.cosine_similarity(*features), atol=1e-5)
+    assert torch.allclose(weighted(found, config), found["l2"] + 0.5 * found["moco"])
+    assert list(likeness.facts) == ["moco"] and likeness.names == ("l2", "moco")
+
+
+def test_mocos_weight_without_its_file_is_told():
+    config = LikenessConfig(perceptual_weight=0, reid_weight=0, moco_weight=0.5)
+    with pytest.raises(
+        ConfigError, match=r"--moco-weight needs a network(.|\n)*--moco-weights FILE, or --moco-weight 0"
+    ):
+        load_likeness(config, device="cpu")
+
+
+def test_the_thesis_trains_its_encoder_by_table_5_6():
+    thesis = ENCODER_PRESETS["thesis"]
+    assert (thesis.steps, thesis.test_crops) == (240_000, 732)
+    assert thesis.loss_weights == {"l2": 1.0, "perceptual": 0.8, "reid": 0.0, "moco": 0.5}
+    assert thesis.perceptual_backbone == "lpips-vgg"
+    assert thesis.steps % thesis.snapshot_steps == 220_000 % thesis.snapshot_steps == 0  # the step that was used
 
 
 def test_distances_are_those_of_the_networks(networks):

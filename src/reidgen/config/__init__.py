@@ -21,7 +21,9 @@ from reidgen.config.inversion import SearchConfig as SearchConfig
 from reidgen.config.inversion import VariantsConfig as VariantsConfig
 from reidgen.config.pages import QuickstartConfig as QuickstartConfig
 from reidgen.config.pages import ReportConfig as ReportConfig
+from reidgen.config.presets import ENCODER_PRESETS as ENCODER_PRESETS
 from reidgen.config.presets import PRESETS as PRESETS
+from reidgen.config.presets import EncoderPreset as EncoderPreset
 from reidgen.config.presets import Preset as Preset
 from reidgen.config.presets import generator_preset as generator_preset
 from reidgen.config.ranking import EvaluateConfig as EvaluateConfig

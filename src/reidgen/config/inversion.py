@@ -18,6 +18,8 @@ class LikenessConfig:
         l2_weight: Weight of the mean squared difference of pixels from -1 to 1.
         perceptual_weight: Weight of the perceptual distance.
         reid_weight: Weight of 1 - cosine of re-ID embeddings; above 0 it needs --reid.
+        moco_weight: Weight of 1 - cosine of MoCo's features (He et al. 2020); above 0 it needs --moco-weights.
+        moco_weights: The published ResNet-50 of MoCo, as its site has it (.pth.tar, .pth) or as safetensors.
         perceptual_backbone: Network of the perceptual distance: a ResNet gives "resnet-perceptual", "lpips-alex" and
             "lpips-vgg" give LPIPS (Zhang et al. 2018, version 0.1).
         perceptual_weights: Its weights: "imagenet" downloads torchvision's file, a path reads a safetensors file.
@@ -29,6 +31,8 @@ class LikenessConfig:
     l2_weight: float = 1.0
     perceptual_weight: float = 0.8
     reid_weight: float = 0.5
+    moco_weight: float = 0.0
+    moco_weights: str | None = None
     perceptual_backbone: Literal["resnet18", "resnet34", "resnet50", "lpips-alex", "lpips-vgg"] = "resnet50"
     perceptual_weights: str = "imagenet"
     perceptual_heads: str = "package"
@@ -37,14 +41,15 @@ class LikenessConfig:
     @property
     def loss_weights(self) -> dict[str, float]:
         """The weight of each distance."""
-        return {"l2": self.l2_weight, "perceptual": self.perceptual_weight, "reid": self.reid_weight}
+        weights = {"l2": self.l2_weight, "perceptual": self.perceptual_weight, "reid": self.reid_weight}
+        return weights | {"moco": self.moco_weight}
 
     def __post_init__(self) -> None:
-        check_not_negative(self, "l2_weight", "perceptual_weight", "reid_weight")
+        check_not_negative(self, "l2_weight", "perceptual_weight", "reid_weight", "moco_weight")
         require(
             any(self.loss_weights.values()),
             "All weights of the loss are 0.",
-            got="--l2-weight 0 --perceptual-weight 0 --reid-weight 0",
+            got="--l2-weight 0 --perceptual-weight 0 --reid-weight 0 --moco-weight 0",
             allowed="at least one above 0",
             fix="--l2-weight 1",
         )

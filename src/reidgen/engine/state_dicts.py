@@ -14,13 +14,15 @@ from reidgen.errors import WeightsError
 # Where checkpoints keep the network beside the optimiser, the epoch and the like.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
 PREFIXES = ("module.", "_orig_mod.")  # of torch's DataParallel and torch.compile
+MOCO = "encoder_q."  # of MoCo's network, beside its slow copy and its queue
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a weight file; its content says what it is, and its name does not matter.
 
     A checkpoint such as torchreid's `model.pth.tar-60` gives the network that it keeps; the prefixes that DataParallel
-    and torch.compile put before all names are left out. Nothing in the file is run.
+    and torch.compile put before all names are left out. Of MoCo's checkpoint it gives the encoder that learned. Nothing
+    in the file is run.
 
     Raises:
         WeightsError: The file is missing, damaged, or holds no state dict; it is told for what it is.
@@ -56,4 +58,5 @@ def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in PREFIXES * 2:
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
-    return tensors
+    learned = {name.removeprefix(MOCO): value for name, value in tensors.items() if name.startswith(MOCO)}
+    return learned or tensors

@@ -80,8 +80,7 @@ class EncoderTraining:
             self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.noise = fixed_noise(gan.network, config.batch, gan.device)
-        present = {"l2": True, "perceptual": likeness.perceptual is not None, "reid": likeness.reid is not None}
-        self.names = ("loss", *(name for name, there in present.items() if there))
+        self.names = ("loss", *likeness.names)
         self.step, self.summed = 0, 0
         self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=gan.device)
 
@@ -182,8 +181,8 @@ def train_encoder(
     """Train an encoder from crops of real people to w+ of a generator, which stays as it is.
 
     pSp (Richardson et al. 2021) with ReStyle's refinement (Alaluf et al. 2021), as in Alvarez-Gonzalez et al., *GANs
-    for data augmentation in person re-identification*, section 4.1, with a re-ID feature in place of MoCo. The same
-    call again resumes at the last checkpoint, to the same bytes as a run that was never stopped. Writes
+    for data augmentation in person re-identification*, section 4.1, by default with a re-ID feature in place of MoCo.
+    The same call again resumes at the last checkpoint, to the same bytes as a run that was never stopped. Writes
     encoder.safetensors, the generator beside it, metrics.jsonl (means over the last pass of each step, and the same
     on people who are kept out), and each `snapshot_steps` a snapshot and a sheet of crops and their reconstructions.
 

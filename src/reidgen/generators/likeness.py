@@ -1,4 +1,4 @@
-"""How like an image is to its original: pixels, what an ImageNet network sees, re-ID embedding."""
+"""How like an image is to its original: pixels, what an ImageNet network sees, re-ID embedding, MoCo's features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,16 @@ from reidgen.losses.perceptual import feature_distance, lpips_distance
 from reidgen.models.lpips import Lpips
 from reidgen.models.resnet import ResNet
 
+# Of each distance that needs a network: what gives it one, and what to type.
+NEEDED = {
+    "perceptual": ("a Likeness with a perceptual network", "--perceptual-weight 0"),
+    "reid": ("--reid with the folder of a train-reid", "--reid DIR, or --reid-weight 0"),
+    "moco": ("--moco-weights with MoCo's ResNet-50", "--moco-weights FILE, or --moco-weight 0"),
+}
+
 
 class Identifier(Protocol):
-    """A re-ID network as this room needs it."""
+    """A network whose embeddings are compared by cosine, re-ID's or MoCo's, as this room needs it."""
 
     @property
     def hash(self) -> str:
@@ -35,7 +42,7 @@ class Target:
 
     images: Tensor
     features: list[Tensor]
-    embedding: Tensor | None
+    embeddings: dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,24 +52,33 @@ class Likeness:
     Attributes:
         perceptual: Network of the perceptual distance, in evaluation mode: LPIPS's or a ResNet; None leaves it out.
         reid: A re-ID network; None leaves that distance out.
+        moco: MoCo's network; likewise.
         facts: Which networks these are: names and hashes.
     """
 
     perceptual: ResNet | Lpips | None = None
     reid: Identifier | None = None
+    moco: Identifier | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The distances that are measured."""
+        return ("l2", *(() if self.perceptual is None else ("perceptual",)), *self._identifiers)
+
+    @property
+    def _identifiers(self) -> dict[str, Identifier]:
+        return {name: network for name, network in (("reid", self.reid), ("moco", self.moco)) if network is not None}
 
     def check(self, config: LikenessConfig) -> None:
         """Raise `ConfigError` where a distance has a weight and no network."""
-        for name, network in (("perceptual", self.perceptual), ("reid", self.reid)):
-            if config.loss_weights[name] and network is None:
+        for name, (allowed, fix) in NEEDED.items():
+            if config.loss_weights[name] and name not in self.names:
                 raise ConfigError(
                     f"--{name}-weight needs a network that is not there.",
                     got=f"--{name}-weight {config.loss_weights[name]:g}",
-                    allowed="--reid with the folder of a train-reid, or weight 0"
-                    if name == "reid"
-                    else "a Likeness with a perceptual network, or weight 0",
-                    fix="--reid DIR, or --reid-weight 0" if name == "reid" else "--perceptual-weight 0",
+                    allowed=f"{allowed}, or weight 0",
+                    fix=fix,
                 )
 
     @torch.no_grad()
@@ -70,15 +86,15 @@ class Likeness:
         """What the networks see in originals (N, 3, H, W), -1 to 1."""
         seen = imagenet(images)
         features = [] if self.perceptual is None else self.perceptual.stages(seen)
-        return Target(images, features, None if self.reid is None else self.reid.embeddings(seen))
+        return Target(images, features, {name: one.embeddings(seen) for name, one in self._identifiers.items()})
 
     def distances(self, images: Tensor, target: Target) -> dict[str, Tensor]:
         """Distances of images (N, 3, H, W) to their originals, each (N,), with gradients.
 
         Returns:
             l2: mean squared difference of pixels from -1 to 1; perceptual: `lpips_distance` with LPIPS's network,
-            `feature_distance` with a ResNet; reid: 1 - cosine of the embeddings. The latter two only where there are
-            their networks.
+            `feature_distance` with a ResNet; reid, moco: 1 - cosine of the embeddings. All but the first only where
+            there are their networks.
         """
         found = {"l2": (images - target.images).square().mean(dim=(1, 2, 3))}
         seen = imagenet(images)
@@ -86,9 +102,8 @@ class Likeness:
             maps, theirs = self.perceptual.stages(seen), target.features
             heads = list(self.perceptual.heads) if isinstance(self.perceptual, Lpips) else None
             found["perceptual"] = lpips_distance(maps, theirs, heads) if heads else feature_distance(maps, theirs)
-        if self.reid is not None:
-            assert target.embedding is not None
-            found["reid"] = 1 - functional.cosine_similarity(self.reid.embeddings(seen), target.embedding)
+        for name, one in self._identifiers.items():
+            found[name] = 1 - functional.cosine_similarity(one.embeddings(seen), target.embeddings[name])
         return found
 
     @torch.no_grad()

@@ -35,7 +35,7 @@ def generate_people(
 
     The first crop of a person is its own w; in each further crop the layers of `mix` come from a donor of its own, or
     go a part of the way there with a `weight` below 1 (Alvarez-Gonzalez et al., *GANs for data augmentation in person
-    re-identification*, section 3.3). The same call again keeps the files that are there and makes the missing ones.
+    re-identification*, section 3.1). The same call again keeps the files that are there and makes the missing ones.
 
     Args:
         gan: A trained generator.

@@ -1,4 +1,4 @@
-"""The networks by which an inversion is judged: features from ImageNet, and a trained re-ID network."""
+"""The networks by which an inversion is judged: features from ImageNet, a trained re-ID network, MoCo."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from reidgen.models.resnet import ResNet
 from reidgen.reid.embed import ReidModel, build_backbone, load_reid
 from reidgen.reid.lpips import load_lpips
 from reidgen.reid.weights import load_backbone, weights_hash
+
+MOCO_SIZE = (224, 224)  # at which MoCo learned
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,24 @@ class FrozenReid:
         return self.model.network(images).embedding.float()
 
 
+@dataclass(frozen=True, eq=False)
+class FrozenMoco:
+    """MoCo's ResNet-50 (He et al. 2020), whose pooled features judge images at 224x224.
+
+    Attributes:
+        network: In evaluation mode, without gradients of its own.
+        hash: SHA-256 of its weight file.
+    """
+
+    network: ResNet
+    hash: str
+
+    def embeddings(self, images: Tensor) -> Tensor:
+        """Normalised crops (N, 3, H, W) of any size to features (N, 2048)."""
+        images = functional.interpolate(images, MOCO_SIZE, mode="bicubic", antialias=True, align_corners=False)
+        return self.network(images).float().mean(dim=(2, 3))
+
+
 def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, device: Device = "auto") -> Likeness:
     """Load the networks that a config's weights ask for, and the re-ID network if one is given.
 
@@ -44,7 +64,7 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
         device: Where the networks shall be.
 
     Raises:
-        ConfigError: The re-ID distance has a weight and there is no re-ID network.
+        ConfigError: The distance of re-ID, or of MoCo, has a weight and there is no such network.
         WeightsError: A weight file cannot be had, or does not fit.
         MissingExtraError: LPIPS's heads are asked for and the package that has them is not there.
     """
@@ -57,7 +77,12 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
     if reid is not None:
         model = load_frozen_reid(reid, device=device)
         facts["reid"] = model.hash
-    likeness = Likeness(network, model, facts)
+    moco = None
+    if config.moco_weight and config.moco_weights is not None:
+        moco = FrozenMoco(_filled(ReidConfig(weights=config.moco_weights)), weights_hash(config.moco_weights))
+        moco.network.eval().requires_grad_(False).to(setup(device).device)
+        facts["moco"] = moco.hash
+    likeness = Likeness(network, model, moco, facts)
     likeness.check(config)
     return likeness
 
