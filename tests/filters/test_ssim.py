@@ -4,6 +4,7 @@ from PIL import Image
 
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters import SSIMFilter
+from reidgen.filters.apply import apply_filters
 from reidgen.filters.ssim import first_rows
 from reidgen.metrics import ssim
 from tests.factories import make_table
@@ -98,3 +99,48 @@ def test_settings_that_are_no_ssim_are_refused():
         SSIMFilter(data_range=256)
     with pytest.raises(ConfigError, match="threshold is no SSIM"):
         SSIMFilter(75)
+
+
+def test_the_first_kept_crop_is_the_first_that_other_filters_left(tmp_path):
+    verdicts = ["detector", "ssim", None, None, "detector", "detector"]
+    table = make_table([1, 1, 1, 1, 2, 2], root=tmp_path, rejected_by=verdicts)
+    assert first_rows(table).tolist() == [0, 0, 0, 0, 4, 4]
+    assert first_rows(table, among="kept").tolist() == [
+        1,
+        1,
+        1,
+        1,
+        4,
+        4,
+    ]  # an earlier verdict of its own counts for nothing
+    scores = SSIMFilter(0.5, first="kept").scores(table)
+    assert np.isnan(scores).tolist() == [False, True, False, False, True, False]
+    assert scores[0] == ssim(pixels(table, 0), pixels(table, 1))[0]
+
+
+def test_ssim_sees_what_the_filters_before_it_rejected(tmp_path):
+    class Second:
+        """Rejects the first crop."""
+
+        name, threshold, rule = "second", 0.0, "the first row"
+
+        def prepared(self, table):
+            return self
+
+        def calibrated(self, scores):
+            return self
+
+        def inputs(self):
+            return {}
+
+        def scores(self, table, reference=None, *, kept=None):
+            return np.arange(len(table), dtype=float)
+
+        def rejected(self, scores):
+            return ["second" if score == 0 else None for score in scores]
+
+    table = make_table([1, 1, 1], root=tmp_path)
+    for first, unscored in (("any", 0), ("kept", 1)):
+        judged = apply_filters(table, [Second(), SSIMFilter(-1.0, first=first)])
+        assert judged.rows["score_ssim"].is_null().arg_true().to_list() == [unscored]
+        assert judged.rows["rejected_by"].to_list() == ["second", None, None]

@@ -41,6 +41,8 @@ class FilterConfig:
             against the first crop of the same person, which needs --reference.
         ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
             their threshold 0.75 has its meaning.
+        ssim_first: Whether a person's first crop is the first of "any", as the sources had it, or the first "kept" by
+            the filters before this one.
         reid: Run folder of train-reid: the network of identity, and the features of realism, diversity and copies. It
             must not have learned from the crops that it judges.
         features: Other features for realism, diversity and copies: "inception" with the weights of the extra `fid`,
@@ -70,6 +72,7 @@ class FilterConfig:
     detector_batch: int = 16
     ssim_threshold: float | None = None
     ssim_range: Literal["255", "4095"] = "255"
+    ssim_first: Literal["any", "kept"] = "any"
     reid: str | None = None
     features: str | None = None
     feature_batch: int = 64

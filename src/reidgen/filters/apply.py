@@ -39,7 +39,9 @@ FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
         batch=config.detector_batch,
         device=config.device,
     ),
-    "ssim": lambda config: SSIMFilter(config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095),
+    "ssim": lambda config: SSIMFilter(
+        config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095, first=config.ssim_first
+    ),
     "identity": lambda config: IdentityFilter(
         config.reid or "",
         config.identity_threshold,
@@ -210,7 +212,12 @@ def _forgotten_on_error(scoring: Path) -> Iterator[None]:
 def _outcomes(
     table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None, folder: Path | None = None
 ) -> list[Outcome]:
-    return [_outcome(table, filter_.prepared(table), reference, folder) for filter_ in filters]
+    found: list[Outcome] = []
+    for filter_ in filters:
+        kept_first = isinstance(filter_, SSIMFilter) and filter_.first == "kept"
+        seen = _judged(table, found) if kept_first and found else table
+        found.append(_outcome(seen, filter_.prepared(table), reference, folder))
+    return found
 
 
 def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None, folder: Path | None) -> Outcome:

@@ -109,9 +109,10 @@ def _by_mix(table: ReidTable, outcomes: list[Outcome]) -> list[dict[str, Any]]:
 
 
 def _in_order(table: ReidTable, outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """What each filter rejects of the crops that the filters before it left: the thesis, tables 5.5 and 5.9, counts so.
+    """What each filter rejects of the crops that the filters before it left, as the thesis counts.
 
-    Its 396 crops of the second filter are 2.3 % of the 17,032 that the first one left.
+    In its table 5.5 the 396 crops of the second filter are 2.3 % of the 17,032 that the first one left; in table 5.9
+    the 1,108 are 1.46 % of all 75,788.
     """
     left, rows = np.ones(len(table), bool), []
     for outcome in outcomes:

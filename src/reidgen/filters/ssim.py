@@ -28,18 +28,22 @@ class SSIMFilter(SizedFilter):
     """Rejects crops unlike the person's first crop (SSIM below the threshold) or equal to it (SSIM of 1).
 
     The first crop of a person in table order is what the others are compared with and has no score; nor have
-    distractors and junk, which are no person. For generated people the first crop is the person itself.
+    distractors and junk, which are no person. For generated people the first crop is the person itself. It may be one
+    that another filter rejects, a detector say: then a person is judged by a crop without a person. `first` "kept"
+    takes the first one that the filters before this one have left, where there is one.
 
     Attributes:
         threshold: Lowest SSIM that is kept. None: the 5 % quantile of the scores of reference crops.
         data_range: 255 for SSIM of 8-bit images; 4095 is the sources' setting, to which their threshold 0.75 belongs.
         size: (height, width) at which crops are compared; None takes the size of the table's first crop.
+        first: "any" compares with a person's first crop, as the sources did, "kept" with its first one that is kept.
     """
 
     name: ClassVar[str] = "ssim"
     threshold: float | None = None
     data_range: Literal[255, 4095] = 255
     size: tuple[int, int] | None = None
+    first: Literal["any", "kept"] = "any"
 
     def __post_init__(self) -> None:
         if self.data_range not in (255, 4095):
@@ -52,7 +56,8 @@ class SSIMFilter(SizedFilter):
         """Which crops are rejected, in words and numbers."""
         cut = "the 5 % quantile of reference crops" if self.threshold is None else f"{self.threshold:.4f}"
         size = "their own size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
-        return f"SSIM to the person's first crop below {cut}, or 1 (data range {self.data_range}, at {size})"
+        which = "first" if self.first == "any" else "first kept"
+        return f"SSIM to the person's {which} crop below {cut}, or 1 (data range {self.data_range}, at {size})"
 
     def calibrated(self, reference_scores: np.ndarray | None) -> "SSIMFilter":
         """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
@@ -100,7 +105,7 @@ class SSIMFilter(SizedFilter):
         size = self.prepared(table).size
         assert size is not None
         images = CropStore.open(table, size=size).images
-        first = first_rows(table)
+        first = first_rows(table, among=self.first)
         rows = np.flatnonzero((first >= 0) & (first != np.arange(len(table))))
 
         def score(part: slice) -> np.ndarray:
@@ -116,7 +121,19 @@ class SSIMFilter(SizedFilter):
         return ["ssim:duplicate" if d else "ssim" if b else None for d, b in zip(duplicate, below, strict=True)]
 
 
-def first_rows(table: ReidTable) -> np.ndarray:
-    """int64 (N,): the row of the first crop of each row's person, -1 for distractors and junk."""
-    first = table.rows.with_row_index().select(pl.col("index").first().over("pid")).to_series().to_numpy().astype(int)
-    return np.where(table.pids > 0, first, -1)
+def first_rows(table: ReidTable, *, among: Literal["any", "kept"] = "any") -> np.ndarray:
+    """int64 (N,): the row of the first crop of each row's person, -1 for distractors and junk.
+
+    Args:
+        table: The crops.
+        among: "kept" leaves out crops that another filter has rejected (`rejected_by`), unless it is all of a person's.
+    """
+    rejected = pl.lit(False)
+    if among == "kept" and "rejected_by" in table.rows.columns:
+        others = (
+            pl.col("rejected_by").fill_null("").str.split(",").list.eval(~pl.element().str.contains("^(ssim(:.*)?)?$"))
+        )
+        rejected = others.list.any()
+    rows = table.rows.with_row_index().with_columns(rejected=rejected)
+    first = rows.select(pl.col("index").sort_by("rejected", maintain_order=True).first().over("pid"))
+    return np.where(table.pids > 0, first.to_series().to_numpy().astype(int), -1)
