@@ -262,3 +262,23 @@ def test_a_verb_does_it(weights, folder, tmp_path, capsys):
 def test_options_out_of_range_are_told(options, word):
     with pytest.raises(ConfigError, match=word):
         GallerySearchConfig(**options)
+
+
+def test_a_threshold_says_who_is_the_same_and_how_often_it_takes_two_for_one(model, folder, tmp_path, capsys):
+    plain = search_gallery(model, folder, folder, GallerySearchConfig(), out=tmp_path / "plain")
+    least = 1 - float(plain["distance"].median())
+    ranked = search_gallery(model, folder, folder, GallerySearchConfig(same_above=least), out=tmp_path / "same")
+    assert ranked.drop("same").equals(plain)
+    assert ranked["same"].to_list() == [distance <= 1 - least for distance in plain["distance"]]
+    said = json.loads((tmp_path / "same" / "run.json").read_text())["summary"]
+    assert said["same"] == ranked["same"].sum() and 0 < said["same"] < len(ranked)
+    assert said["pairs_of_two_people"] == 5  # crops of 1, 1, 2 and a distractor; junk is nobody
+    assert 0 <= said["false_match_rate"] == said["false_matches"] / 5
+
+
+@pytest.mark.parametrize("options", [{"metric": "euclid"}, {"rerank": "k-reciprocal"}, {"query_expansion": "alpha"}])
+def test_a_similarity_is_a_cosine_of_two_crops(options):
+    with pytest.raises(ConfigError, match="--same-above is a cosine of two crops"):
+        GallerySearchConfig(same_above=0.5, **options)
+    with pytest.raises(ConfigError, match="--same-above is no similarity"):
+        GallerySearchConfig(same_above=1.5)

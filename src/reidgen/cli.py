@@ -375,6 +375,12 @@ def search(
         alone = read_run(out)["summary"].get("without_crops", 0)  # earlier versions did not count them
         if alone:
             _say(f"{alone:,} more have no crop that --protocol {config.protocol} leaves them")
+        if config.same_above is not None:
+            from reidgen.reid.verification import FalseMatches
+
+            said = read_run(out)["summary"]
+            rate = FalseMatches(said["pairs_of_two_people"], said["false_matches"])
+            _say(f"{said['same']:,} of {len(ranked):,} listed crops count as the query's person (=); {rate}")
 
 
 def export(

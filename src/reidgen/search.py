@@ -29,6 +29,7 @@ from reidgen.reid.embed import ReidModel
 from reidgen.reid.maps import activation_maps, check_map
 from reidgen.reid.ranked_sheet import Cell, overlay, ranked_sheet
 from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
+from reidgen.reid.verification import false_matches
 
 TABLE, TEXT, SHEET = "ranked.parquet", "ranked.csv", "ranked.png"
 NAME_LENGTH = 22  # of a file's name on the sheet
@@ -57,6 +58,7 @@ def search_gallery(
     Returns:
         query, query_path, query_pid, query_camid, rank (from 1), distance, file, path, pid, camid, correct. People,
         cameras and `correct` are null where nobody knows; `correct` is so too for a query of a distractor or of junk.
+        With `same_above` also `same`: whether the crops are alike enough to count as one person.
         A query for which no crop is left has no row.
 
     Raises:
@@ -143,7 +145,10 @@ class _Search:
         distances = pl.Series("distance", values[shown].astype(np.float32))
         frame = frame.with_columns(pl.Series("rank", ranks.astype(np.int64)), distances)
         correct = pl.when(pl.col("query_pid") > DISTRACTOR).then(pl.col("query_pid") == pl.col("pid"))
-        return pl.concat([frame, others], how="horizontal").with_columns(correct=correct)
+        frame = pl.concat([frame, others], how="horizontal").with_columns(correct=correct)
+        if (least := self.config.same_above) is None:
+            return frame
+        return frame.with_columns(same=pl.col("distance") <= 1 - least)
 
     def summary(self, ranked: pl.DataFrame) -> dict[str, Any]:
         """What the run says of itself."""
@@ -155,7 +160,18 @@ class _Search:
             "compared": compared_in_words(self.config),
             "known": len(first),
             "first_correct": float(first.mean()) if len(first) else None,  # type: ignore[arg-type]
+            **self._verification(ranked),
         }
+
+    def _verification(self, ranked: pl.DataFrame) -> dict[str, Any]:
+        """How many of the listed crops count as the query's person, and how often the threshold takes two for one."""
+        if (least := self.config.same_above) is None:
+            return {}
+        known = torch.from_numpy(self.gallery.known & (self.gallery.table.pids >= DISTRACTOR))
+        gallery = self._embeddings(self.gallery, "gallery")
+        found = false_matches(gallery[known.to(gallery.device)], self.gallery.table.pids[known.numpy()], least)
+        said = {"same": int(ranked["same"].sum()), "pairs_of_two_people": found.pairs}
+        return said | {"false_match_rate": found.rate, "false_matches": found.matched}
 
     def sheet(self, ranked: pl.DataFrame) -> np.ndarray:
         """The picture of the first queries."""
@@ -204,7 +220,8 @@ def _first(ranked: pl.DataFrame, count: int) -> Iterator[tuple[tuple[Any, ...], 
 
 def _caption(row: dict[str, Any]) -> str:
     verdict = {True: " same", False: " other", None: ""}[row["correct"]]
-    return f"{row['rank']}  {row['distance']:.3f}{verdict}"
+    match = " =" if row.get("same") else ""
+    return f"{row['rank']}  {row['distance']:.3f}{match}{verdict}"
 
 
 def _short(path: str) -> str:

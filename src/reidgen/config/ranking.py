@@ -100,6 +100,8 @@ class GallerySearchConfig(RankingConfig):
     Attributes:
         protocol: "all" shows every gallery crop but the query's own file; "market" leaves out crops of the query's
             person and camera and junk, for which names or tables have to say who and where.
+        same_above: Similarity, 1 - cosine distance, at and above which two crops count as the same person; the run says
+            how often two people of the gallery reach it. None: none does.
         top: Gallery crops in each list.
         shown: Queries on the sheet; all are in the table.
         height: Pixels of a crop on the sheet.
@@ -111,6 +113,7 @@ class GallerySearchConfig(RankingConfig):
     """
 
     protocol: Literal["all", "market"] = "all"
+    same_above: float | None = None
     top: int = 10
     shown: int = 10
     height: int = 128
@@ -120,6 +123,20 @@ class GallerySearchConfig(RankingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, "top", "shown")
+        if self.same_above is not None:
+            self._check_similarity(self.same_above)
         require(
             32 <= self.height <= 1024, "--height is no usable height.", got=self.height, allowed="32 to 1024 pixels"
+        )
+
+    def _check_similarity(self, threshold: float) -> None:
+        require(-1 <= threshold <= 1, "--same-above is no similarity.", got=threshold, allowed="-1 to 1")
+        plain = self.rerank == self.query_expansion == self.gallery_expansion == "none"
+        require(
+            plain and self.metric != "euclid",
+            "--same-above is a cosine of two crops, which this search does not compare by.",
+            got=f"--metric {self.metric} --rerank {self.rerank} --query-expansion {self.query_expansion} "
+            f"--gallery-expansion {self.gallery_expansion}",
+            allowed="--metric cosine, without re-ranking and expansion",
+            fix="--metric cosine",
         )
