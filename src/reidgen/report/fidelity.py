@@ -13,11 +13,13 @@ PUBLISHED = (
     ("Real", 7.22, "Chen et al. 2021"),
     ("IS-GAN", 281.63, "Chen et al. 2021"),
     ("FD-GAN", 257.00, "Hussin and Yildirim 2021"),
-    ("PG2", 151.16, "Zheng et al. 2019"),
-    ("DCGAN, LSGAN", 136.26, "Hussin and Yildirim 2021; Zheng et al. 2019"),
+    ("PG-GAN", 151.16, "Zheng et al. 2019"),
+    ("DCGAN", 136.26, "Hussin and Yildirim 2021"),
+    ("LSGAN", 136.26, "Zheng et al. 2019"),
     ("PN-GAN", 54.23, "Zheng et al. 2019"),
     ("GCL", 53.07, "Chen et al. 2021"),
     ("DG-Net", 18.24, "Chen et al. 2021"),
+    ("DG-GAN", 18.24, "Hussin and Yildirim 2021"),
     ("StyleGAN3", 9.29, "the thesis itself"),
 )
 WHY_NOT = (

@@ -21,6 +21,10 @@ from reidgen.report.sweep_points import NAMES, Group, Place, SweepView, evenly, 
 
 COLOURS = ("#3b73b5", "#c8641e", "#2e9e5b", "#9a5fb8", "#b8860b", "#808080")  # the first two follow the page
 SHOWN_TRAININGS = 4
+RANKS = ("rank1", "rank5", "rank10")
+SHOWN_BARS = 9
+# Thesis, figures 5.21 and 5.26.
+SOURCES_BARS = {"people": range(0, 321, 40), "crops_per_person": range(0, 121, 10)}
 # Thesis, figures 5.17 to 5.20 and 5.23 to 5.25.
 SOURCES_TRAININGS: dict[str, tuple[int, ...]] = {"people": (0, 100, 200, 320), "crops_per_person": (0, 35, 100)}
 GAINED = {"mAP": "mAP", "mAP_trapezoid": "mAP by trapezoid"}
@@ -66,12 +70,19 @@ def _figure() -> tuple[Figure, Axes]:
 
 
 def drawings(view: SweepView) -> list[Drawing]:
-    """Draw mAP and rank-1 over the axis (figures 5.21, 5.26), and what is gained over the reference."""
+    """Draw mAP and rank-1 over the axis, bars of the ranks (figures 5.21, 5.26), and what is gained."""
     over = NAMES.get(_horizontal(view).name, _horizontal(view).name)
     found = [
         Drawing(f"{figure}-over-{_horizontal(view).name}", f"{FIGURES[figure]}, %, over {over}", _curve(view, figure))
         for figure in ("mAP", "rank1")
     ]
+    found.append(
+        Drawing(
+            f"ranks-over-{view.compared.name}",
+            f"Rank-1, -5 and -10, %, over {NAMES.get(view.compared.name, view.compared.name)}",
+            _bars(view),
+        )
+    )
     if any(group.reference is not None and group.others for group in view.groups):
         title = f"Gain in {GAINED[_gained(view)]} over {view.name(view.reference_value)}, points"
         found.append(Drawing(f"gain-over-{_horizontal(view).name}", title, _gain(view)))
@@ -133,6 +144,27 @@ def _curve(view: SweepView, figure: str) -> Callable[[Axes], None]:
     return draw
 
 
+def _bars(view: SweepView) -> Callable[[Axes], None]:
+    """Bars of rank-1, -5 and -10 with the deviation over seeds, at the sources' places where all of them are there."""
+    name = view.compared.name
+    places = _shown(view.leading.places, SOURCES_BARS.get(name, ()), SHOWN_BARS)
+
+    def draw(axes: Axes) -> None:
+        width = 0.8 / len(RANKS)
+        for number, figure in enumerate(RANKS):
+            spreads = [place.spread(figure) for place in places]
+            sd = [math.nan if spread.sd is None else 100 * spread.sd for spread in spreads]
+            at = [i + (number - 1) * width for i in range(len(places))]
+            mean = [100 * spread.mean for spread in spreads]
+            axes.bar(at, mean, width, yerr=sd, capsize=2, color=COLOURS[number], label=FIGURES[figure])
+            axes.set_ylim(bottom=max(0, min(mean) - 10) if figure == "rank1" else None)
+        axes.set_xticks(range(len(places)), [value_text(name, place.value) for place in places])
+        axes.set_xlabel(NAMES.get(name, name))
+        axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
+
+    return draw
+
+
 def _gain(view: SweepView) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         axes.axhline(0, color="#808080", lw=0.8)
@@ -176,7 +208,8 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
 def training_drawings(view: SweepView) -> list[Drawing]:
     """Loss and rank-1 error over the training (figures 5.17 to 5.20, 5.23 to 5.25) of a few places, over seeds."""
     group = view.leading
-    shown = _shown([place for place in group.places if all(place.histories())], view.compared.name)
+    theirs = SOURCES_TRAININGS.get(view.compared.name, ())
+    shown = _shown([place for place in group.places if all(place.histories())], theirs, SHOWN_TRAININGS)
     found = []
     for number, place in enumerate(shown):
         for key, what in (("loss", "loss, logarithmic"), ("error", "rank-1 error, %")):
@@ -185,11 +218,10 @@ def training_drawings(view: SweepView) -> list[Drawing]:
     return found
 
 
-def _shown(places: Sequence[Place], axis: str) -> list[Place]:
+def _shown(places: Sequence[Place], theirs: Sequence[int], most: int) -> list[Place]:
     """The sources' places where all of them are there, evenly spread ones otherwise."""
-    theirs = SOURCES_TRAININGS.get(axis, ())
     known = [place for place in places if place.value in theirs]
-    return known if theirs and len(known) == len(theirs) else evenly(places, SHOWN_TRAININGS)
+    return known if theirs and len(known) == len(theirs) else evenly(places, most)
 
 
 def _training(place: Place, key: str) -> Callable[[Axes], None]:
