@@ -1,0 +1,216 @@
+"""Every command and program of README and guide runs, at toy size; the sweeps' numbers fit the crops they are given."""
+
+import importlib.util
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from reidgen.cli import main
+from reidgen.config.sweep import PRESET_AXES
+from reidgen.generators import train
+from reidgen.models import resnet
+from reidgen.sweep import run, worker
+from tests.darknet_files import small_cfg, write_darknet
+from tests.data.readers.test_cuhk03 import np_folders
+from tests.data.readers.test_msmt17 import LISTS, msmt
+from tests.factories import make_table, write_crop
+from tests.foreign_files import golden, upstream_pickle
+from tests.generators.test_convert import STYLEGAN3_R, network, snapshot
+from tests.sweep.made import Inline, pretend
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {path.name: path.read_text() for path in (ROOT / "README.md", ROOT / "docs" / "guide.md")}
+COMMANDS = [
+    shlex.split(line, comments=True)[1:]
+    for text in TEXTS.values()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("reidgen ")
+]
+# Words of a command that need what tests do not have: a package, or more than one machine.
+NEEDS = {"timm:": "timm", "mp4": "av", "--launcher": None}
+SEARCH = "--search-steps 1 --tune-steps 1"
+LIKENESS = "--perceptual-backbone resnet18 --perceptual-weights data/resnet18.safetensors"
+# What is added to the commands of a verb, so that it takes a moment: of two values of an option the last one counts.
+TOY = {
+    "prepare": "--expect-counts any",
+    "render": "--people 2 --cameras 1 --images-per-camera 2 --workers 1",
+    "train-generator": "--size 16 8 --kimg 0.004 --batch 4 --z-dim 32",
+    "train-encoder": f"--width 8 --steps 2 --batch 2 --passes 1 --test-crops 2 --weights random {LIKENESS}",
+    "invert": f"--crops 2 {SEARCH} {LIKENESS}",
+    "generate people": "--people 6 --variants 3",
+    "generate variants": f"--crops 1 --variants 2 {SEARCH} {LIKENESS}",
+    "generate grid": "--rows 1 --columns 2",
+    "generate video": "--rows 1 --columns 1 --keyframes 2 --segment-frames 2",
+    "train-reid": "--steps 2 --weights random --size 32 16 --batch 8 --bottleneck 8",
+    "sweep": "--seeds 1 --reid.backbone resnet18 --reid.weights random --reid.batch 2 --reid.size 32 16 --reid.steps 1",
+    "evaluate": "--rerank-k1 3 --rerank-k2 2 --expansion-neighbours 2",
+    "search": "--shown 2",
+    "fidelity": "--fakes 4",
+}
+REAL = "sweep-people"  # the sweep that trains
+AXES = {"people": "people=0,2", "crops": "crops=0,1", "real": "real=all,1/2"}  # in place of a command's or preset's
+
+
+def toy(words):
+    """The command at toy size."""
+    verb = " ".join(words[:2]) if words[0] == "generate" else words[0]
+    more = TOY.get(verb, "").split()
+    if verb == "train-generator":
+        more += (
+            ["--width", "4"] if "dcgan" in words else ["--w-dim", "32", "--channel-base", "256", "--channel-max", "16"]
+        )
+    if verb == "train-reid" and "--backbone" not in words:
+        more += ["--backbone", "resnet18"]
+    if verb == "extend" and "--people" in words:
+        more += ["--people", "3"]
+    if "detector" in words and "--detector" not in words:
+        more += ["--detector", "data/net/net.weights", "--detector-threshold", "0", "--ssim-threshold", "-1"]
+    words = [AXES.get(word.partition("=")[0], word) if "=" in word else word for word in words]
+    preset = words[words.index("--preset") + 1] if verb == "sweep" and "--preset" in words else "none"
+    varied = {word.partition("=")[0] for word in words if "=" in word}
+    for name in (axis.partition("=")[0] for axis in PRESET_AXES.get(preset, ())):
+        more += ["--axis", AXES[name]] if name in AXES.keys() - varied else []
+    return words + more
+
+
+class Workspace:
+    """A folder in which commands run, each after those whose --out it reads."""
+
+    def __init__(self, commands, capsys):
+        self.capsys = capsys
+        self.writes = {words[words.index("--out") + 1]: words for words in commands}
+        assert len(self.writes) == len(commands), "two commands of the documents write to one folder"
+        self.ended = {}
+
+    def run(self, out):
+        """Run what writes to a folder, once; the error it ended with, or None."""
+        if out not in self.ended:
+            self.ended[out] = None
+            words = self.writes[out]
+            for word in words:
+                path = word.removeprefix("reid:")
+                for other in self.writes:
+                    if other != out and (path == other or path.startswith(f"{other}/")):
+                        self.run(other)
+            try:
+                main(toy(words))
+            except SystemExit:
+                self.ended[out] = f"{shlex.join(words)}: {self.capsys.readouterr().err[-400:]}"
+        return self.ended[out]
+
+
+def downloads(folder):
+    """What the commands read that none of them writes: data as it is downloaded, weights, a picture, a folder."""
+    make_table(
+        [pid for pid in range(1, 9) for _ in range(2)] + [9, 10, 11, 12] * 2,
+        [1, 2] * 8 + [1] * 4 + [2] * 4,
+        splits=["train"] * 16 + ["query"] * 4 + ["gallery"] * 4,
+        root=folder / "Market-1501",
+    )
+    shutil.copytree(folder / "Market-1501" / "query", folder / "Market-1501" / "gt_bbox")
+    write_crop(folder / "visitor.jpg")
+    shutil.copytree(folder / "Market-1501" / "bounding_box_test", folder / "crops")
+    msmt(folder / "MSMT17")
+    for lines in LISTS.values():
+        for line in lines:
+            for split in ("train", "test"):
+                write_crop(folder / "MSMT17" / split / line.split()[0])
+    np_folders(folder / "cuhk03-np")
+    for split, pid in (("train", "anna"), ("query", "ben"), ("gallery", "ben")):
+        write_crop(folder / "mine" / split / pid / f"cam{1 + (split == 'gallery')}_1.jpg", seed=len(split))
+    write_darknet(folder / "net", small_cfg())
+    for name in ("stylegan3-r-afhqv2-512x512.pkl", "stylegan3-r-ffhq-1024x1024.pkl"):
+        (folder / name).write_bytes(upstream_pickle(snapshot(network(golden("stylegan3_r_32")[0], **STYLEGAN3_R))))
+    for name in ("resnet18", "resnet50"):
+        made = resnet.ResNet(name)
+        made.initialise(torch.Generator().manual_seed(0))
+        save_file(made.state_dict(), folder / f"{name}.safetensors", metadata={"stride_in_1x1": "false"})
+    learned = {f"module.encoder_q.{name}": value for name, value in made.state_dict().items()}
+    torch.save({"epoch": 800, "state_dict": learned}, folder / "moco_v2_800ep_pretrain.pth.tar")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the downloads, narrow networks and small sheets; of the sweeps only the one on a page trains."""
+    trained = worker.run_point
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
+    monkeypatch.setattr(run, "_workers", lambda *_: Inline())
+    monkeypatch.setattr(
+        worker, "run_point", lambda order: pretend(order) if REAL not in order["folder"] else trained(order)
+    )
+    monkeypatch.setattr(train, "SHEET_IMAGES", 4)
+    downloads(tmp_path / "data")
+    return tmp_path
+
+
+def possible(words):
+    lacking = [need for part, need in NEEDS.items() if any(word.startswith(part) for word in words)]
+    return all(need is not None and importlib.util.find_spec(need) for need in lacking)
+
+
+@pytest.mark.slow
+def test_every_command_runs(folder, capsys):
+    commands = [words for words in COMMANDS if possible(words)]
+    assert len(commands) > 50
+    space = Workspace(commands, capsys)
+    faults = [space.run(out) for out in space.writes]
+    faults = [fault for fault in faults if fault]
+    assert not faults, "\n".join(faults)
+
+
+def test_the_program_of_the_readme_runs(folder):
+    (program,) = re.findall(r"```python\n(.*?)```", TEXTS["README.md"], re.DOTALL)
+    small = {
+        "size=(128, 64)": "size=(16, 8), kimg=0.008, batch=4, z_dim=8, w_dim=8, channel_base=64, channel_max=8",
+        "people=280, variants=51": "people=4, variants=3",
+        "people=280": "people=3",
+        "steps=24_000": 'steps=2, backbone="resnet18", weights="random", size=(32, 16), batch=4, bottleneck=8',
+        'root="data/Market-1501"': 'root="data/Market-1501", expect_counts="any"',
+    }
+    for large, toy_sized in small.items():
+        assert large in program
+        program = program.replace(large, toy_sized)
+    exec(program, {})
+
+
+def made_by(out):
+    """Of the command that writes generated crops to a folder, or that they were filtered from: how many a person."""
+    words = next(words for words in COMMANDS if words[-1] == out)
+    if words[0] == "filter":
+        return made_by(words[words.index("--data") + 1])
+    number = {
+        name: int(words[words.index(f"--{name}") + 1])
+        for name in ("people", "variants", "crops")
+        if f"--{name}" in words
+    }
+    return number.get("people"), number["variants"] * number.get("crops", 1)
+
+
+SWEEPS = [words for words in COMMANDS if words[0] == "sweep" and "--generated" in words and "--launcher" not in words]
+
+
+@pytest.mark.parametrize("words", SWEEPS, ids=lambda words: words[-1].removeprefix("runs/"))
+def test_a_sweep_asks_for_no_more_than_was_made(words, tmp_path, monkeypatch, capsys):
+    """At the documents' own numbers, on tables without pictures: a dry run makes the table of every point."""
+    monkeypatch.chdir(tmp_path)
+    pids, splits = [pid for pid in range(1, 17) for _ in range(40)] + [17, 17], ["train"] * 640 + ["query", "gallery"]
+    real = make_table(pids, splits=splits)
+    real.write_metadata("runs/market")
+    generated = words[words.index("--generated") + 1]
+    people, each = made_by(generated)
+    if people is None:  # crops of real people
+        first = dict(real.train.rows.select("pid", "file_name").reverse().iter_rows())
+        pids = [pid for pid in first for _ in range(each)]
+        columns = {"parent": [first[pid] for pid in pids], "score_identity": [1.0] * len(pids)}
+    else:
+        pids, columns = list(range(1, people + 1)), {}
+    make_table(pids, origin=["generated"] * len(pids), name="made", **columns).write_metadata(generated)
+    main([*words, "--seeds", "1", "--dry-run"])
+    assert '"points"' in capsys.readouterr().out
