@@ -114,6 +114,10 @@ def test_every_part_is_there(page):
         "Overfitting heuristic",
         "90.35",
         "not comparable",
+        "5.5, new people YOLOv4-tiny 3,419 16.7 16.72 20,451 5.5, new people SSIM 396 2.3 1.94 20,451",
+        "total 3,815 18.6 18.65 20,451",
+        "5.9, variants of real people YOLOv4-tiny 12,129 16.0 16.00 75,788",
+        "SSIM 1,108 1.46 1.46 75,788 5.9, variants of real people total 13,237 17.46 17.47 75,788",
         "made: 3 queries (1 without a match) against 3 gallery crops; cosine distance",
         "origin rendered",
     ):
