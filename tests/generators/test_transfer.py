@@ -224,7 +224,8 @@ def test_nothing_fits(parent):
     with pytest.raises(WeightsError, match=r"Nothing in .* fits this network") as error:
         transfer(parent, other, networks(other))
     assert error.value.fix == (
-        "--network stylegan2 --size 16 8 --z-dim 8 --w-dim 8 --mapping-layers 2 --channel-base 512 --channel-max 12"
+        "--network stylegan2 --size 16 8 --z-dim 8 --w-dim 8 --mapping-layers 2 --layers 14 "
+        "--channel-base 512 --channel-max 12"
     )
 
 
