@@ -203,7 +203,7 @@ def encoder_run(table, tmp_path_factory):
     gan, config = load_generator(folder / "generator.safetensors", device="cpu"), EncoderConfig(backbone="resnet18")
     network = build_encoder(config, gan.network)
     network.initialise(torch.Generator().manual_seed(0))
-    facts = {"steps": 0, "table": "ab", "feature": "w+ less the mean of w, 3 passes"}
+    facts = {"held_out_people": [], "steps": 0, "table": "ab", "feature": "w+ less the mean of w, 3 passes"}
     write_encoder(folder / "encoder.safetensors", network, config=config, gan_hash=gan.hash, facts=facts)
     return folder
 
