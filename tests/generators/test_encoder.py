@@ -7,6 +7,7 @@ import torch
 
 from reidgen.config import EncoderConfig
 from reidgen.data.store import CropStore
+from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError, WeightsError
 from reidgen.generators import encoder_training as module
 from reidgen.generators.encoder import fixed_noise, load_encoder, refine
@@ -211,8 +212,9 @@ def test_bfloat16_is_near_float32_and_is_told_apart(crops, gan, likeness, monkey
         )
         convolution = training.network.backbone.layer1[0].conv1
         convolution.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
-        for _ in range(3):
-            training.advance()
+        with sound_bfloat16(torch.device("cpu"), precision):
+            for _ in range(3):
+                training.advance()
         trainings[precision] = training.figures()
         assert all(parameter.dtype == torch.float32 for parameter in training.network.parameters())
         test = training.test(CropStore.open(crops.gallery, size=gan.size).images)

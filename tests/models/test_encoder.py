@@ -81,18 +81,3 @@ def test_a_start_of_the_other_stride_layout_has_its_stride_there():
     network = Encoder("resnet50", size=(16, 8), num_ws=1, w_dim=2, width=4, stride_in="1x1")
     block = network.backbone.layer2[0]
     assert (block.conv1.stride, block.conv2.stride) == ((2, 2), (1, 1))
-
-
-@pytest.mark.parametrize("size", [(16, 8), (64, 32)])
-def test_gradients_in_bfloat16_are_numbers(size):
-    network = Encoder("resnet18", size=size, num_ws=4, w_dim=3, width=16)
-    network.initialise(torch.Generator().manual_seed(0))
-    for _ in range(5):  # memory that nobody has written is not the same each time
-        junk = [torch.full((n,), float("nan")) for n in (2304, 1152, 4608)]
-        del junk
-        network.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            step = network(torch.rand(4, 3, *size), torch.rand(4, 3, *size))
-        assert step.dtype == torch.float32
-        step.square().sum().backward()
-        assert all(bool(torch.isfinite(parameter.grad).all()) for parameter in network.parameters())

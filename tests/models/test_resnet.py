@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from reidgen.errors import ConfigError
 from reidgen.models.embedder import Embedder, dropout_factors
-from reidgen.models.resnet import BLOCKS, InstanceBatchNorm, ResNet, StridedConv
+from reidgen.models.resnet import BLOCKS, InstanceBatchNorm, ResNet
 
 # Parameters of torchvision's networks without their fc layer: 11,689,512 - 513,000 and so on.
 PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032}
@@ -225,28 +225,3 @@ def test_a_resting_backbone_gets_no_gradient():
     out.logits.square().sum().backward()
     assert all(p.grad is None for p in network.backbone.parameters())
     assert network.bottleneck.weight.grad.abs().sum() > 0
-
-
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_gradients_in_bfloat16_are_numbers_on_maps_one_pixel_wide(name):
-    network = ResNet(name)
-    network.initialise(torch.Generator().manual_seed(0))
-    strided = [module.weight for module in network.modules() if isinstance(module, StridedConv)]
-    assert len(strided) == 3
-    for _ in range(5):  # memory that nobody has written is not the same each time
-        junk = [
-            torch.full((weight.numel(),), float("nan"), dtype=torch.bfloat16) for weight in strided for _ in range(9)
-        ]
-        del junk
-        network.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            maps = network(torch.rand(2, 3, 32, 16))
-        maps.float().square().sum().backward()
-        assert all(bool(torch.isfinite(parameter.grad).all()) for parameter in network.parameters())
-
-
-@pytest.mark.parametrize(("width", "computed"), [(1, torch.float32), (2, torch.bfloat16)])
-def test_strided_convolutions_of_maps_one_pixel_wide_leave_autocast(width, computed):
-    convolution = StridedConv(4, 4)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert convolution(torch.rand(2, 4, 4, width)).dtype == computed

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reidgen.config import AugmentConfig, ReidConfig
+from reidgen.engine import bfloat16
 from reidgen.errors import DataError, ReidgenError, RunError, TrainingError, WeightsError
 from reidgen.reid import train
 from reidgen.reid.embed import load_reid
@@ -232,8 +233,12 @@ def test_too_few_crops_for_a_batch_are_told(table, tmp_path):
     train_reid(table, replace(TINY, steps=1), out=tmp_path)  # the mended command may take the same folder
 
 
-def test_half_precision_trains_too(table, tmp_path):
+def test_half_precision_trains_too(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bfloat16, "_agrees", lambda *convolution: False)
+    monkeypatch.setattr(bfloat16, "_sound", {})
     train_reid(table, replace(TINY, precision="bf16"), out=tmp_path)
+    assert capsys.readouterr().err.count("computes some convolutions wrongly") == 1
+    assert len(json.loads((tmp_path / "run.json").read_text())["summary"]["kept_in_float32"]) > 9
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert records[0]["train_loss"] == pytest.approx(1.0986, abs=0.2)
     assert all(

@@ -16,6 +16,7 @@ from reidgen.data.samplers import EpochSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
@@ -268,7 +269,8 @@ def _train(
     else:
         run.metrics.rewind(0)
     try:
-        _loop(run, training, tested, facts)
+        with sound_bfloat16(gan.device, config.precision) as kept:
+            _loop(run, training, tested, facts)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -278,7 +280,8 @@ def _train(
             fix=f"another --out with --batch {max(config.batch // 2, 2)}, or a smaller --width",
         ) from error
     _write(run.path / ENCODER, training, facts)
-    return {**facts, "weights": file_sha256(run.path / ENCODER)}
+    left = {"kept_in_float32": kept} if kept else {}
+    return {**facts, **left, "weights": file_sha256(run.path / ENCODER)}
 
 
 def _facts(

@@ -11,6 +11,7 @@ from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import derive_seed, setup
 from reidgen.engine.progress import progress
@@ -89,18 +90,20 @@ def _train(run: RunFolder, crops: ReidTable, config: GeneratorConfig, parent: Ge
     _start(run, training, parent)
     cost = None
     try:
-        cost = estimate(training)
-        _say(cost.line(config))
-        if isinstance(config, StyleGANConfig):
-            _say(gamma_line(config))
-        _loop(run, training, facts)
+        with sound_bfloat16(training.fabric.device, config.precision) as kept:
+            cost = estimate(training)
+            _say(cost.line(config))
+            if isinstance(config, StyleGANConfig):
+                _say(gamma_line(config))
+            _loop(run, training, facts)
     except (RuntimeError, MemoryError) as error:
         if not failures.is_out_of_memory(error):
             raise
         raise failures.out_of_memory(run.path, config, cost, training.fabric.device) from error
     _write(run.path / FILE, training, facts)
     augmentation = {"ada_p": training.ada_p} if isinstance(training, StyleGANTraining) else {}
-    return {**facts, **augmentation, "weights": file_sha256(run.path / FILE)}
+    left = {"kept_in_float32": kept} if kept else {}
+    return {**facts, **augmentation, **left, "weights": file_sha256(run.path / FILE)}
 
 
 def _training(config: GeneratorConfig, store: CropStore, *, ramp: bool) -> Training:

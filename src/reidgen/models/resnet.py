@@ -15,7 +15,6 @@ from torch import nn
 
 from reidgen.errors import ConfigError
 from reidgen.models.non_local import NonLocal
-from reidgen.models.precision import at_least_float32
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet50_ibn"]
 StrideIn = Literal["3x3", "1x1"]
@@ -29,24 +28,6 @@ BLOCKS: dict[str, tuple[int, int, int, int]] = {
 }
 WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4  # of a bottleneck block: its output has four times the channels of its 3x3 convolution
-
-
-class StridedConv(nn.Conv2d):
-    """A 3x3 convolution of stride 2, in float32 under autocast too where its map is one pixel wide.
-
-    There its weights' gradient in bfloat16 is now and then no number on CPUs (torch 2.13, oneDNN: memory that is read
-    and was never written). Such maps are cheap anyway.
-    """
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__(channels, width, 3, stride=2, padding=1, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, width, H / 2, W / 2), rounded up."""
-        if x.shape[3] > 1:
-            return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(at_least_float32(x))
 
 
 class InstanceBatchNorm(nn.Module):
@@ -208,8 +189,6 @@ class ResNet(nn.Module):
 
 
 def _conv(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    if (kernel, stride) == (3, 2):
-        return StridedConv(channels, width)
     return nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 

@@ -20,6 +20,7 @@ from reidgen.data.samplers import EpochSampler, MixedSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import Fabric, average_buffers, gathered, generator, in_processes, seeded, setup, share_of
 from reidgen.engine.progress import no_progress, progress
@@ -145,6 +146,19 @@ def _train(
 
 
 def _loop(
+    fabric: Fabric,
+    run: RunFolder | RunFiles,
+    people: People,
+    config: ReidConfig,
+    crops_hash: str,
+    groups: Groups | None,
+) -> dict[str, Any]:
+    with sound_bfloat16(fabric.device, config.precision, tell=fabric.is_global_zero) as kept:
+        summary = _steps(fabric, run, people, config, crops_hash, groups)
+    return {**summary, "kept_in_float32": kept} if kept else summary
+
+
+def _steps(
     fabric: Fabric,
     run: RunFolder | RunFiles,
     people: People,
