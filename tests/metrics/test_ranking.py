@@ -8,7 +8,8 @@ from sklearn.metrics import average_precision_score
 from reidgen.errors import DataError
 from reidgen.metrics import Ranking, counting, rank, rank_features
 from reidgen.metrics.counting import COUNT_AT_MOST, Persons, device_ranks, host_ranks
-from reidgen.metrics.ranking import nearest
+from reidgen.metrics.distance import distance_to
+from reidgen.metrics.ranking import distance_blocks, nearest
 
 # Three queries of persons 1, 2, 3, all seen by camera 1. Gallery:      index  0  1  2  3  4  5
 #                                                                       pid    1  1  2  0 -1  1
@@ -278,3 +279,14 @@ def test_nan_in_features_is_told_with_its_row():
     who = {name: HAND[name] for name in ("query_pids", "gallery_pids", "query_camids", "gallery_camids")}
     with pytest.raises(DataError, match=r"A gallery embedding is not finite\.\n  got: row 4"):
         rank_features(np.ones((3, 2)), gallery, **who)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclid"])
+def test_all_blocks_of_distances_lie_in_one_place(metric):
+    query, gallery = torch.randn(2, 10, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    parts, places = zip(
+        *((part.clone(), part.data_ptr()) for part in distance_blocks(query, gallery, metric=metric, block=4)),
+        strict=True,
+    )
+    assert [len(part) for part in parts] == [4, 4, 2] and len(set(places)) == 1
+    torch.testing.assert_close(torch.cat(parts), distance_to(gallery, metric)(query).detach())

@@ -30,10 +30,11 @@ def euclid_distance(query: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
     return distance_to(gallery, "euclid")(query)
 
 
-def distance_to(gallery: torch.Tensor, metric: Metric = "cosine") -> Callable[[torch.Tensor], torch.Tensor]:
+def distance_to(gallery: torch.Tensor, metric: Metric = "cosine") -> Callable[..., torch.Tensor]:
     """A function from queries (Q, D) to their distances (Q, G) to one gallery (G, D).
 
-    It keeps the gallery's norms, but no second copy of the gallery unless that is in half precision.
+    It keeps the gallery's norms, but no second copy of the gallery unless that is in half precision. Given an `out` of
+    the distances' shape and type, it writes them there.
 
     Raises:
         DataError: The metric is unknown; or, by the function, the widths differ.
@@ -43,19 +44,20 @@ def distance_to(gallery: torch.Tensor, metric: Metric = "cosine") -> Callable[[t
     gallery = gallery.to(torch.promote_types(gallery.dtype, torch.float32))
     norm = torch.linalg.vector_norm(gallery, dim=1)
 
-    def cosine(query: torch.Tensor) -> torch.Tensor:
-        products = torch.nn.functional.normalize(query) @ gallery.to(query.dtype).T
+    def cosine(query: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
+        products = torch.mm(torch.nn.functional.normalize(query), gallery.to(query.dtype).T, out=out)
         return products.div_(norm.clamp(min=1e-12)).neg_().add_(1)
 
-    def euclid(query: torch.Tensor) -> torch.Tensor:
-        squares = torch.addmm(norm.square().to(query.dtype)[None], query, gallery.to(query.dtype).T, alpha=-2)
+    def euclid(query: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
+        lengths = norm.square().to(query.dtype)[None]
+        squares = torch.addmm(lengths, query, gallery.to(query.dtype).T, alpha=-2, out=out)
         return squares.add_(query.square().sum(dim=1, keepdim=True)).clamp_(min=0).sqrt_()
 
-    def checked(query: torch.Tensor) -> torch.Tensor:
+    def checked(query: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
             shapes = f"{tuple(query.shape)} and {tuple(gallery.shape)}"
             raise DataError("Query and gallery embeddings do not fit.", got=shapes, allowed="(Q, D) and (G, D)")
         query = query.to(torch.promote_types(query.dtype, gallery.dtype))
-        return cosine(query) if metric == "cosine" else euclid(query)
+        return cosine(query, out) if metric == "cosine" else euclid(query, out)
 
     return checked

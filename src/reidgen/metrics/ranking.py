@@ -166,13 +166,19 @@ def rank_blocks(blocks: Iterable[Any], persons: Persons) -> Ranking:
 def distance_blocks(
     query: torch.Tensor, gallery: torch.Tensor, *, metric: Metric = "cosine", block: int | None = None
 ) -> Iterator[torch.Tensor]:
-    """Distances (B, G) of some queries to the gallery, and so on to the last query; see `rank_features`."""
+    """Distances (B, G) of some queries to the gallery, and so on to the last query; see `rank_features`.
+
+    A block lies where the one before it lay: new memory each time can add up to the whole matrix (glibc).
+    """
     if block is None:
         held = BLOCK_BYTES if query.device.type == "cpu" else DEVICE_BLOCK_BYTES
         block = max(1, held // (4 * max(1, len(gallery))))
+    query, gallery, held_block = query.detach(), gallery.detach(), None
     distances = distance_to(gallery, metric)
     for first in range(0, len(query), block):
-        yield distances(query[first : first + block])
+        rows = query[first : first + block]
+        held_block = distances(rows, out=None if held_block is None else held_block[: len(rows)])
+        yield held_block
 
 
 def nearest(distances: Any, persons: Persons, queries: Iterable[int], *, count: int = 10) -> list[np.ndarray]:
