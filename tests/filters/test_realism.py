@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
 import reidgen
 from reidgen.config import FilterConfig
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters import RealismFilter
 from reidgen.filters.apply import apply_filters
+from reidgen.filters.neighbours import Neighbourhoods
+from reidgen.metrics.exact import margin_of
 from reidgen.metrics.manifold import precision_recall
 from tests.filters.made_features import people
 
@@ -59,6 +62,40 @@ def test_scores_are_those_of_a_slow_loop(vectors, real, fakes, among, balls, nei
     np.testing.assert_allclose(filter_.scores(fakes, real), expected, rtol=1e-4)
     alone = [slow_realism(known[i], known, groups, neighbours, balls, groups[i]) for i in range(len(known))]
     np.testing.assert_allclose(filter_.scores(real, real), alone, rtol=1e-4)
+
+
+def test_crops_that_are_each_others_neighbours_have_equal_radii(vectors, real):
+    known = torch.from_numpy(vectors.array(real) + 30).float()  # far from the origin, where products round worst
+    hoods = Neighbourhoods.of(known, torch.arange(len(known)), 1)
+    near, other = hoods.near[:, 0], hoods.near_groups[:, 0]
+    mutual = other[other] == torch.arange(len(known))
+    assert mutual.sum() > 8 and torch.equal(near[mutual], near[other[mutual]])
+
+
+@pytest.mark.parametrize("among", ["people", "crops"])
+def test_scores_do_not_hang_on_blocks_order_and_threads(vectors, fakes, among, monkeypatch):
+    known = people(owners, spread=0.5, seed=1) + 30
+    real = vectors.put(known, owners.tolist(), name="there", unit=False)
+    filter_ = of(among=among, balls="half", neighbours=1)
+    scores, own = filter_.scores(fakes, real), filter_.scores(real, real)
+    for module in ("realism", "neighbours"):
+        monkeypatch.setattr(f"reidgen.filters.{module}.BLOCK", 5)
+    monkeypatch.setattr("reidgen.filters.realism.squares_to", noisy)
+    monkeypatch.setattr("reidgen.filters.neighbours.squares_to", noisy)
+    back = vectors.put(known[::-1].copy(), owners[::-1].tolist(), name="back", unit=False)
+    np.testing.assert_array_equal(filter_.scores(fakes, back), scores)
+    np.testing.assert_array_equal(filter_.scores(back, back), own[::-1])
+
+
+def noisy(known):
+    """Squared distances of a processor that rounds in another way."""
+
+    def squares(asked):
+        noise = torch.rand(len(asked), len(known), generator=torch.Generator().manual_seed(1)) * 2 - 1
+        exact = torch.cdist(asked.double(), known.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
+        return (exact + 0.8 * margin_of(asked, known) * noise).float()
+
+    return squares
 
 
 @pytest.mark.parametrize("balls", ["half", "all"])

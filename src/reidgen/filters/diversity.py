@@ -14,10 +14,11 @@ from reidgen.errors import ConfigError, DataError
 from reidgen.filters.base import verdict_about
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, rows_in
-from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
+from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods
 from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.filters.thresholds import QuantileFilter, needs_reference
-from reidgen.metrics.distance import distance_to
+from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
+from reidgen.metrics.neighbours import squares_to
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ def _to_earlier_kept(crops: Tensor, threshold: float) -> tuple[np.ndarray, np.nd
     scores, places = np.full(len(crops), np.nan), np.full(len(crops), -1)
     kept = [0]
     for row in range(1, len(crops)):
-        found = torch.linalg.vector_norm(crops[kept].double() - crops[row].double(), dim=1)
+        found = exact_squares(crops, crops, np.array(kept), np.full(len(kept), row))
         best = int(found.argmin())
-        scores[row], places[row] = found[best].item(), kept[best]
+        scores[row], places[row] = np.sqrt(found[best]), kept[best]
         if scores[row] >= threshold:
             kept.append(row)
     return scores, places
@@ -218,17 +219,17 @@ CAP = 1000.0  # of a ratio: twins among the real crops have no distance between 
 
 def _nearest(crops: Tensor, own: Tensor, real: Tensor) -> tuple[Tensor, np.ndarray]:
     """The row of the nearest real crop that is not the crop itself, and the distance to it."""
-    distances = distance_to(real, "euclid")(crops)
-    distances[torch.arange(len(real))[None] == own[:, None]] = torch.inf
-    near = distances.argmin(dim=1)
-    return near, exact(crops, real[near])
+    squares = squares_to(real)(crops)
+    squares[torch.arange(len(real))[None] == own[:, None]] = torch.inf
+    near, found = exact_smallest(crops, real, squares, 1, margin_of(crops, real))
+    return torch.from_numpy(near[:, 0]), np.sqrt(found[:, 0])
 
 
 def _spacing(hoods: Neighbourhoods, near: Tensor, own: Tensor) -> np.ndarray:
     """Distance from each of some real crops to its nearest other one that is not the scored crop itself."""
     first, second = hoods.near[near].unbind(1)
     itself = (hoods.near_groups[near, 0] == own) & (own != NOBODY)
-    return torch.where(itself, second, first).double().numpy()
+    return torch.where(itself, second, first).numpy()
 
 
 def _check(what: str, threshold: float | None, batch: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.metrics.distance import distance_to
+from reidgen.metrics.exact import exact_squares, first_of_rows, margin_of
+from reidgen.metrics.neighbours import squares_to
 
 BLOCK = 256  # crops against all others at a time: bounds the memory
 NOBODY = -1  # a group that is in no set
@@ -23,9 +24,10 @@ class Neighbourhoods:
     A group is a person, whose nearest crop counts, or a single crop.
 
     Attributes:
-        features: float32 (M, D).
+        features: float32 (M, D), in the order of their groups.
         groups: int64 (M,), group of each.
-        near: float32 (M, k + 1), distances to the nearest k + 1 other groups, ascending.
+        near: float64 (M, k + 1), distances to the nearest k + 1 other groups, ascending; of equal ones the smaller
+            group first. Crops that are each other's neighbours have the very same.
         near_groups: int64 (M, k + 1), these groups.
     """
 
@@ -38,27 +40,37 @@ class Neighbourhoods:
     def of(cls, features: Tensor, groups: Tensor, neighbours: int) -> "Neighbourhoods":
         """The neighbourhoods of features (M, D) of groups (M,), which must be neighbours + 2 or more."""
         order = torch.argsort(groups, stable=True)
-        known, starts = np.unique(groups[order].numpy(), return_index=True)
+        features, groups = features[order], groups[order]
+        known, starts = np.unique(groups.numpy(), return_index=True)
         assert len(known) > neighbours + 1, "the caller tells the user"
-        measure, columns = distance_to(features[order], "euclid"), torch.from_numpy(known)
-        near, near_groups = [], []
+        squares_of, margin = squares_to(features), margin_of(features)
+        parts = []
         for first in range(0, len(features), BLOCK):
             part = slice(first, first + BLOCK)
-            nearest = torch.from_numpy(np.minimum.reduceat(measure(features[part]).numpy(), starts, axis=1))
-            nearest[columns[None] == groups[part, None]] = torch.inf
-            distances, places = nearest.topk(neighbours + 1, dim=1, largest=False)
-            near.append(distances)
-            near_groups.append(columns[places])
-        return cls(features, groups, torch.cat(near), torch.cat(near_groups))
+            squares = squares_of(features[part])
+            squares[groups[part, None] == groups[None]] = torch.inf
+            nearest = np.minimum.reduceat(squares.numpy(), starts, axis=1)
+            bound = torch.from_numpy(np.partition(nearest, neighbours, axis=1)[:, neighbours, None])
+            rows, columns = np.nonzero((squares <= bound + 2 * margin).numpy())
+            found = exact_squares(features[part], features, rows, columns)
+            parts.append(_nearest_groups(rows, groups.numpy()[columns], found, neighbours + 1, len(squares)))
+        near, near_groups = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
+        return cls(features, groups, near, near_groups)
 
     def radii_without(self, groups: Tensor) -> Tensor:
-        """Distances to the k-th nearest other group, if each of some groups were not in the set: float32 (B, M)."""
+        """Distances to the k-th nearest other group, if each of some groups were not in the set: float64 (B, M)."""
         missing = torch.zeros(len(groups), len(self.near), dtype=torch.bool)
         for column in range(self.near.shape[1] - 1):
             missing |= self.near_groups[None, :, column] == groups[:, None]
         return torch.where(missing, self.near[None, :, -1], self.near[None, :, -2])
 
 
-def exact(a: Tensor, b: Tensor) -> np.ndarray:
-    """float64 (N,): distance of each row of `a` from that of `b`; a matrix product cannot tell a copy from a twin."""
-    return torch.linalg.vector_norm(a.double() - b.double(), dim=1).numpy()
+def _nearest_groups(
+    rows: np.ndarray, groups: np.ndarray, squares: np.ndarray, count: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of pairs of a row and a crop of a group: each row's distances to the nearest groups, and these groups."""
+    order = np.lexsort((squares, groups, rows))
+    rows, groups, squares = rows[order], groups[order], squares[order]
+    first = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(groups, prepend=-1))  # a group's nearest crop
+    kept = first[first_of_rows(rows[first], squares[first], groups[first], count=count, length=length)]
+    return np.sqrt(squares[kept]), groups[kept]

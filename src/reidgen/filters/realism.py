@@ -15,10 +15,11 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, rows_in
-from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods, exact
+from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods
 from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.filters.thresholds import QuantileFilter, needs_reference
-from reidgen.metrics.distance import distance_to
+from reidgen.metrics.exact import exact_squares, margin_of
+from reidgen.metrics.neighbours import squares_to
 
 CAP = 1000.0  # of a score: a crop that is a real one would have an infinite one
 
@@ -131,21 +132,23 @@ class RealismFilter(SizedFilter, QuantileFilter):
 
 
 def _realism(crops: Tensor, own: Tensor, hoods: Neighbourhoods, balls: Literal["half", "all"]) -> np.ndarray:
-    """The largest ratios, found by a matrix product and then computed from the difference itself.
+    """The largest ratios: a matrix product finds those that may be it, their differences say it.
 
-    Which half of the balls is the smaller one is asked without the scored crop's own group too: its neighbours have
-    small radii because of it.
+    Which half of the balls is the smaller one, those of the median radius included, is asked without the scored crop's
+    own group too: its neighbours have small radii because of it.
     """
-    distances = distance_to(hoods.features, "euclid")(crops)
+    squares, margin = squares_to(hoods.features)(crops), margin_of(hoods.features, crops)
     asked, of_row = own.unique(return_inverse=True)
     radii = hoods.radii_without(asked)
     out = hoods.groups[None] == asked[:, None]
     if balls == "half":
         out |= radii > radii.masked_fill(out, torch.nan).nanmedian(dim=1, keepdim=True).values
-    radii = radii[of_row]
-    ratios = (radii / distances.clamp(min=1e-9)).masked_fill(out[of_row], -1.0)
-    best = ratios.argmax(dim=1)
-    radius = radii.gather(1, best[:, None])[:, 0].double().numpy()
-    distance = exact(crops, hoods.features[best])
+    radii = radii.masked_fill(out, -1.0)[of_row]
+    least = (radii / (squares + margin).sqrt().clamp(min=1e-9)).amax(dim=1, keepdim=True)
+    may_be = (radii >= 0) & (radii >= 0.999999 * least * (squares - margin).clamp(min=0).sqrt())
+    rows, columns = np.nonzero(may_be.numpy())
+    radius = radii.numpy()[rows, columns]
+    distance = np.sqrt(exact_squares(crops, hoods.features, rows, columns))
     far = (distance > 0) & (radius < distance * CAP)
-    return np.where(far, radius / np.where(far, distance, 1.0), CAP)
+    ratios = np.where(far, radius / np.where(far, distance, 1.0), CAP)
+    return np.maximum.reduceat(ratios, np.searchsorted(rows, np.arange(len(crops))))

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import DataError
+from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
+from reidgen.metrics.neighbours import squares_to
 
 BLOCK = 1024  # rows of a distance matrix in memory at a time
 
@@ -43,21 +45,22 @@ def precision_recall(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, *, ne
     Raises:
         DataError: A set has no k neighbours, or the widths differ.
     """
-    real, fake = torch.as_tensor(real), torch.as_tensor(fake)
+    real, fake = torch.as_tensor(real).cpu(), torch.as_tensor(fake).cpu()
     few = min(len(real), len(fake)) <= neighbours
     if few or real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         shapes = f"{tuple(real.shape)} and {tuple(fake.shape)}"
         raise DataError("The neighbourhoods need two sets of features.", got=shapes, allowed=f"more than {neighbours}")
-    real_radius, fake_radius = (_radii(one, neighbours) for one in (real, fake))
+    margin = margin_of(real, fake)
+    real_radius, fake_radius = (_radii(one, neighbours, margin) for one in (real, fake))
     holders, held = torch.zeros(len(fake), dtype=torch.int64), torch.zeros(len(real), dtype=torch.bool)
-    recalled = torch.zeros(len(real), dtype=torch.bool)
+    recalled, squares_of = torch.zeros(len(real), dtype=torch.bool), squares_to(fake.float())
     for first in range(0, len(real), BLOCK):
         rows = slice(first, first + BLOCK)
-        distances = _squared(real[rows], fake)
-        inside = distances <= real_radius[rows, None]
+        squares = squares_of(real[rows].float())
+        inside = _within(squares, real_radius[rows, None], real[rows], fake, margin)
         holders += inside.sum(0)
         held[rows] = inside.any(1)
-        recalled[rows] = (distances <= fake_radius).any(1)
+        recalled[rows] = _within(squares, fake_radius[None], real[rows], fake, margin).any(1)
     return Manifold(
         precision=float((holders > 0).double().mean()),
         recall=float(recalled.double().mean()),
@@ -66,18 +69,23 @@ def precision_recall(real: Tensor | np.ndarray, fake: Tensor | np.ndarray, *, ne
     )
 
 
-def _radii(features: Tensor, neighbours: int) -> Tensor:
-    """Squared distance of each feature to its k-th nearest other one."""
-    radii = []
+def _radii(features: Tensor, neighbours: int, margin: float) -> Tensor:
+    """Squared distance of each feature to its k-th nearest other one, float64: equal where two are each other's."""
+    radii, squares_of = [], squares_to(features.float())
     for first in range(0, len(features), BLOCK):
-        distances = _squared(features[first : first + BLOCK], features)
-        own = torch.arange(len(distances))
-        distances[own, first + own] = torch.inf  # by place, not by value: a twin is another feature
-        radii.append(distances.kthvalue(neighbours, dim=1).values)
-    return torch.cat(radii)
+        part = features[first : first + BLOCK]
+        squares = squares_of(part.float())
+        own = torch.arange(len(squares))
+        squares[own, first + own] = torch.inf  # by place, not by value: a twin is another feature
+        radii.append(exact_smallest(part, features, squares, neighbours, margin)[1][:, -1])
+    return torch.from_numpy(np.concatenate(radii))
 
 
-def _squared(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Euclidean distances (N, M)."""
-    products = torch.addmm(b.square().sum(1)[None], a, b.T, alpha=-2)
-    return products.add_(a.square().sum(1, keepdim=True)).clamp_(min=0)
+def _within(squares: Tensor, radii: Tensor, real: Tensor, fake: Tensor, margin: float) -> Tensor:
+    """Bool (N, M): whether squared distances are within squared radii; those near the rim are computed anew."""
+    away = squares - radii.float()
+    inside = away <= 0
+    rows, columns = np.nonzero((away.abs() <= margin).numpy())
+    exact = torch.from_numpy(exact_squares(real, fake, rows, columns))
+    inside[rows, columns] = exact <= radii.expand_as(inside)[rows, columns]
+    return inside

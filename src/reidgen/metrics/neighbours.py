@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import DataError
+from reidgen.metrics.exact import ROUNDING
 
 Metric = Literal["cosine", "euclid"]
 BLOCK_BYTES = 2**25  # of squared distances held at once
 DEVICE_BLOCK_BYTES = 2**28
 CHECKED_ROWS = 1024
 GROUP = 64  # columns whose smallest number stands for them
-ROUNDING = 1e-5  # of the largest squared length: what squared distances from float32 products may be wrong by
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,56 @@
+"""What is cut at a k-th neighbour or a radius is the same in any order, any block and on any processor."""
+
+import numpy as np
+import pytest
+import torch
+
+from reidgen.metrics import manifold
+from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
+from reidgen.metrics.manifold import precision_recall
+from reidgen.metrics.neighbours import squares_to
+
+
+@pytest.fixture
+def features():
+    """Far from the origin for how near they are to each other: products round worst there; some are twins."""
+    made = 3 + 0.01 * torch.randn(60, 700, generator=torch.Generator().manual_seed(0))
+    made[40:50] = made[:10]
+    return made
+
+
+def rounded_otherwise(asked, known):
+    """Squared distances of a processor that rounds in another way, nearly as wrongly as `margin_of` allows."""
+    noise = torch.rand(len(asked), len(known), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    exact = torch.cdist(asked.double(), known.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
+    return (exact + 0.8 * margin_of(asked, known) * noise).float()
+
+
+def test_distances_there_and_back_are_the_same_bits(features):
+    rows, columns = np.divmod(np.arange(60 * 60), 60)
+    there = exact_squares(features, features, rows, columns)
+    assert np.array_equal(there, exact_squares(features, features, columns, rows))
+    one = np.concatenate([exact_squares(features, features, rows[i : i + 1], columns[i : i + 1]) for i in range(99)])
+    assert np.array_equal(one, there[:99])
+    wanted = torch.cdist(features.double(), features.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
+    np.testing.assert_allclose(there, wanted.numpy().ravel(), rtol=1e-12)
+
+
+def test_neighbours_do_not_hang_on_how_the_product_rounds(features):
+    exact = exact_squares(features, features, *np.divmod(np.arange(60 * 60), 60)).reshape(60, 60)
+    order = np.argsort(exact, axis=1, kind="stable")[:, :5]
+    for squares in (squares_to(features)(features), rounded_otherwise(features, features)):
+        found, values = exact_smallest(features, features, squares, 5, margin_of(features))
+        assert np.array_equal(found, order)
+        assert np.array_equal(values, np.take_along_axis(exact, order, axis=1))
+
+
+def test_precision_and_recall_do_not_hang_on_blocks_and_order(features, monkeypatch):
+    real, fake = features[:40], features[20:]  # half of the fakes are real ones, so that many lie on a rim
+    whole = precision_recall(real, fake)
+    swapped = precision_recall(fake, real)
+    assert (whole.precision, whole.recall) == (swapped.recall, swapped.precision)
+    monkeypatch.setattr(manifold, "BLOCK", 7)
+    shuffled = torch.randperm(40, generator=torch.Generator().manual_seed(2))
+    assert precision_recall(real[shuffled], fake[shuffled]) == whole
+    monkeypatch.setattr(manifold, "squares_to", lambda known: lambda asked: rounded_otherwise(asked, known))
+    assert precision_recall(real, fake) == whole
