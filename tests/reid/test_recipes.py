@@ -12,6 +12,7 @@ import torch
 
 from reidgen.config import AugmentConfig, EvaluateConfig, ReidConfig, as_dict, with_recipe
 from reidgen.config.recipes import RECIPES
+from reidgen.engine import device
 from reidgen.errors import ConfigError, DataError
 from reidgen.reid import train
 from reidgen.reid.embed import build_network, load_reid
@@ -41,6 +42,15 @@ def table(tmp_path_factory):
     for i, (path, pid) in enumerate(zip(made.paths, pids, strict=True)):
         write_crop(path, seed=pid, quality=60 + 5 * (i % 5))
     return made
+
+
+@pytest.fixture
+def double(monkeypatch):
+    """Networks that compute in float64, so that what is equal on paper is equal to the last bit of a float32 file.
+
+    In float32 the normalisation of a few crops by a variance near 0 makes 1e-4 of a rounding, or nothing.
+    """
+    monkeypatch.setitem(device._PRECISIONS, "float32", "64-true")
 
 
 def parameters_of(model):
@@ -220,14 +230,17 @@ def test_every_recipe_trains_and_says_how_it_is_compared(recipe, table, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["softmax", "bot", "agw"])
 def test_every_recipe_learns_people_that_can_be_told_apart(recipe, table, tmp_path):
-    """From random weights, so at ten times the step size that suits a trained backbone."""
+    """From random weights, so at ten times the step size that suits a trained backbone.
+
+    Guessing is wrong in 0.80 of crops. Over six seeds the last 64 crops are wrong in 0.16 to 0.37 (mean 0.25, deviation
+    0.08) with softmax, in less with the others: 0.5 is 3 deviations above, and 6 of a guess (0.05) below guessing.
+    """
     still = AugmentConfig(flip=0.0, pad=0)
     config = small(recipe, steps=80, lr=3e-3, schedule="cosine", augment=still, validation="first")
     train_reid(table, config, out=tmp_path)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    first, last = ([r["train_error"] for r in part] for part in (records[:3], records[-3:]))
-    assert sum(first) / 3 > 0.5  # guessing is wrong in four of five
-    assert sum(last) / 3 < 0.25
+    assert sum(record["train_error"] for record in records[-8:]) / 8 < 0.5
+    assert records[-1]["train_loss"] < records[0]["train_loss"]
 
 
 @pytest.mark.parametrize("recipe", ["softmax", "bot", "agw"])
@@ -255,7 +268,7 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(recipe, table, tm
         assert (tmp_path / "stopped" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-def test_parts_of_a_batch_equal_ghost_batches_of_their_size(table, tmp_path):
+def test_parts_of_a_batch_equal_ghost_batches_of_their_size(double, table, tmp_path):
     """Cross entropy is a mean over crops, and each part has its own batch statistics: the same gradient.
 
     The running statistics differ: they move once a part instead of once a step.
@@ -264,7 +277,7 @@ def test_parts_of_a_batch_equal_ghost_batches_of_their_size(table, tmp_path):
     parts = train_reid(table, replace(plain, accumulate=2), out=tmp_path / "parts")
     ghost = train_reid(table, replace(plain, norm_batch=4), out=tmp_path / "ghost")
     whole = train_reid(table, plain, out=tmp_path / "whole")
-    assert_near(parameters_of(parts), parameters_of(ghost), 1e-5)
+    assert_near(parameters_of(parts), parameters_of(ghost), 1e-6)
     pairs = zip(parameters_of(whole).values(), parameters_of(ghost).values(), strict=True)
     apart = max((a - b).abs().max() for a, b in pairs)
     assert apart > 1e-3  # else nothing was tested
@@ -280,26 +293,28 @@ def test_a_frozen_backbone_stays_as_it_was(table, tmp_path):
     assert not torch.equal(model.network.classifier.weight, fresh.classifier.weight)
 
 
-def test_weights_of_losses_count(table, tmp_path):
+def test_weights_of_losses_count(double, table, tmp_path):
     """Twice the weight with half the step size, under plain SGD without decay, is the same training."""
     plain = small("softmax", steps=4, optimizer="sgd", weight_decay=0.0, lr=0.02)
     one = train_reid(table, plain, out=tmp_path / "one")
     two = train_reid(table, replace(plain, losses=("cross-entropy:2",), lr=0.01), out=tmp_path / "two")
-    assert_near(parameters_of(one), parameters_of(two), 1e-4)
+    assert_near(parameters_of(one), parameters_of(two), 1e-6)
     records = [(tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1] for name in ("one", "two")]
     losses = [json.loads(record)["train_loss"] for record in records]
-    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-3)
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-6)
 
 
 PROGRAM = """
 import sys
 from reidgen.config import AugmentConfig, ReidConfig
 from reidgen.data.table import ReidTable
+from reidgen.engine import device
 from reidgen.reid.train import train_reid
 
 if __name__ == "__main__":
     table = ReidTable.from_rows({rows!r}, root={root!r}, name="made")
     config = {config!r}
+    device._PRECISIONS["float32"] = {compute!r}
     train_reid(table, config, out=sys.argv[1])
 """
 
@@ -318,19 +333,19 @@ def test_one_process_and_two_give_the_same(recipe, table, tmp_path):
     for devices in (1, 2):
         one = dataclasses.replace(config, devices=devices)
         script = tmp_path / f"train{devices}.py"
-        script.write_text(PROGRAM.format(rows=rows, root=root, config=one))
+        script.write_text(PROGRAM.format(rows=rows, root=root, config=one, compute="64-true"))
         done = subprocess.run(
             [sys.executable, script, tmp_path / str(devices)], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         found[devices] = (tmp_path / str(devices) / "metrics.jsonl").read_text()
     records = [[json.loads(line) for line in found[devices].splitlines()] for devices in (1, 2)]
-    assert records[0][-1]["train_loss"] == pytest.approx(records[1][-1]["train_loss"], rel=1e-4)
-    assert records[0][-1]["val_loss"] == pytest.approx(records[1][-1]["val_loss"], rel=1e-3)
+    assert records[0][-1]["train_loss"] == pytest.approx(records[1][-1]["train_loss"], rel=1e-6)
+    assert records[0][-1]["val_loss"] == pytest.approx(records[1][-1]["val_loss"], rel=1e-5)
     from safetensors.torch import load_file
 
     one, two = (load_file(tmp_path / str(devices) / "reid.safetensors") for devices in (1, 2))
-    assert_near(two, one, 1e-4)
+    assert_near(two, one, 1e-6)
     assert not (tmp_path / "2" / "checkpoint.safetensors").exists()
 
 
@@ -339,7 +354,7 @@ def test_two_processes_that_are_killed_go_on_to_the_same_bytes(table, tmp_path):
     """SIGKILL hits the process that began the run; the others end by themselves and let the folder go."""
     config = small("bot", steps=6, norm_batch=4, devices=2, checkpoint_sec=0)
     rows, root = table.rows.drop("root").to_dicts(), str(table.rows["root"][0])
-    (tmp_path / "train.py").write_text(PROGRAM.format(rows=rows, root=root, config=config))
+    (tmp_path / "train.py").write_text(PROGRAM.format(rows=rows, root=root, config=config, compute="32-true"))
 
     def start(name):
         return subprocess.Popen(

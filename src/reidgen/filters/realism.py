@@ -144,8 +144,9 @@ def _realism(crops: Tensor, own: Tensor, hoods: Neighbourhoods, balls: Literal["
     if balls == "half":
         out |= radii > radii.masked_fill(out, torch.nan).nanmedian(dim=1, keepdim=True).values
     radii = radii.masked_fill(out, -1.0)[of_row]
-    least = (radii / (squares + margin).sqrt().clamp(min=1e-9)).amax(dim=1, keepdim=True)
-    may_be = (radii >= 0) & (radii >= 0.999999 * least * (squares - margin).clamp(min=0).sqrt())
+    coarse = radii.float()
+    least = (coarse / (squares + margin).sqrt().clamp(min=1e-9)).amax(dim=1, keepdim=True)
+    may_be = (coarse >= 0) & (coarse >= 0.999999 * least * (squares - margin).clamp(min=0).sqrt())
     rows, columns = np.nonzero(may_be.numpy())
     radius = radii.numpy()[rows, columns]
     distance = np.sqrt(exact_squares(crops, hoods.features, rows, columns))
