@@ -4,11 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: help setup quickstart test test-fast check format bench clean
+.PHONY: help setup quickstart test test-fast test-arithmetics check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,14 @@ test: check  ## everything: checks, fast and slow tests
 
 test-fast: $(VENV)/.dev  ## the fast tests alone
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow and not gpu"
+
+# The tests of numbers, as several processors would compute them.
+NUMBERS := tests/models tests/losses tests/metrics tests/filters tests/engine tests/reid/test_recipes.py
+ARITHMETICS := ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX512_CORE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2
+
+test-arithmetics: $(VENV)/.dev  ## the tests of numbers with other instructions and threads; tens of minutes
+	for setting in $(ARITHMETICS); do echo $$setting; \
+	env OMP_NUM_THREADS=1 $$setting $(BIN)/pytest -q -n 2 --dist worksteal -m "not gpu" $(NUMBERS) || exit 1; done
 
 format: $(VENV)/.dev  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

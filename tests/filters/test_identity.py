@@ -230,3 +230,11 @@ def test_a_network_that_learned_from_the_very_crops_is_refused_by_name(narrow, t
         apply_filters(fakes, [IdentityFilter(str(tmp_path / "reid"), 0, device="cpu")], out=tmp_path / "kept")
     assert "3 of 5 generated crops" in str(caught.value)  # the first of each person was held out
     assert not (tmp_path / "kept/run.json").exists()
+
+
+def test_scores_are_the_same_bits_in_other_blocks_and_another_order(vectors, real, monkeypatch):
+    known = vectors.array(real)
+    scores = of().scores(real, real)
+    monkeypatch.setattr("reidgen.filters.identity.BLOCK", 1)
+    back = vectors.put(known[::-1].copy(), PIDS[::-1], CAMIDS[::-1], name="back")
+    np.testing.assert_array_equal(of().scores(back, back), scores[::-1])

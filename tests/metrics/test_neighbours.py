@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidgen.errors import DataError
+from reidgen.metrics import exact
 from reidgen.metrics import neighbours as module
 from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pair_squares, refuse_equal, smallest
 from tests.metrics.slow_rerank import neighbour_lists, squares
@@ -24,12 +25,12 @@ def test_equals_a_sort_of_all_distances_with_ties_by_index(seed, count, share, b
     wanted = 1 + int(share * (count - 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BYTES", 4 * count * block)
-        patch.setattr(module, "GROUP", group)
+        patch.setattr(exact, "GROUP", group)
         found = nearest_neighbours(torch.from_numpy(features), wanted)
-    exact = squares(features)
-    np.testing.assert_array_equal(found.indices, [row[:wanted] for row in neighbour_lists(exact)])
-    np.testing.assert_array_equal(found.squares, np.take_along_axis(exact, found.indices, axis=1))
-    np.testing.assert_array_equal(found.farthest, exact.max(axis=1))
+    far = squares(features)
+    np.testing.assert_array_equal(found.indices, [row[:wanted] for row in neighbour_lists(far)])
+    np.testing.assert_array_equal(found.squares, np.take_along_axis(far, found.indices, axis=1))
+    np.testing.assert_array_equal(found.farthest, far.max(axis=1))
 
 
 @pytest.mark.parametrize("kind", ["random", "ties", "neighbours are next to each other", "all alike"])
@@ -46,6 +47,23 @@ def test_smallest_of_long_rows_equal_a_stable_sort(kind):
     expected = np.argsort(rows, axis=1, kind="stable")[:, :9]
     np.testing.assert_array_equal(columns, expected)
     np.testing.assert_array_equal(values, np.take_along_axis(rows, expected, axis=1))
+
+
+def test_neighbours_do_not_hang_on_how_the_product_rounds(monkeypatch):
+    features = 3 + 0.01 * torch.randn(60, 700, generator=torch.Generator().manual_seed(0))
+    features[40:50] = features[:10]
+    found = nearest_neighbours(features, 9)
+    far = torch.cdist(features.double(), features.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
+    wanted = far.fill_diagonal_(-1).argsort(dim=1, stable=True)[:, :9]
+    np.testing.assert_array_equal(found.indices, wanted)
+    for i in range(60):
+        for j, square in zip(found.indices[i], found.squares[i], strict=True):
+            back = np.flatnonzero(found.indices[j] == i)
+            assert (found.squares[j][back] == square).all()
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 60 * 7)
+    again = nearest_neighbours(features, 9)
+    np.testing.assert_array_equal(again.indices, found.indices)
+    np.testing.assert_array_equal(again.squares, found.squares)
 
 
 def test_everything_is_its_own_nearest_among_twins():

@@ -11,6 +11,8 @@ from reidgen.data.parents import ends_of_chains
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError
 from reidgen.filters.embedding import rows_in
+from reidgen.metrics.exact import exact_smallest, margin_of
+from reidgen.metrics.neighbours import squares_to
 
 Cameras = Literal["other", "all"]
 NO_CAMERA = -1  # of a generated crop of nobody real: the numbers they have are no cameras
@@ -41,14 +43,20 @@ class Claims:
 
     def margins(self, part: slice) -> np.ndarray:
         """Similarity to the nearest own crop less that to the nearest other, float64 (B,); -inf without one."""
-        similar = self.crops[part] @ self.gallery.T
         place = torch.arange(len(self.gallery))[None]
         itself = place == self.itself[part, None]
         own = self.gallery_pids[None] == self.pids[part, None]
         near = self.gallery_camids[None] == self.camids[part, None]
-        best = similar.masked_fill(~own | near | itself, -torch.inf).amax(dim=1)
-        other = similar.masked_fill(own | itself, -torch.inf).amax(dim=1)
-        return torch.where(other.isneginf(), other, best - other).double().numpy()
+        best, other = self._nearest(part, ~own | near | itself), self._nearest(part, own | itself)
+        alone = np.isinf(best) | np.isinf(other)
+        return np.where(alone, -np.inf, (other - np.where(alone, 0, best)) / 2)
+
+    def _nearest(self, part: slice, left_out: Tensor) -> np.ndarray:
+        """Squared distance to the nearest crop that is not left out, 2 less twice the cosine; infinite without one."""
+        crops = self.crops[part]
+        squares = squares_to(self.gallery)(crops).masked_fill_(left_out, torch.inf)
+        _, found = exact_smallest(crops, self.gallery, squares, 1, margin_of(self.gallery))
+        return np.where(left_out.all(dim=1).numpy(), np.inf, found[:, 0])
 
 
 def has_real_people(

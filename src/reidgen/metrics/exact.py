@@ -11,23 +11,33 @@ import torch
 from torch import Tensor
 
 ROUNDING = 1e-5  # of the largest squared length: what squared distances from float32 products may be wrong by
-TERMS = 2**18  # differences computed at once: what stays in a processor's cache
+TERMS, DEVICE_TERMS = 2**15, 2**26  # differences computed at once: on a CPU what stays in its cache
+GROUP = 64  # columns whose smallest number stands for them
+ROWS = 1024
 
 
 def margin_of(*features: Tensor) -> float:
     """What squared distances between rows of these features, from float32 products, may be wrong by."""
-    return ROUNDING * max((float(part.square().sum(dim=1).max()) for part in features if len(part)), default=0.0)
+    longest = [part.square().sum(dim=1).max() for rows in features for part in rows.split(ROWS) if len(rows)]
+    return ROUNDING * float(torch.stack(longest).max()) if longest else 0.0
 
 
 def exact_squares(a: Tensor, b: Tensor, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """float64 (P,): squared distances of the pairs a[rows], b[columns]; exchanging the two changes no bit."""
     out = np.empty(len(rows))
-    block = max(1, TERMS // max(1, a.shape[1]))
+    block = max(1, (TERMS if a.device.type == "cpu" else DEVICE_TERMS) // max(1, a.shape[1]))
     for first in range(0, len(rows), block):
         part = slice(first, first + block)
-        one, other = a[torch.from_numpy(rows[part])], b[torch.from_numpy(columns[part])]
-        # numpy adds a row up in one order on every processor
-        out[part] = np.square(one.double().numpy() - other.double().numpy()).sum(axis=1)
+        one, other = (
+            features[torch.from_numpy(places[part]).to(features.device)].double()
+            for features, places in ((a, rows), (b, columns))
+        )
+        differences = one.sub_(other)
+        if differences.device.type == "cpu":  # numpy adds a row up in one order on every processor
+            out[part] = np.square(differences.numpy()).sum(axis=1)
+        else:  # and a GPU in one for each shape
+            whole = torch.nn.functional.pad(differences, (0, 0, 0, block - len(differences)))
+            out[part] = whole.square_().sum(dim=1)[: len(differences)].cpu().numpy()
     return out
 
 
@@ -40,14 +50,38 @@ def exact_smallest(a: Tensor, b: Tensor, squares: Tensor, count: int, margin: fl
         a: float32 (N, D).
         b: float32 (M, D).
         squares: float32 (N, M), squared distances from a product; infinite for pairs that do not count.
-        count: 1 to as many as are finite in each row.
+        count: 0 to as many as are finite in each row.
         margin: See `margin_of`.
     """
-    bound = torch.from_numpy(np.partition(squares.numpy(), count - 1, axis=1)[:, count - 1 : count])
-    rows, columns = np.nonzero((squares <= bound + 2 * margin).numpy())
+    if not count:
+        return np.empty((len(a), 0), np.int64), np.empty((len(a), 0))
+    rows, columns = candidates(squares, count, margin)
     exact = exact_squares(a, b, rows, columns)
     kept = first_of_rows(rows, exact, columns, count=count, length=len(a))
     return columns[kept], exact[kept]
+
+
+def candidates(squares: Tensor, count: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the numbers that may be among the `count` smallest of their row, by rows."""
+    may_be = squares <= _bound(squares, count) + 2 * margin
+    if squares.device.type != "cpu":
+        may_be = may_be.cpu()
+    rows, columns = np.divmod(np.flatnonzero(may_be.numpy()), squares.shape[1])
+    return rows, columns
+
+
+def _bound(distances: Tensor, count: int) -> Tensor:
+    """A number for each row (B, 1) that `count` of its numbers or a few more do not exceed.
+
+    In long rows it is the count-th smallest of the minima of groups of columns, which are a sixty-fourth of the row.
+    Neighbouring columns, often crops of one person, are in different groups.
+    """
+    groups = distances.shape[1] // GROUP
+    if groups >= 4 * count:
+        distances = distances[:, : GROUP * groups].unflatten(1, (GROUP, groups)).amin(dim=1)
+    if distances.device.type == "cpu":
+        return torch.from_numpy(np.partition(distances.numpy(), count - 1, axis=1)[:, count - 1 : count])
+    return distances.topk(count, dim=1, largest=False).values[:, -1:]
 
 
 def first_of_rows(rows: np.ndarray, values: np.ndarray, names: np.ndarray, *, count: int, length: int) -> np.ndarray:

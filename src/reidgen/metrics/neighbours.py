@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import DataError
-from reidgen.metrics.exact import ROUNDING
+from reidgen.metrics.exact import ROUNDING, candidates, exact_smallest, first_of_rows, margin_of
 
 Metric = Literal["cosine", "euclid"]
 BLOCK_BYTES = 2**25  # of squared distances held at once
 DEVICE_BLOCK_BYTES = 2**28
 CHECKED_ROWS = 1024
-GROUP = 64  # columns whose smallest number stands for them
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +49,15 @@ def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
         DataError: There are fewer than `count` features.
     """
     _check_enough(features, count, "each (itself included)")
-    squares, block, parts = squares_to(features), block_rows(features), []
+    squares, block, margin, parts = squares_to(features), block_rows(features), margin_of(features), []
     for first in range(0, len(features), block):
-        found = squares(features[first : first + block])
+        part = features[first : first + block]
+        found = squares(part)
         farthest, own = found.amax(dim=1), torch.arange(len(found), device=found.device)
-        found[own, first + own] = -1.0  # below all others: first, also among duplicates
-        indices, values = smallest(found, count)
-        parts.append((indices, np.maximum(values, 0), farthest.cpu().numpy()))
+        found[own, first + own] = torch.inf
+        indices, values = exact_smallest(part, features, found, count - 1, margin)
+        indices = np.insert(indices, 0, first + own.cpu().numpy(), axis=1)  # itself first, also among duplicates
+        parts.append((indices, np.insert(values, 0, 0, axis=1).astype(np.float32), farthest.cpu().numpy()))
     return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -76,14 +77,15 @@ def nearest_of(
     """
     own = np.full(len(queries), -1) if own is None else own
     _check_enough(features, count, "each query", beside=int((own >= 0).any()))
-    squares, block, parts = squares_to(features), block_rows(features), []
+    squares, block, margin, parts = squares_to(features), block_rows(features), margin_of(features, queries), []
     for first in range(0, len(queries), block):
-        found = squares(queries[first : first + block])
+        part = queries[first : first + block]
+        found = squares(part)
         rows = np.flatnonzero(own[first : first + block] >= 0)
         found[torch.from_numpy(rows), torch.from_numpy(own[first + rows])] = torch.inf
-        parts.append(smallest(found, count))
+        parts.append(exact_smallest(part, features, found, count, margin))
     indices, values = zip(*parts, strict=True)
-    return np.concatenate(indices), np.concatenate(values)
+    return np.concatenate(indices), np.concatenate(values).astype(np.float32)
 
 
 def block_rows(features: Tensor) -> int:
@@ -129,34 +131,11 @@ def smallest(distances: Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
         distances: float32 (B, N), without NaN.
         count: 1 to N.
     """
-    bound = _bound(distances, count)
-    if distances.device.type == "cpu":
-        host = distances.numpy()
-        found = np.flatnonzero(host <= bound.numpy())
-        values = host.reshape(-1)[found]
-    else:
-        places = (distances <= bound).reshape(-1).nonzero()[:, 0]
-        found, values = places.cpu().numpy(), distances.reshape(-1)[places].cpu().numpy()
-    row, column = np.divmod(found, distances.shape[1])
-    order = np.lexsort((column, values, row))
-    # `count` or more of each row were found; the first ones stay.
-    starts = np.searchsorted(row, np.arange(len(distances)))
-    kept = order[starts[:, None] + np.arange(count)]
-    return column[kept], values[kept]
-
-
-def _bound(distances: Tensor, count: int) -> Tensor:
-    """A number for each row (B, 1) that `count` of its numbers or a few more do not exceed.
-
-    In long rows it is the count-th smallest of the minima of groups of columns, which are a sixty-fourth of the row.
-    Neighbouring columns, often crops of one person, are in different groups.
-    """
-    groups = distances.shape[1] // GROUP
-    if groups >= 4 * count:
-        distances = distances[:, : GROUP * groups].unflatten(1, (GROUP, groups)).amin(dim=1)
-    if distances.device.type == "cpu":
-        return torch.from_numpy(np.partition(distances.numpy(), count - 1, axis=1)[:, count - 1 : count])
-    return distances.topk(count, dim=1, largest=False).values[:, -1:]
+    rows, columns = candidates(distances, count, 0.0)
+    places = (torch.from_numpy(x).to(distances.device) for x in (rows, columns))
+    values = distances[tuple(places)].cpu().numpy()
+    kept = first_of_rows(rows, values, columns, count=count, length=len(distances))
+    return columns[kept], values[kept]
 
 
 def pair_squares(features: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
