@@ -15,6 +15,7 @@ from torch import nn
 
 from reidgen.errors import ConfigError
 from reidgen.models.non_local import NonLocal
+from reidgen.models.small_maps import WideConv
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet50_ibn"]
 StrideIn = Literal["3x3", "1x1"]
@@ -189,6 +190,8 @@ class ResNet(nn.Module):
 
 
 def _conv(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    if (kernel, stride) == (3, 1):
+        return WideConv(channels, width)
     return nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 
