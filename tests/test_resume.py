@@ -1,8 +1,6 @@
 """Every stage, killed with SIGKILL and started again, ends with the bytes of a run that was never killed."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from tests.darknet_files import small_cfg, write_darknet
 from tests.factories import make_table, write_crop
 from tests.foreign_files import golden, module, upstream_pickle
+from tests.forked import run_forked
 
 KILL_AT_WRITE = """
 import os, signal, sys
@@ -50,12 +49,7 @@ TINY_REID = ["--backbone", "resnet18", "--weights", "random", "--size", "32", "1
 
 
 def command(kill_at, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", KILL_AT_WRITE, str(kill_at), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_forked(KILL_AT_WRITE, kill_at, *arguments)
 
 
 def content(folder):

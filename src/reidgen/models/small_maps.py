@@ -75,11 +75,12 @@ def _summed(x: Tensor, taps: Tensor, *, backwards: bool) -> Tensor:
 
 def _by_weight(slope: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """The gradient of the weights, in their memory order."""
-    found = torch.zeros_like(weight)
+    every = min(x.shape[2:]) > MIDDLE  # else some taps meet nothing but zeros
+    found = torch.empty_like(weight) if every else torch.zeros_like(weight)
     rows, slopes, taps = x.permute(0, 2, 3, 1), slope.permute(0, 2, 3, 1), found.permute(2, 3, 0, 1)
     for (i, j), source, target in _spans(x.shape[2], x.shape[3]):
         pixels = rows[:, source[0], source[1]].reshape(-1, x.shape[1])
-        taps[i, j] = torch.mm(slopes[:, target[0], target[1]].reshape(-1, slope.shape[1]).t(), pixels)
+        torch.mm(slopes[:, target[0], target[1]].reshape(-1, slope.shape[1]).t(), pixels, out=taps[i, j])
     return found
 
 
