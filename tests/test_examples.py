@@ -14,30 +14,40 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
 from reidgen.quickstart import GENERATOR
 from tests.factories import write_crop
+from tests.forked import run_forked
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARMS = ("none", "sources", "ours", "light")
+QUICKSTART = "from reidgen.cli import main; main()"
+EXAMPLE = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+def said(example, *arguments):
+    """What an example prints, run as a program."""
+    done = run_forked(EXAMPLE, example, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
 def test_did_it_help(tmp_path):
     sizes = ["--people", "0", "3", "--variants", "2", "--seeds", "1", "--kimg", "0.05", "--steps", "2"]
-    command = [sys.executable, EXAMPLES / "did_it_help.py", "--data", SAMPLE, "--out", tmp_path / "help", *sizes]
-    first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "3 generated people, seed 0: mAP" in first.stdout
+    command = [EXAMPLES / "did_it_help.py", "--data", SAMPLE, "--out", tmp_path / "help", *sizes]
+    first = said(*command)
+    assert "3 generated people, seed 0: mAP" in first
     page = (tmp_path / "help" / "page-3" / "index.html").read_text()
     assert "a single run" in page
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout == first.stdout
+    again = said(*command)
+    assert again == first
 
 
 @pytest.mark.slow
 def test_readme_picture(tmp_path):
     sizes = ["--generator-kimg", "0.05", "--people", "12", "--variants", "3", "--steps", "2", "--seeds", "1"]
-    quickstart = [sys.executable, "-m", "reidgen", "quickstart", "--out", tmp_path / "quickstart", *sizes]
-    subprocess.run(quickstart, check=True, capture_output=True)
-    picture = [sys.executable, EXAMPLES / "readme_picture.py", "--quickstart", tmp_path / "quickstart"]
-    subprocess.run([*picture, "--out", tmp_path / "strip.png"], check=True, capture_output=True)
+    quickstart = ["quickstart", "--out", tmp_path / "quickstart", *sizes]
+    run_forked(QUICKSTART, *quickstart).check_returncode()
+    picture = [EXAMPLES / "readme_picture.py", "--quickstart", tmp_path / "quickstart"]
+    said(*picture, "--out", tmp_path / "strip.png")
     with Image.open(tmp_path / "strip.png") as image:
         assert image.width > image.height > 300
         assert len(np.unique(np.asarray(image.convert("RGB").resize((40, 10))).reshape(-1, 3), axis=0)) > 50
@@ -74,12 +84,12 @@ def test_does_it_still_hurt(tmp_path):
     sizes = ["--people", "18", "--crops", "2", "--variants", "4", "--added", "2", "--few-added", "1", "--steps", "1"]
     short = ["--judge-steps", "2", "--search-steps", "1", "--perceptual-weights", "None", "--detector", "None"]
     where = ["--data", SAMPLE, "--generator", GENERATOR, "--out", tmp_path / "hurt"]
-    command = [sys.executable, EXAMPLES / "does_it_still_hurt.py", *where, *sizes, *short, "--seeds"]
-    one = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout
+    command = [EXAMPLES / "does_it_still_hurt.py", *where, *sizes, *short, "--seeds"]
+    one = said(*command, "0")
     arms = ["all-base-0", *(f"all-{a}-2" for a in ARMS), "few-base-0", *(f"few-{a}-1" for a in ARMS)]
     assert [line.split(":")[0] for line in one.splitlines() if ": mAP" in line] == [f"{arm}-0" for arm in arms]
     assert "1 seed, a single run" in one
-    two = subprocess.run([*command, "0", "1"], capture_output=True, text=True, check=True).stdout
+    two = said(*command, "0", "1")
     assert [line for line in two.splitlines() if line in one.splitlines() and ": mAP" in line] == [
         line for line in one.splitlines() if ": mAP" in line
     ]
@@ -110,9 +120,9 @@ def test_sweeps(tmp_path):
     ReidTable.from_rows(rows, root=tmp_path / "made").write_metadata(tmp_path / "made")
     sizes = ["--seeds", "1", "--steps", "1", "--axis", "people=0,3", "--only", "people", "crops", "--threads", "1"]
     tables = ["--data", SAMPLE, "--people", tmp_path / "made", "--out", tmp_path / "sweeps"]
-    command = [sys.executable, EXAMPLES / "sweeps.py", *tables, *sizes]
-    first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "2 points (2 done)" in first.stdout and "crops: left out" in first.stdout
+    command = [EXAMPLES / "sweeps.py", *tables, *sizes]
+    first = said(*command)
+    assert "2 points (2 done)" in first and "crops: left out" in first
     assert "3 generated people" in (tmp_path / "sweeps" / "page-people" / "index.html").read_text()
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout == first.stdout
+    again = said(*command)
+    assert again == first

@@ -26,7 +26,9 @@ def write_chunks(path, chunks):
         os.kill(os.getpid(), signal.SIGKILL)
     whole(path, chunks)
 
-files.write_chunks = write_chunks  # what all atomic writes end in
+for module in list(sys.modules.values()):  # what all atomic writes end in, by each name that it was imported under
+    if getattr(module, "write_chunks", None) is whole:
+        module.write_chunks = write_chunks
 from reidgen.cli import main
 main()
 """

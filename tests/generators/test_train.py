@@ -1,10 +1,6 @@
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import polars as pl
 import pytest
@@ -20,6 +16,7 @@ from reidgen.generators.diagnosis import diagnose
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from tests.factories import make_table
+from tests.forked import run_forked
 
 SAME = ("generator.safetensors", "metrics.jsonl", "fakes-000000.080.png", "snapshot-000000.160.safetensors")
 
@@ -178,10 +175,20 @@ def test_a_finished_run_that_shall_be_longer_is_told_to_transfer(gan, tiny, crop
 
 
 TRAIN = """
-import sys
+import os, signal, sys, threading, time
+from pathlib import Path
 from reidgen.config import StyleGANConfig
 from reidgen.data.table import ReidTable
 from reidgen.generators.train import train_generator
+
+def killed_after(records):
+    metrics = Path(sys.argv[2]) / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_bytes().count(b"\\n") < records:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if len(sys.argv) > 3:
+    threading.Thread(target=killed_after, args=(int(sys.argv[3]),), daemon=True).start()
 config = StyleGANConfig(size=(16, 8), z_dim=8, w_dim=8, channel_base=64, channel_max=8, batch=8, kimg=0.8,
                         snapshot_kimg=0.4, checkpoint_sec=0.05, path_weight=2, ada_target=0, ada_kimg=1, device="cpu")
 train_generator(ReidTable.read(sys.argv[1]), config, out=sys.argv[2])
@@ -190,24 +197,13 @@ train_generator(ReidTable.read(sys.argv[1]), config, out=sys.argv[2])
 
 @pytest.mark.slow
 def test_a_killed_process_ends_with_the_same_bytes(crops, tmp_path):
-    data = tmp_path / "data"
+    data, killed = tmp_path / "data", tmp_path / "killed"
     crops.write(data)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def start(out):
-        return subprocess.Popen([sys.executable, "-c", TRAIN, data, out], env=environment, stderr=subprocess.DEVNULL)
-
-    assert start(tmp_path / "whole").wait(timeout=120) == 0
-    killed = tmp_path / "killed"
+    assert run_forked(TRAIN, data, tmp_path / "whole").returncode == 0
     for records in (15, 40):
-        process = start(killed)
-        metrics = killed / "metrics.jsonl"
-        while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < records):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        assert run_forked(TRAIN, data, killed, records).returncode == -signal.SIGKILL
     assert json.loads((killed / "run.json").read_text())["status"] == "running"
-    assert start(killed).wait(timeout=120) == 0
+    assert run_forked(TRAIN, data, killed).returncode == 0
     whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir() if path.name != "run.json"}
     assert {"generator.safetensors", "metrics.jsonl", "fakes-000000.400.png", "fakes-000000.800.png"} <= whole.keys()
     assert {path.name: path.read_bytes() for path in killed.iterdir() if path.name != "run.json"} == whole

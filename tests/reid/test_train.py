@@ -1,7 +1,5 @@
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import polars as pl
@@ -15,6 +13,7 @@ from reidgen.reid import train
 from reidgen.reid.embed import load_reid
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
+from tests.forked import run_forked
 
 TINY = ReidConfig(
     backbone="resnet18",
@@ -128,8 +127,8 @@ def kill(*arguments):
 train._save = kill
 train.train_reid(table, {config!r}, out={str(tmp_path / "killed")!r})
 """
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    killed = run_forked(program)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (tmp_path / "killed" / "checkpoint.safetensors").exists()
     for name in ("killed", "whole"):
         train_reid(table, config, out=tmp_path / name)
