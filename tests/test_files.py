@@ -149,3 +149,37 @@ def test_a_pipe_is_not_hashed(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="a named pipe, no regular file"):
         files.file_sha256(tmp_path / "pipe")
+
+
+@pytest.fixture
+def rested(tmp_path, monkeypatch):
+    """A file that nobody has touched for long, and how often a file was read to be hashed."""
+    path, reads = tmp_path / "crop.jpg", []
+    path.write_bytes(b"one")
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: (reads.append(1), digest(*given))[1])
+    monkeypatch.setattr(files, "RESTED_NS", -1)
+    return path, reads
+
+
+def test_a_file_that_rests_is_hashed_once(rested):
+    path, reads = rested
+    assert files.file_sha256(path) == files.file_sha256(path) == hashlib.sha256(b"one").hexdigest()
+    assert len(reads) == 1
+
+
+def test_a_changed_file_of_the_same_size_and_time_is_hashed_anew(rested):
+    path, _ = rested
+    times = path.stat()
+    files.file_sha256(path)
+    while path.stat().st_ctime_ns == times.st_ctime_ns:  # until the clock of the disk has ticked
+        path.write_bytes(b"two")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert files.file_sha256(path) == hashlib.sha256(b"two").hexdigest()
+
+
+def test_a_file_that_has_just_been_written_is_always_read(rested, monkeypatch):
+    path, reads = rested
+    monkeypatch.setattr(files, "RESTED_NS", 10**12)
+    files.file_sha256(path), files.file_sha256(path)
+    assert len(reads) == 2

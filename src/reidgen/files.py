@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from typing import Any, Literal
 from reidgen.errors import ConfigError
 
 Crops = Literal["link", "copy"]  # how files of a table come into another folder
+RESTED_NS = 2 * 10**9  # a file may change twice within a tick of its clock, of which the coarsest has two seconds
+HASHES = 2**17  # kept in memory, some 60 MB at most
+_hashes: dict[tuple[int, ...], str] = {}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = ".reidgen.tmp"  # how the name of a file ends that is not whole yet
 RUN_MARKS = {"run.json", ".lock"}  # a folder with one of these is the folder of a run
@@ -146,7 +150,7 @@ def _is_placed(source: Path, target: Path, crops: Crops) -> bool:
     return filecmp.cmp(source, target, shallow=False)
 
 
-def sha256(chunks: Iterable[bytes]) -> str:
+def sha256(chunks: Iterable[bytes | memoryview]) -> str:
     """SHA-256 of the given byte strings, one after the other, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for chunk in chunks:
@@ -170,9 +174,24 @@ def check_regular(path: Path) -> os.stat_result:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, as 64 hexadecimal digits.
 
+    A file that has rested for two seconds is read once in a process: its hash is kept with its place on the disk, size
+    and times, of which no program can set back the last (on Windows: the place and the time of its last change).
+
     Raises:
         OSError: It cannot be read, or is no regular file.
     """
-    check_regular(path)
+    before = _stamp(path)
+    if before in _hashes:
+        return _hashes[before]
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if time.time_ns() - max(before[-2:]) > RESTED_NS and _stamp(path) == before:
+        if len(_hashes) >= HASHES:
+            _hashes.clear()
+        _hashes[before] = digest
+    return digest
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    status = check_regular(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
