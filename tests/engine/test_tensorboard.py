@@ -53,6 +53,17 @@ def test_every_number_is_an_event(tmp_path, on):
 
 @needs_tensorboard
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_log_is_read_once_and_not_for_each_record(tmp_path, on, monkeypatch):
+    log, reads, read = MetricsLog(tmp_path / "metrics.jsonl"), [], MetricsLog.read
+    monkeypatch.setattr(MetricsLog, "read", lambda self: (reads.append(1), read(self))[1])
+    for value in range(5):
+        log.write(loss=value)  # without a step, records are counted
+    assert len(reads) == 1
+    assert events(tmp_path)[0] == {"loss": [(value, value) for value in range(5)]}
+
+
+@needs_tensorboard
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_resumed_run_has_no_event_twice(tmp_path, on):
     log = MetricsLog(tmp_path / "metrics.jsonl")
     log.write(step=10, loss=1.0)

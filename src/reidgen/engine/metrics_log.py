@@ -39,12 +39,12 @@ class MetricsLog:
             stream.flush()
             os.fsync(stream.fileno())
         if tensorboard.is_on():
-            tensorboard.mirror(self.path, self.read(), before=before, after=self.position)
+            tensorboard.mirror(self.path, clean, self.read, before=before, after=self.position)
 
     def follow(self) -> None:
         """Give a run that was finished without one its event file."""
         if self.path.exists() and not tensorboard.has_events(self.path.parent):
-            tensorboard.mirror(self.path, self.read(), before=0, after=self.position)
+            tensorboard.mirror(self.path, {}, self.read, before=0, after=self.position)
 
     def read(self) -> list[dict[str, Any]]:
         """All records, in order."""

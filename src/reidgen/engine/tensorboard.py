@@ -3,7 +3,7 @@
 import atexit
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ Record = dict[str, Any]
 @dataclass
 class _Mirror:
     writer: Any
-    position: int  # length of metrics.jsonl, in bytes, that the event file has
+    position: int = 0  # length of metrics.jsonl, in bytes, that the event file has
+    records: int = 0  # and how many
 
 
 _open: dict[Path, _Mirror] = {}
@@ -45,7 +46,7 @@ def has_events(folder: Path) -> bool:
     return any(folder.glob(EVENTS))
 
 
-def mirror(path: Path, records: Sequence[Record], *, before: int, after: int) -> None:
+def mirror(path: Path, last: Record, read: Callable[[], Sequence[Record]], *, before: int, after: int) -> None:
     """Bring the event file beside a metrics.jsonl up to date after its last record was written.
 
     The file is continued where it has all that stood before. Otherwise (the run was taken up again, or cut back to a
@@ -54,7 +55,8 @@ def mirror(path: Path, records: Sequence[Record], *, before: int, after: int) ->
 
     Args:
         path: The metrics.jsonl.
-        records: All its records.
+        last: Its last record.
+        read: Gives all its records; called only where the file is written anew.
         before: Its length in bytes before the last record.
         after: And now.
 
@@ -63,16 +65,15 @@ def mirror(path: Path, records: Sequence[Record], *, before: int, after: int) ->
     """
     path = path.absolute()
     known = _open.get(path)
+    new: Sequence[Record] = [last]
     if known is None or known.position != before:
-        known = _open[path] = _Mirror(_new_writer(path, known), 0)
-        new = records
-    else:
-        new = records[-1:]
-    first = len(records) - len(new)
-    for index, record in enumerate(new, start=first):
+        known, new = _Mirror(_new_writer(path, known)), read()
+        _open[path] = known
+    for record in new:
         for name, value in record.items():
             if isinstance(value, (int, float)) and name != "step":
-                known.writer.add_scalar(name, value, record.get("step", index))
+                known.writer.add_scalar(name, value, record.get("step", known.records))
+        known.records += 1
     known.writer.flush()
     known.position = after
 
