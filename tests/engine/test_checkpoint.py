@@ -4,8 +4,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reidgen.engine.checkpoint import load_state, load_weights, save_state, save_weights
-from reidgen.errors import WeightsError
+from reidgen.engine.checkpoint import (
+    _whole_file,
+    load_checkpoint,
+    load_state,
+    load_weights,
+    save_checkpoint,
+    save_state,
+    save_weights,
+)
+from reidgen.engine.run import RunFiles
+from reidgen.errors import ReidgenError, RunError, WeightsError
 
 
 def equal(a, b):
@@ -98,3 +107,76 @@ def test_equal_content_gives_equal_bytes_that_safetensors_reads(tmp_path):
     assert int.from_bytes(files[0][:8], "little") % 8 == 0
     assert equal(weights["b"], load_file(tmp_path / "0.safetensors")["b"])
     assert load_weights(tmp_path / "0.safetensors")[1] == {"size": [128, 64]}
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"w": torch.arange(5.0), "step": 7}, run="a run")
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(ReidgenError):
+            load_state(path)
+    path.write_bytes(whole)
+    assert load_state(path)["step"] == 7
+
+
+def test_a_state_of_another_run_is_refused_by_its_own_run_alone(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"step": 7}, run="one")
+    with pytest.raises(RunError, match="belongs to another run"):
+        load_state(path, run="two")
+    assert load_state(path, run="one") == load_state(path) == {"step": 7}
+
+
+def test_a_run_is_told_how_to_go_on_without_a_damaged_state(tmp_path):
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(b"half a file")
+    with pytest.raises(RunError, match=f"try: rm {path}"):
+        load_state(path, run="one")
+
+
+def test_a_state_of_an_earlier_version_is_read_and_said_to_be_unchecked(tmp_path, capsys):
+    path = tmp_path / "state.safetensors"
+    structure = '{"dict": [["step", {"value": 7}]]}'
+    path.write_bytes(b"".join(_whole_file({}, {"schema_version": "1", "structure": structure})))
+    assert load_state(path, run="a run") == {"step": 7}
+    assert "has no hash: it is taken unchecked" in capsys.readouterr().err
+
+
+def started(tmp_path):
+    """A run that logged two records before its checkpoint and one after it."""
+    run = RunFiles(tmp_path, "a run")
+    for step in (1, 2):
+        run.metrics.write(step=step)
+    save_checkpoint(run, {"step": 2})
+    run.metrics.write(step=3)
+    return run
+
+
+def test_the_log_goes_back_with_the_checkpoint(tmp_path):
+    run = started(tmp_path)
+    assert load_checkpoint(run)["step"] == 2
+    assert run.metrics.read() == [{"step": 1}, {"step": 2}]
+    (tmp_path / "checkpoint.safetensors").unlink()
+    assert load_checkpoint(run) is None and run.metrics.read() == []
+
+
+@pytest.mark.parametrize(
+    ("log", "got"),
+    [
+        (None, "0 bytes"),
+        (b'{"step": 1}\n{"st', "16 bytes"),
+        (b'{"step": 1}\n{"step": 9}\n{"step": 3}\n', "other records in the first 24 bytes"),
+    ],
+)
+def test_a_log_that_is_not_the_checkpoints_is_refused(tmp_path, log, got):
+    run = started(tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()
+    if log is not None:
+        (tmp_path / "metrics.jsonl").write_bytes(log)
+    with pytest.raises(RunError, match=r"is not the log that checkpoint\.safetensors goes on from") as error:
+        load_checkpoint(run)
+    assert error.value.got == got and "rm " in error.value.fix

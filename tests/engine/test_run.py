@@ -135,3 +135,63 @@ def test_a_field_that_may_only_grow(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["config"]["steps"] == 5
     with pytest.raises(RunError, match="steps: 5 -> 4"):
         again(4)
+
+
+def test_a_run_is_known_by_what_may_not_change(tmp_path):
+    def identity(name, *, inputs="abc", **knobs):
+        run = RunFolder.begin(
+            tmp_path / name, stage="x", config=Knobs(**knobs), inputs={"table": inputs}, growing=("steps",)
+        )
+        run.close()
+        return run.identity
+
+    first = identity("a")
+    assert first == identity("b") == identity("c", steps=20)
+    assert len({first, identity("d", size=(64, 32)), identity("e", inputs="def")}) == 3
+
+
+DAMAGED = [
+    (b"{", "Expecting property name"),
+    (b"\xff\xfe{\0}\0", "no UTF-8 at byte 0"),
+    (b"[]", "the whole is of type list"),
+    (b"{}", "no status"),
+    ({"status": 5}, "status is of type int"),
+    ({"config": []}, "config is of type list"),
+    ({"cost": None}, "cost is null"),
+    ({"cost": {}}, "no cost.wall_sec"),
+    ({"cost": {"wall_sec": "1", "peak_memory_gib": 0, "starts": 1}}, "cost.wall_sec is of type str"),
+]
+
+
+@pytest.mark.parametrize(("change", "got"), DAMAGED, ids=[got for _, got in DAMAGED])
+def test_a_damaged_record_is_told(tmp_path, change, got):
+    begin(tmp_path).close()
+    file = tmp_path / "run.json"
+    file.write_bytes(
+        change if isinstance(change, bytes) else json.dumps(json.loads(file.read_text()) | change).encode()
+    )
+    for read in (begin, read_run):
+        with pytest.raises(RunError, match=r"run\.json is damaged") as error:
+            read(tmp_path)
+        assert error.value.got.startswith(got)
+
+
+def test_a_number_that_was_made_a_word_is_another_run(tmp_path):
+    def again():
+        return RunFolder.begin(tmp_path, stage="train-reid", config=Knobs(), growing=("steps",))
+
+    again().close()
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["config"]["steps"] = "ten"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="steps: ten -> 10"):
+        again()
+
+
+def test_a_log_with_a_line_that_is_none_is_told(tmp_path):
+    with begin(tmp_path) as run:
+        run.metrics.write(step=1)
+        with run.metrics.path.open("a") as stream:
+            stream.write("[2]\n")
+        with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2"):
+            run.metrics.read()

@@ -40,7 +40,11 @@ def test_what_was_scored_is_not_scored_again(tmp_path, capfd):
 def test_a_file_of_another_length_is_an_error(tmp_path):
     kept = ScoreFolder(tmp_path)
     in_blocks("x", 10, Scorer(), kept=kept, block=4)
-    file = tmp_path / "000001.f64"
-    file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(RunError, match=r"000001.f64 is damaged"):
-        in_blocks("x", 10, Scorer(), kept=kept, block=4)
+    with pytest.raises(RunError, match=r"000002.safetensors is damaged"):
+        in_blocks("x", 11, Scorer(), kept=kept, block=4)
+
+
+def test_a_file_of_another_run_is_an_error(tmp_path):
+    in_blocks("x", 10, Scorer(), kept=ScoreFolder(tmp_path, "one"), block=4)
+    with pytest.raises(RunError, match=r"000000.safetensors belongs to another run"):
+        in_blocks("x", 10, Scorer(), kept=ScoreFolder(tmp_path, "two"), block=4)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reidgen.config import ReidConfig
+from reidgen.engine.run import RunFiles
 from reidgen.errors import ConfigError
 from reidgen.reid.groups import find_groups, kept_groups, people_shares
 from reidgen.reid.people import People
@@ -63,9 +64,9 @@ def test_more_groups_than_real_crops_are_told(people):
 def test_groups_are_found_once_and_kept(people, tmp_path):
     """A resumed training must not depend on features or clusters coming out the same again."""
     config = ReidConfig(generated_label="slsr", generated_features="elsewhere", generated_groups=2)
-    first = kept_groups(tmp_path / "groups", people, config, SimpleNamespace(embed=lambda table: FEATURES))
+    first = kept_groups(RunFiles(tmp_path, "a run"), people, config, SimpleNamespace(embed=lambda table: FEATURES))
     found = find_groups(FEATURES, people, groups=2, seed=0)
     assert torch.equal(first.crops, found.crops)
-    again = kept_groups(tmp_path / "groups", people, config, SimpleNamespace(embed=None))
+    again = kept_groups(RunFiles(tmp_path, "a run"), people, config, SimpleNamespace(embed=None))
     assert torch.equal(again.crops, found.crops)
     assert torch.equal(again.shares, found.shares)

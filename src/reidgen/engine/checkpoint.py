@@ -1,6 +1,11 @@
-"""Checkpoints: any nesting of tensors and plain values in one safetensors file, written atomically."""
+"""Checkpoints: any nesting of tensors and plain values in one safetensors file, written atomically.
 
+Each knows the run that it belongs to and a hash of its own bytes, so that another run's, or a damaged one, is refused.
+"""
+
+import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +15,86 @@ from safetensors.torch import save
 
 from reidgen.engine.file_kinds import head_of, what_is
 from reidgen.engine.opening import check_numbers
-from reidgen.errors import WeightsError
-from reidgen.files import write_chunks
+from reidgen.engine.run import RunFiles, RunFolder
+from reidgen.errors import RunError, WeightsError, command
+from reidgen.files import sha256, write_chunks
 
+CHECKPOINT = "checkpoint.safetensors"  # of a training, in its run folder until it is done
 SCHEMA_VERSION = "1"
+STATE_VERSION = "2"  # since a state has the hash of its bytes
+NO_HASH = "0" * 64  # what stands in its place while it is computed
+CHUNK = 2**24  # bytes that are hashed at a time
 
 
-def save_state(path: Path, state: Any) -> None:
+def save_checkpoint(run: RunFolder | RunFiles, state: dict[str, Any]) -> None:
+    """Write a training's checkpoint, with where its log stands."""
+    save_state(run.path / CHECKPOINT, {**state, "metrics": run.metrics.mark()}, run=run.identity)
+
+
+def load_checkpoint(run: RunFolder | RunFiles) -> dict[str, Any] | None:
+    """The state of a training's checkpoint, None where there is none; the log is cut back to it.
+
+    Raises:
+        RunError: The checkpoint is another run's or damaged, or the log is not the one that it goes on from.
+    """
+    path = run.path / CHECKPOINT
+    if not path.is_file():
+        run.metrics.rewind(0)
+        return None
+    state = load_state(path, run=run.identity)
+    run.metrics.go_back(state["metrics"], path)
+    return state
+
+
+def save_state(path: Path, state: Any, *, run: str = "") -> None:
     """Write nested dicts, lists, tuples, tensors, numbers, strings and None.
 
     Args:
         path: File to write; it is replaced in one step.
         state: The nesting. Dict keys are strings or ints. Numbers come back exactly.
+        run: The `identity` of the run that it belongs to.
     """
     tensors: dict[str, torch.Tensor] = {}
-    structure = _encode(state, "", tensors)
-    write_chunks(path, _whole_file(tensors, {"schema_version": SCHEMA_VERSION, "structure": json.dumps(structure)}))
+    structure = json.dumps(_encode(state, "", tensors))
+    metadata = {"schema_version": STATE_VERSION, "sha256": NO_HASH, "run": run, "structure": structure}
+    length, header, data = _whole_file(tensors, metadata)
+    own = sha256([length, header, data])
+    write_chunks(path, [length, bytes(header).replace(NO_HASH.encode(), own.encode(), 1), data])
 
 
-def load_state(path: Path) -> Any:
+def load_state(path: Path, *, run: str | None = None) -> Any:
     """Read what `save_state` wrote; tensors come back on the CPU.
 
+    A file of an earlier version, which has no hash, is read and said to be unchecked.
+
+    Args:
+        path: The file.
+        run: The `identity` of the run that reads its own file; None reads any run's.
+
     Raises:
-        WeightsError: The file is missing, cut off, or no checkpoint.
+        WeightsError: The file is missing, cut off, changed since it was written, or no checkpoint.
+        RunError: The same of a run's own file, or it is another run's.
     """
+    try:
+        tensors, metadata = _checked(path)
+        state = _decode(json.loads(metadata["structure"]), tensors)
+    except WeightsError as error:
+        if run is None:
+            raise
+        again = f"{command('rm', path)}, and the same command makes it anew, a training from its start"
+        raise RunError(error.what, got=error.got, allowed=error.allowed, fix=again) from error
+    if run is not None and metadata.get("run", run) != run:
+        raise RunError(
+            f"{path} belongs to another run.",
+            got=f"run {metadata['run'][:12] or 'unknown'}",
+            allowed=f"run {run[:12]}, whose run.json is in the same folder",
+            fix=f"put the run's own file back; or {command('rm', path)}, and the same command makes it anew",
+        )
+    return state
+
+
+def _checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a state whose bytes are those that were written."""
     tensors, metadata = load_tensors(path)
     if "structure" not in metadata:
         raise WeightsError(
@@ -41,7 +102,24 @@ def load_state(path: Path) -> Any:
             got="a safetensors file without structure",
             allowed="a checkpoint of a reidgen run",
         )
-    return _decode(json.loads(metadata["structure"]), tensors)
+    if metadata.get("schema_version") == SCHEMA_VERSION:
+        sys.stderr.write(f"{path} is of an earlier version of reidgen and has no hash: it is taken unchecked.\n")
+    elif _hash(path, metadata.get("sha256", "")) != metadata.get("sha256"):
+        raise WeightsError(
+            f"{path} is damaged.",
+            got="other bytes than were written: their SHA-256 is not the one in the file",
+            allowed="the file as it was written",
+            fix="a whole copy of it, or the run that wrote it again in another --out",
+        )
+    return tensors, metadata
+
+
+def _hash(path: Path, own: str) -> str:
+    """SHA-256 of a state's bytes with zeros in the place of its own hash."""
+    with path.open("rb") as stream:
+        length = stream.read(8)
+        header = stream.read(int.from_bytes(length, "little")).replace(own.encode(), NO_HASH.encode(), 1)
+        return sha256(itertools.chain([length, header], iter(lambda: stream.read(CHUNK), b"")))
 
 
 def save_weights(path: Path, weights: dict[str, torch.Tensor], *, config: dict[str, Any]) -> None:
@@ -87,8 +165,7 @@ def _whole_file(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> l
     """A safetensors file whose bytes depend on its content alone, in parts, so that it is not in memory twice.
 
     The package writes several metadata entries in an order that changes from process to process, so the header (a
-    length
-    of 8 bytes, then JSON, padded to a multiple of 8) is written here.
+    length of 8 bytes, then JSON, padded to a multiple of 8) is written here.
     """
     plain = save(tensors)
     end = 8 + int.from_bytes(plain[:8], "little")

@@ -21,6 +21,7 @@ _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+_NO_MEMORY = ("can't allocate memory", "out of memory")  # in the RuntimeErrors of torch's allocators
 
 
 def setup(
@@ -135,6 +136,13 @@ def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
     """Without this a killed training leaves processes behind that go on writing into its folder."""
     parent.join()
     os._exit(1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the GPU or on the CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def share_of(fabric: Fabric, count: int) -> slice:

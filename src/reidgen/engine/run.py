@@ -1,26 +1,28 @@
 """The folder of a run: what was asked, whether it is done, what it cost, and its metrics."""
 
-import fcntl
 import importlib.metadata
 import json
-import os
 import platform
-import resource
 import sys
 import time
-import weakref
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from reidgen.config import as_dict
 from reidgen.engine import tensorboard
+from reidgen.engine.machine import peak_memory_gib
 from reidgen.engine.metrics_log import MetricsLog
+from reidgen.engine.records import NUMBER, Fields, check_fields, read_json
 from reidgen.errors import ReidgenError, RunError, command
-from reidgen.files import remove_leftovers, write_json
+from reidgen.files import remove_leftovers, sha256, write_json
 
 SCHEMA_VERSION = 1
+RECORD: Fields = {"status": str, "stage": str, "config": dict, "inputs": dict, "summary": dict, "cost": dict}
+COST: Fields = {"wall_sec": NUMBER, "peak_memory_gib": NUMBER, "starts": int}
 
 
 class RunFolder:
@@ -33,11 +35,14 @@ class RunFolder:
         path: The folder.
         done: Whether the run finished earlier; the caller then returns what is there.
         metrics: The run's metrics.jsonl.
+        identity: SHA-256 of stage, config and inputs, without what may change while the run goes on: what its
+            checkpoints know it by.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._release = weakref.finalize(self, os.close, _lock(path))  # also when a stage ends with an error
+        self._lock = _lock(path)  # let go when nobody has this object any more, also when a stage ends with an error
+        self.identity = ""
         self.record: dict[str, Any] = {}
         self.metrics = MetricsLog(path / "metrics.jsonl")
         self._began_sec, self._spent_sec = time.monotonic(), 0.0
@@ -79,9 +84,19 @@ class RunFolder:
             raise RunError(
                 f"{path} cannot be written.", got=reason, allowed="a folder that can be made", fix="another --out"
             ) from error
-        asked = {"stage": stage, "config": as_dict(config), "inputs": inputs or {}}
-        asked = json.loads(json.dumps(asked))
-        record = _read_record(path)
+        asked = json.loads(json.dumps({"stage": stage, "config": as_dict(config), "inputs": inputs or {}}))
+        try:
+            run._open(asked, adjustable, growing, reopening)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def _open(
+        self, asked: dict[str, Any], adjustable: Collection[str], growing: Collection[str], reopening: Collection[str]
+    ) -> None:
+        """Take up the record that is there, or begin one."""
+        record = _read_record(self.path)
         if record is None:
             record = {
                 "schema_version": SCHEMA_VERSION,
@@ -92,26 +107,25 @@ class RunFolder:
             }
         else:
             if record["status"] != "done":
-                kept = record["config"] if isinstance(record.get("config"), dict) else {}
-                now = asked["config"]
+                kept, now = record["config"], asked["config"]
                 kept.update({name: now[name] for name in adjustable if name in kept})
-                kept.update({name: now[name] for name in growing if name in kept and now[name] > kept[name]})
+                kept.update({name: now[name] for name in growing if name in kept and _more(now[name], kept[name])})
             _reopen(record, asked, reopening)
-            _check_same(path, record, asked)
+            _check_same(self.path, record, asked)
         if record["status"] != "done":
             record["command"] = command(Path(sys.argv[0]).name, *sys.argv[1:])
             record["versions"], record["machine"] = _versions(), platform.machine()
-        run.record, run._spent_sec = record, float(record["cost"]["wall_sec"])
-        if run.done:
-            sys.stderr.write(f"{path} is done already.\n")
+        self.record, self._spent_sec = record, float(record["cost"]["wall_sec"])
+        self.identity = _identity(asked, {*adjustable, *growing, *reopening})
+        if self.done:
+            sys.stderr.write(f"{self.path} is done already.\n")
             if tensorboard.is_on():
-                run.metrics.follow()
-            run.close()
+                self.metrics.follow()
+            self.close()
         else:
-            remove_leftovers(path)
+            remove_leftovers(self.path)
             record["cost"]["starts"] += 1
-            write_json(path / "run.json", record)
-        return run
+            write_json(self.path / "run.json", record)
 
     @property
     def done(self) -> bool:
@@ -125,10 +139,9 @@ class RunFolder:
 
     def note_cost(self, **more: float) -> None:
         """Write the time and memory used so far, and what else is named, to run.json; called with each checkpoint."""
-        peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         cost = self.record["cost"]
         cost["wall_sec"] = round(self._spent_sec + time.monotonic() - self._began_sec, 3)
-        cost["peak_memory_gib"] = round(max(cost["peak_memory_gib"], peak_kib / 2**20), 3)
+        cost["peak_memory_gib"] = round(max(cost["peak_memory_gib"], peak_memory_gib()), 3)
         cost.update(more)
         write_json(self.path / "run.json", self.record)
 
@@ -140,7 +153,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Let other processes use the folder."""
-        self._release()
+        self._lock.release()
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -160,9 +173,11 @@ class RunFiles:
 
     Attributes:
         path: The folder.
+        identity: As of the run.
     """
 
     path: Path
+    identity: str
 
     @property
     def metrics(self) -> MetricsLog:
@@ -196,15 +211,24 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     file = path / "run.json"
     if not file.is_file():
         return None
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{file} is damaged.", got=str(error), allowed="JSON", fix="another --out") from error
+    record = read_json(file, RECORD)
+    check_fields(file, record["cost"], COST, "cost.")
+    return record
+
+
+def _identity(asked: dict[str, Any], changing: Collection[str]) -> str:
+    config = {name: value for name, value in asked["config"].items() if name not in changing}
+    return sha256([json.dumps({**asked, "config": config}, sort_keys=True).encode()])
+
+
+def _more(now: Any, before: Any) -> bool:
+    """Whether a number has grown; what is none, in a file that somebody has edited, is told as another config."""
+    return isinstance(before, (int, float)) and now > before
 
 
 def _reopen(record: dict[str, Any], asked: dict[str, Any], names: Collection[str]) -> None:
     """Take up a finished run again if one of the named fields is new, and only such."""
-    if record.get("stage") != asked["stage"] or not isinstance(record.get("config"), dict):
+    if record["stage"] != asked["stage"]:
         return
     changed = {name: asked["config"][name] for name in names if record["config"].get(name) != asked["config"][name]}
     if changed and {**record["config"], **changed} == asked["config"]:
@@ -234,14 +258,13 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()}
 
 
-def _lock(path: Path) -> int:
-    handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR)
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path / ".lock", blocking=False, thread_local=False)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
+        lock.acquire()
+    except Timeout as error:
         raise RunError(f"Another process is writing {path}.", fix="wait for it, or another --out") from error
-    return handle
+    return lock
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from reidgen.config import FilterConfig
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import ConfigError, DataError, ReidgenError
+from reidgen.errors import ConfigError, DataError, ReidgenError, RunError
 from reidgen.files import Crops, check_apart, sha256, write_bytes, write_json, write_text
 from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.blocks import ScoreFolder
@@ -137,7 +137,7 @@ def apply_filters(
             shutil.rmtree(scoring, ignore_errors=True)  # killed between its last two steps
             return ReidTable.read(out)
         with _forgotten_on_error(scoring):
-            outcomes = _outcomes(table, filters, reference, scoring)
+            outcomes = _outcomes(table, filters, reference, ScoreFolder(scoring, run.identity))
             drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
         written = _judged(table, outcomes).write(out, crops=crops)
         discards = discard_table(written, outcomes, reference)
@@ -201,16 +201,21 @@ def _check(
 
 @contextmanager
 def _forgotten_on_error(scoring: Path) -> Iterator[None]:
-    """After a user's error no scores are left, so that the mended command may take the run folder."""
+    """After a user's error no scores are left, so that the mended command may take the run folder.
+
+    An error of the scores themselves names the file to remove, and the others stay.
+    """
     try:
         yield
+    except RunError:
+        raise
     except ReidgenError:
         shutil.rmtree(scoring, ignore_errors=True)
         raise
 
 
 def _outcomes(
-    table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None, folder: Path | None = None
+    table: ReidTable, filters: Sequence[Filter], reference: ReidTable | None, folder: ScoreFolder | None = None
 ) -> list[Outcome]:
     found: list[Outcome] = []
     for filter_ in filters:
@@ -220,9 +225,9 @@ def _outcomes(
     return found
 
 
-def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None, folder: Path | None) -> Outcome:
+def _outcome(table: ReidTable, filter_: Filter, reference: ReidTable | None, folder: ScoreFolder | None) -> Outcome:
     def scores_of(crops: ReidTable, what: str) -> np.ndarray:
-        kept = None if folder is None else ScoreFolder(folder / f"{filter_.name}-{what}")
+        kept = None if folder is None else folder.below(f"{filter_.name}-{what}")
         return filter_.scores(crops, reference, kept=kept)
 
     of_reference = None if reference is None else scores_of(reference, "reference")

@@ -5,30 +5,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.progress import progress
 from reidgen.errors import RunError, command
-from reidgen.files import write_bytes
 
 BLOCK = 64
 
 
 @dataclass(frozen=True)
 class ScoreFolder:
-    """Where the blocks of one filter's scores lie while it runs, one file of little-endian float64 each."""
+    """Where the blocks of one filter's scores lie while it runs, one file each.
+
+    Attributes:
+        path: The folder.
+        run: The `identity` of the run.
+    """
 
     path: Path
+    run: str = ""
+
+    def below(self, name: str) -> "ScoreFolder":
+        """The folder for one part of the scores."""
+        return ScoreFolder(self.path / name, self.run)
 
     def read(self, block: int, count: int) -> np.ndarray | None:
         """The scores of a block, None where it was not scored yet.
 
         Raises:
-            RunError: The file has another number of scores.
+            RunError: The file is damaged, of another run, or has another number of scores.
         """
         file = self._file(block)
         if not file.is_file():
             return None
-        scores = np.frombuffer(file.read_bytes(), "<f8")
+        scores = load_state(file, run=self.run)["scores"].numpy()
         if len(scores) != count:
             raise RunError(
                 f"{file} is damaged.", got=f"{len(scores)} scores", allowed=f"{count}", fix=command("rm", file)
@@ -37,10 +48,10 @@ class ScoreFolder:
 
     def write(self, block: int, scores: np.ndarray) -> None:
         """Keep the scores of a block."""
-        write_bytes(self._file(block), scores.astype("<f8").tobytes())
+        save_state(self._file(block), {"scores": torch.from_numpy(scores)}, run=self.run)
 
     def _file(self, block: int) -> Path:
-        return self.path / f"{block:06d}.f64"
+        return self.path / f"{block:06d}.safetensors"
 
 
 def in_blocks(

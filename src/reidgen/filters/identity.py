@@ -105,7 +105,7 @@ class IdentityFilter(SizedFilter, QuantileFilter):
         for which, what in ((real & people, "real"), (~real & people, "new")):
             if which.any():
                 claims = self._claims(table.where(which), reference if what == "real" else None)
-                folder = None if kept is None else ScoreFolder(kept.path / what)
+                folder = None if kept is None else kept.below(what)
                 scores[which] = in_blocks(self.name, len(claims), claims.margins, kept=folder, block=BLOCK)
         return scores
 

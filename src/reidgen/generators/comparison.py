@@ -151,12 +151,12 @@ class _Ways:
                 ws, _, noise = self.result(base)
                 clock = _Clock(self.run, method)
                 pixels = self._tuned(method, Pivots(self.pixels, ws, self.pids, self.names, noise), clock)
-            save_state(file, {"ws": ws, "pixels": torch.from_numpy(pixels), "noise": noise})
+            save_state(file, {"ws": ws, "pixels": torch.from_numpy(pixels), "noise": noise}, run=self.run.identity)
             took = {which: sec / len(self.pixels) for which, sec in clock.spent.items()}
             if base != method:
                 took = {which: sec + self.run.record["cost"][spent_key(which, base)] for which, sec in took.items()}
             self.run.note_cost(**{spent_key(which, method): round(sec, 4) for which, sec in took.items()})
-        kept = load_state(file)
+        kept = load_state(file, run=self.run.identity)
         return kept["ws"], kept["pixels"].numpy(), kept["noise"]
 
     def _found(self, method: str) -> tuple[Tensor, list[Tensor] | None]:

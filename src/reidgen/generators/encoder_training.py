@@ -17,8 +17,9 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from reidgen.engine.device import generator as random_generator
+from reidgen.engine.device import is_out_of_memory
 from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError, TrainingError
 from reidgen.files import file_sha256, link_or_copy, sha256
@@ -32,7 +33,6 @@ from reidgen.generators.encoder import (
     refine,
     write_encoder,
 )
-from reidgen.generators.failures import is_out_of_memory
 from reidgen.generators.likeness import Likeness, as_images, weighted
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator
@@ -40,7 +40,6 @@ from reidgen.generators.weights import FILE
 from reidgen.models.precision import use_half
 from reidgen.models.resnet import ResNet
 
-CHECKPOINT = "checkpoint.safetensors"
 SHEET_CROPS, TEST_BATCH = 8, 16
 SHOWN = ("loss", "test_loss")  # beside the bar
 
@@ -262,12 +261,8 @@ def _train(
     training = EncoderTraining(config, gan, CropStore.open(learned, size=gan.size), likeness, start)
     facts = {**_facts(learned, kept_out, gan, config, likeness), "start": None if start is None else _hash(start)}
     link_or_copy(gan.path, run.path / FILE)
-    if (run.path / CHECKPOINT).is_file():
-        state = load_state(run.path / CHECKPOINT)
+    if (state := load_checkpoint(run)) is not None:
         training.load(state["training"])
-        run.metrics.rewind(state["metrics"])
-    else:
-        run.metrics.rewind(0)
     try:
         with sound_bfloat16(gan.device, config.precision) as kept:
             _loop(run, training, tested, facts)
@@ -329,7 +324,7 @@ def _loop(run: RunFolder, training: EncoderTraining, tested: np.ndarray, facts: 
                 sheet = training.sheet(tested[:: max(len(tested) // SHEET_CROPS, 1)][:SHEET_CROPS])
                 write_sheet(run.path / f"pairs-{step:07d}.png", sheet, columns=config.passes + 1)
             if saves:
-                save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
+                save_checkpoint(run, {"training": training.state()})
                 run.note_cost(sec_per_step=round((now_sec - began_sec) / (step - began_step), 4))
                 saved_sec = now_sec
 

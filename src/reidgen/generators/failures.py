@@ -1,19 +1,18 @@
 """What a training says when it cannot go on: a loss that is not a number, or memory that ran out."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
+from reidgen.engine.machine import memory_bytes
 from reidgen.engine.run import read_run
 from reidgen.errors import RunError, TrainingError, command
 from reidgen.generators.estimate import Estimate
 
 SPARE = 0.9  # of the memory that is there: what a proposed batch may take
-_NO_MEMORY = ("can't allocate memory", "out of memory")  # in the RuntimeErrors of torch's allocators
 
 
 def not_a_number(folder: Path, config: GeneratorConfig, *, kimg: float) -> TrainingError:
@@ -72,13 +71,6 @@ def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
     )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the GPU or on the CPU."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
-
-
 def out_of_memory(folder: Path, config: GeneratorConfig, cost: Estimate | None, device: torch.device) -> TrainingError:
     """The error of a training that ran out of memory, with the parts, or the batch, that should fit.
 
@@ -132,4 +124,4 @@ def _memory(device: torch.device) -> float:
     """Bytes that this process may use: of a GPU what is free and what it holds, of the machine all."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return memory_bytes()

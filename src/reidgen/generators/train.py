@@ -12,8 +12,8 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import load_state, save_state
-from reidgen.engine.device import derive_seed, setup
+from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from reidgen.engine.device import derive_seed, is_out_of_memory, setup
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError
 from reidgen.files import file_sha256, write_json
@@ -27,7 +27,6 @@ from reidgen.generators.training import StyleGANTraining, steps_of, total_steps
 from reidgen.generators.transfer import as_json, transfer
 from reidgen.generators.weights import FILE, GeneratorFile, Part, read_generator, write_generator
 
-CHECKPOINT = "checkpoint.safetensors"
 SHEET_IMAGES, SHEET_COLUMNS = 64, 16
 SHOWN = ("kimg", "d_real", "d_fake", "r_t", "ada_p", "r1")  # beside the bar
 LOG_KIMG, LOG_RECORDS = 1.0, 50  # a log record each so many kimg, but at least so many in a run
@@ -97,7 +96,7 @@ def _train(run: RunFolder, crops: ReidTable, config: GeneratorConfig, parent: Ge
                 _say(gamma_line(config))
             _loop(run, training, facts)
     except (RuntimeError, MemoryError) as error:
-        if not failures.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise failures.out_of_memory(run.path, config, cost, training.fabric.device) from error
     _write(run.path / FILE, training, facts)
@@ -138,14 +137,10 @@ def _crops(table: ReidTable, config: GeneratorConfig) -> ReidTable:
 
 def _start(run: RunFolder, training: Training, parent: GeneratorFile | None) -> None:
     """Go back to the checkpoint, or to the parent's weights, or start at random."""
-    checkpoint = run.path / CHECKPOINT
-    if checkpoint.is_file():
-        state = load_state(checkpoint)
+    if (state := load_checkpoint(run)) is not None:
         training.load(state["training"])
-        run.metrics.rewind(state["metrics"])
         _rename_snapshots(run.path, training.config)
         return
-    run.metrics.rewind(0)
     if parent is not None and isinstance(training, StyleGANTraining):
         networks: dict[Part, torch.nn.Module] = {
             "generator": training.generator,
@@ -190,7 +185,7 @@ def _loop(run: RunFolder, training: Training, facts: dict[str, Any]) -> None:
             if snapshots or last:
                 _snapshot(run.path, training, facts)
             if saves:
-                save_state(run.path / CHECKPOINT, {"training": training.state(), "metrics": run.metrics.position})
+                save_checkpoint(run, {"training": training.state()})
                 run.note_cost(sec_per_kimg=round(speed, 3), **_gpu_peak(training.fabric.device))
                 saved_sec = time.monotonic()
 

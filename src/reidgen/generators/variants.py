@@ -140,7 +140,7 @@ def generate_variants(
     }
     with RunFolder.begin(out, stage="generate variants", config=config, inputs=inputs) as run:
         if not run.done:
-            run.finish(_generate(inverter, crops, table, mixes, run.path))
+            run.finish(_generate(inverter, crops, table, mixes, run))
     return ReidTable.read(run.path)
 
 
@@ -273,12 +273,12 @@ def _generate(
     crops: ReidTable,
     table: ReidTable,
     mixes: Sequence[tuple[str, tuple[int, ...]]],
-    folder: Path,
+    run: RunFolder,
 ) -> dict[str, Any]:
     """Invert, write all crops and the table, and return the run's summary."""
-    gan, config = inverter.gan, inverter.config
+    gan, config, folder = inverter.gan, inverter.config, run.path
     pixels = CropStore.open(crops, size=gan.size).images
-    ws, digits = _inverted(inverter, crops, pixels, folder)
+    ws, digits = _inverted(inverter, crops, pixels, run)
     tuned = _tuned(inverter, crops, pixels, ws, folder)
     rows = plan_variants(gan.kind, crops, config, mixes, digits)
     hashes = {path: file_sha256(path) for path in set(tuned.values())}
@@ -316,9 +316,10 @@ def _generate(
     }
 
 
-def _inverted(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, folder: Path) -> tuple[Tensor, str]:
+def _inverted(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, run: RunFolder) -> tuple[Tensor, str]:
     """The w+ of all crops, and the name of their file; found block by block, and a block that is done is kept."""
-    names, blocks = crops.rows["file_name"].to_list(), folder / "blocks"
+    folder, names = run.path, crops.rows["file_name"].to_list()
+    blocks = folder / "blocks"
     digits = find_inverted(folder)
     if digits is None:
         parts = []
@@ -328,8 +329,8 @@ def _inverted(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, folder: 
                 if not file.is_file():
                     which = list(rows)
                     found = inverter.invert(np.array(pixels[which]), [names[row] for row in which])
-                    save_state(file, {"ws": found})
-                parts.append(load_state(file)["ws"])
+                    save_state(file, {"ws": found}, run=run.identity)
+                parts.append(load_state(file, run=run.identity)["ws"])
                 bar.advance(len(rows))
         facts = {
             "generator": inverter.gan.hash,

@@ -1,7 +1,6 @@
 """Groups of crops that look alike, and who is in them: the targets of label policy "slsr"."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +8,13 @@ from sklearn.cluster import KMeans
 from torch.nn import functional
 
 from reidgen.config import ReidConfig
+from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.errors import ConfigError
 from reidgen.reid.embed import ReidModel
 from reidgen.reid.people import People
+
+GROUPS = "groups.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +75,11 @@ def people_shares(crops: np.ndarray, labels: np.ndarray, groups: int, people: in
     return members / members.sum(dim=1, keepdim=True)
 
 
-def kept_groups(file: Path, people: People, config: ReidConfig, model: ReidModel) -> Groups:
-    """The groups of a training: found once and kept in a file, so that a resumed training has the same ones."""
+def kept_groups(run: RunFolder, people: People, config: ReidConfig, model: ReidModel) -> Groups:
+    """The groups of a training: found once and kept in a file of the run, so that a resumed one has the same ones."""
+    file = run.path / GROUPS
     if not file.is_file():
         found = find_groups(model.embed(people.table), people, groups=config.generated_groups, seed=config.seed)
-        save_state(file, {"crops": found.crops, "shares": found.shares})
-    kept = load_state(file)
+        save_state(file, {"crops": found.crops, "shares": found.shares}, run=run.identity)
+    kept = load_state(file, run=run.identity)
     return Groups(kept["crops"], kept["shares"])

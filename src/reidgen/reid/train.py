@@ -21,8 +21,18 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import load_state, save_state
-from reidgen.engine.device import Fabric, average_buffers, gathered, generator, in_processes, seeded, setup, share_of
+from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from reidgen.engine.device import (
+    Fabric,
+    average_buffers,
+    gathered,
+    generator,
+    in_processes,
+    is_out_of_memory,
+    seeded,
+    setup,
+    share_of,
+)
 from reidgen.engine.progress import no_progress, progress
 from reidgen.engine.run import RunFiles
 from reidgen.errors import TrainingError
@@ -38,7 +48,6 @@ from reidgen.reid.people import People
 from reidgen.reid.recipe import learning_rate, like_parameters, make_optimizer, set_learning_rate
 from reidgen.reid.weights import load_backbone, weights_hash
 
-CHECKPOINT, GROUPS = "checkpoint.safetensors", "groups.safetensors"
 LOOK_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 VAL_BATCH = 128
 
@@ -87,7 +96,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
     with RunFolder.begin(out, stage="train-reid", config=config, inputs=inputs) as run:
         if not run.done:
             tell_nobody(table.train.kept)
-            groups = None if features is None else kept_groups(run.path / GROUPS, people, config, features)
+            groups = None if features is None else kept_groups(run, people, config, features)
             summary = _train(run, people, config, inputs["crops"], groups)
             run.finish(summary)
         (run.path / CHECKPOINT).unlink(missing_ok=True)
@@ -142,7 +151,7 @@ def _train(
     if config.devices == 1:
         return _loop(fabric, run, people, config, crops_hash, groups)
     CropStore.open(people.table, size=config.size)  # decode here, with a bar; the processes then map the file
-    return in_processes(fabric, _loop, RunFiles(run.path), people, config, crops_hash, groups)
+    return in_processes(fabric, _loop, RunFiles(run.path, run.identity), people, config, crops_hash, groups)
 
 
 def _loop(
@@ -312,14 +321,13 @@ def _save(
 ) -> None:
     state = {
         "step": step,
-        "metrics": run.metrics.position,
         "sums": {"loss": sums.loss, "wrong": sums.wrong, "named": sums.named, "crops": sums.crops},
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "centers": objective.centers,
         "scaler": scaler.state_dict(),
     }
-    save_state(run.path / CHECKPOINT, state)
+    save_checkpoint(run, state)
     run.note_cost()
 
 
@@ -332,11 +340,9 @@ def _resume(
     device: torch.device,
 ) -> tuple[int, Sums]:
     """Put a checkpoint's state in place, if there is one; the step to go on with and the sums of its epoch."""
-    if not (run.path / CHECKPOINT).is_file():
-        run.metrics.rewind(0)
+    state = load_checkpoint(run)
+    if state is None:
         return 0, Sums.zero(device)
-    state = load_state(run.path / CHECKPOINT)
-    run.metrics.rewind(state["metrics"])
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     like_parameters(optimizer)
@@ -390,8 +396,8 @@ def _broken(what: str, got: str, allowed: str, step: int, config: ReidConfig) ->
 def _memory_told(batch: int, parts: int) -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         raise TrainingError(
             "The memory does not suffice for the training.",

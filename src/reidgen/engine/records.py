@@ -1,0 +1,58 @@
+"""The files with facts in run folders: read whole and of the right types, or told in one line."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reidgen.errors import RunError
+
+Fields = Mapping[str, type | tuple[type, ...]]
+NUMBER = (int, float)
+
+
+def read_json(path: Path, fields: Fields) -> dict[str, Any]:
+    """Read a JSON file that a run wrote, an object with at least the given fields.
+
+    Args:
+        path: The file.
+        fields: Name and type, or types, of each field that has to be there.
+
+    Raises:
+        RunError: There is no such file, it is no UTF-8 or no JSON, or a field is missing or of another type.
+    """
+    try:
+        value = json.loads(path.read_bytes().decode())
+    except FileNotFoundError as error:
+        raise damaged(path, "no such file") from error
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"no UTF-8 at byte {error.start:,}") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, str(error)) from error
+    check_fields(path, value, fields)
+    return value
+
+
+def check_fields(path: Path, value: Any, fields: Fields, prefix: str = "") -> None:
+    """Whether what was read from a JSON file has these fields, each of its type.
+
+    Raises:
+        RunError: It has not.
+    """
+    if not isinstance(value, dict):
+        raise damaged(path, f"{prefix.rstrip('.') or 'the whole'} is {_kind(value)}", "an object")
+    for name, kind in fields.items():
+        if name not in value:
+            raise damaged(path, f"no {prefix}{name}", f"an object with {', '.join(fields)}")
+        if not isinstance(value[name], kind):
+            raise damaged(path, f"{prefix}{name} is {_kind(value[name])}", "the type that was written")
+
+
+def damaged(path: Path, got: str, allowed: str = "the file as it was written") -> RunError:
+    """The error of a run's file that is not what the run wrote."""
+    fix = "put the file back as it was, or make the run again in another --out"
+    return RunError(f"{path} is damaged.", got=got, allowed=allowed, fix=fix)
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else f"of type {type(value).__name__}"
