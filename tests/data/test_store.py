@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path):
     cache = tmp_path / "cache"
     done = subprocess.run([sys.executable, "-c", KILLED.format(root=str(tmp_path), cache=str(cache))], check=False)
     assert done.returncode == -9
-    assert [path.suffix for path in cache.iterdir()] == [".tmp"]
+    assert {path.suffix for path in cache.iterdir()} == {".tmp", ".lock"}
     table = make_table([1, 2, 3], root=tmp_path)
     crops = CropStore.open(table, size=(32, 16), cache=cache)
     assert [path.suffix for path in cache.iterdir()] == [".npy"]
@@ -169,6 +169,13 @@ def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path, monkeypatch):
     monkeypatch.setattr(store.np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(DataError, match="No space left on device"):
         CropStore.open(make_table([1], root=tmp_path), size=(32, 16), cache=tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written_says_how_another_is_named(tmp_path):
+    (tmp_path / "home").write_text("no folder")
+    with pytest.raises(DataError, match=r"cannot be written to .*home/cache\.") as error:
+        CropStore.open(make_table([1], root=tmp_path), size=(32, 16), cache=tmp_path / "home" / "cache")
+    assert "set REIDGEN_CACHE" in error.value.fix
 
 
 def test_a_disk_that_is_full_until_the_file_is_closed(tmp_path):

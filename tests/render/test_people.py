@@ -1,8 +1,6 @@
 import hashlib
 import importlib.util
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from PIL import Image
 
 import reidgen as rg
 from reidgen.data.table import ReidTable
-from reidgen.errors import RunError
+from reidgen.errors import MissingExtraError, RunError
 from reidgen.render import people
 from reidgen.render.people import plan_crops
 
@@ -53,12 +51,19 @@ def pixels(path):
         return np.asarray(image)
 
 
-def test_a_worker_that_fails_is_named(monkeypatch, tmp_path):
-    def start(tasks, config, out):
-        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.PIPE, text=True)
+def test_without_the_extra_the_folder_stays_free(monkeypatch, tmp_path):
+    def missing():
+        raise MissingExtraError("anny", extra="render", purpose="render")
 
-    monkeypatch.setattr(people, "_start", start)
-    with pytest.raises(RunError, match=r"(?s)worker \d failed.*exit status 3"):
+    monkeypatch.setattr(people, "load_anny", missing)
+    for seed in (1, 2):  # the second is another run, and is not told that the folder holds one
+        with pytest.raises(MissingExtraError):
+            rg.render_people(replace(SMALL, seed=seed), out=tmp_path)
+
+
+def test_a_worker_that_fails_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(people, "WORKER", "reidgen.no_such_module")
+    with pytest.raises(RunError, match=r"(?s)worker \d failed.*exit status 1"):
         list(people._in_processes([{"pid": 1}, {"pid": 2}], replace(SMALL, workers=2), tmp_path))
 
 

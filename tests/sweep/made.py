@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from reidgen.config import AugmentConfig, ReidConfig
-from reidgen.files import write_json
 from reidgen.sweep.launch import Ended
-from reidgen.sweep.point import RECORD, finished
+from reidgen.sweep.point import finished, write_point
 from reidgen.sweep.worker import report_of
 from tests.factories import make_table
 
@@ -87,5 +86,5 @@ def pretend(order):
     hashes = {"train_hash": "aa", "test_hash": "bb", "weights_hash": "cc", "queries": 3, "gallery": 3}
     found = {**figures, "rank5": 0.8, "rank10": 0.9, "rank20": 1.0, **facts, **crops, **hashes}
     found |= {"wall_sec": 0.5, "peak_memory_gib": 0.1}
-    write_json(Path(order["folder"]) / RECORD, {"asked": asked, "found": found})
+    write_point(Path(order["folder"]), asked, found)
     return found

@@ -1,6 +1,5 @@
 """Worker processes, with orders that are finished already, so that none of them computes."""
 
-import fcntl
 import json
 import os
 import signal
@@ -11,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from reidgen.engine.lock import alone
 from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
+from reidgen.sweep.point import write_point
 
 
 def order(folder, name):
     """An order whose run is finished."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     asked = {"seed": 0, "reid": {"device": "cpu"}}
-    (folder / name / "point.json").write_text(json.dumps({"asked": asked, "found": {"mAP": 0.5, "name": name}}))
+    write_point(folder / name, asked, {"mAP": 0.5, "name": name})
     return {"name": name, "asked": asked, "folder": str(folder / name), "tensorboard": False}
 
 
@@ -40,9 +41,7 @@ def ended(workers):
 
 def held(folder):
     """The lock that makes a worker wait."""
-    stream = (folder / ".busy").open("w")
-    fcntl.flock(stream, fcntl.LOCK_EX)
-    return stream
+    return alone(folder / ".busy")
 
 
 def children():

@@ -1,7 +1,5 @@
 """Decode once: the crops of a table as one uint8 array on disk or on the device, from which a batch is an index."""
 
-import contextlib
-import fcntl
 import io
 import math
 import os
@@ -17,6 +15,7 @@ from reidgen.data.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks, in_order
 from reidgen.engine.cache import cache_folder, writing_cache
+from reidgen.engine.lock import alone
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, command
 
@@ -132,34 +131,28 @@ def _array_path(table: ReidTable, size: tuple[int, int], cache: Path | str | Non
 
 
 def _fill(table: ReidTable, size: tuple[int, int], path: Path) -> Iterator[int]:
-    """Write the array under a temporary name, holding a lock on it, and rename it when it is whole.
+    """Write the array under a temporary name, holding its lock, and rename it when it is whole.
 
-    What a killed process left under that name is not locked any more and is overwritten.
+    What a killed process left under that name is overwritten.
     """
     temporary = path.with_suffix(".tmp")
-    room = math.prod((len(table), *size, 3))
-    while not path.exists():  # around the open file, since closing it tries to write once more
-        with writing_cache(path.parent, "The decoded crops", room=room), temporary.open("a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            if not _is_at(stream, temporary):  # the process before us finished, or gave up, while we waited
-                continue
-            try:
+    if path.exists():
+        return
+    whole = math.prod((len(table), *size, 3))
+    with writing_cache(path.parent, "The decoded crops", room=whole), alone(path.with_suffix(".lock")):
+        if path.exists():  # the process before us has finished while we waited
+            return
+        try:
+            with temporary.open("wb") as stream:
                 yield from _decode_all(table, size, stream)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-
-
-def _is_at(stream: IO[bytes], path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_ino == os.fstat(stream.fileno()).st_ino
-    return False
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> Iterator[int]:
     files = list(zip(table.paths, table.shown, strict=True))
-    stream.truncate(0)
     stream.write(_header((len(table), *size, 3)))
     for crops in in_order(lambda part: _decode(part, size), chunks(files, CHUNK)):
         stream.write(crops.data)

@@ -11,9 +11,19 @@ VARIABLE = "REIDGEN_CACHE"
 
 
 def cache_folder() -> Path:
-    """Where decoded crops are kept: $REIDGEN_CACHE, or `reidgen` in the user's cache folder; both can be deleted."""
+    """Where decoded crops are kept: $REIDGEN_CACHE, or `reidgen` in the user's cache folder; both can be deleted.
+
+    Raises:
+        DataError: The user has no home folder, as in some containers, and neither variable says where.
+    """
     own = os.environ.get(VARIABLE)
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reidgen"
+    if own:
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reidgen"
+    except RuntimeError as error:
+        what, allowed = "There is no folder for the cache.", "a home folder, or a folder for the cache"
+        raise DataError(what, got=str(error), allowed=allowed, fix=f"set {VARIABLE} to a folder") from error
 
 
 @contextlib.contextmanager

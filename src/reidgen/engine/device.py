@@ -4,6 +4,7 @@ import copy
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
     """
     if fabric.strategy.launcher is None:
         return function(fabric, *arguments)
-    threads = max(1, torch.get_num_threads() // fabric.world_size)
+    threads, others = max(1, torch.get_num_threads() // fabric.world_size), multiprocessing.active_children()
     try:
         found = fabric.launch(_guarded, _Work(function, threads, arguments))  # type: ignore[arg-type]
     except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException) as error:
@@ -96,6 +97,11 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
             got=_first_line(str(error)),
             fix="the same command again goes on from the last checkpoint; --devices 1 does without processes",
         ) from error
+    except KeyboardInterrupt:  # Python waits for them when it ends, and they wait for Python
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()
+        raise
     if isinstance(found, ReidgenError):
         raise found
     return found
@@ -120,6 +126,7 @@ def _guarded(fabric: Fabric, work: _Work) -> Any:
     """In a process of its own: the function's result, or the user's error that it raised."""
     parent = multiprocessing.parent_process()
     if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all, and the first one tells of it
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(work.threads)
     torch.backends.cudnn.deterministic = True

@@ -1,7 +1,5 @@
 """Features of many crops in one file that grows chunk by chunk: bounded memory, and a stop costs one chunk."""
 
-import contextlib
-import fcntl
 import os
 from pathlib import Path
 from typing import IO
@@ -9,6 +7,7 @@ from typing import IO
 import numpy as np
 
 from reidgen.engine.cache import writing_cache
+from reidgen.engine.lock import alone
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, command
 from reidgen.fidelity.crops import Crops
@@ -27,11 +26,11 @@ def extract(crops: Crops, extractor: Extractor, path: Path, *, batch: int, label
         DataError: A crop cannot be decoded, a feature is not a number, or the file is of another size.
     """
     part = path.with_suffix(".part")
-    while not path.exists():
-        with writing_cache(path.parent, "Features"), part.open("a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            if _is_at(stream, part):
-                _fill(stream, crops, extractor, batch, label)
+    if not path.exists():
+        with writing_cache(path.parent, "Features"), alone(path.with_suffix(".lock")):
+            if not path.exists():  # the process before us has not finished it
+                with part.open("ab") as stream:
+                    _fill(stream, crops, extractor, batch, label)
                 part.replace(path)
     size = len(crops) * extractor.width * 4
     if path.stat().st_size != size:
@@ -39,13 +38,6 @@ def extract(crops: Crops, extractor: Extractor, path: Path, *, batch: int, label
             f"{path} is damaged.", got=f"{path.stat().st_size:,} bytes", allowed=size, fix=command("rm", path)
         )
     return np.memmap(path, np.float32, "c", shape=(len(crops), extractor.width))
-
-
-def _is_at(stream: IO[bytes], path: Path) -> bool:
-    """Whether the open file is still the one of that name: another process may have finished and renamed it."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_ino == os.fstat(stream.fileno()).st_ino
-    return False
 
 
 def _fill(stream: IO[bytes], crops: Crops, extractor: Extractor, batch: int, label: str) -> None:

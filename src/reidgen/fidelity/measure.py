@@ -13,6 +13,7 @@ from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.cache import cache_folder
+from reidgen.engine.records import read_json
 from reidgen.errors import ConfigError, DataError
 from reidgen.fidelity.crops import Files, sizes_of
 from reidgen.fidelity.extractors import Extractor, load_extractor
@@ -162,4 +163,4 @@ def _kept(path: Path, figures: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Figures from their file, or computed and written to it."""
     if not path.is_file():
         write_json(path, figures())
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path, {})

@@ -1,9 +1,6 @@
 """`reidgen render`: a dataset of rendered people, as a Market-1501 tree with masks, key points, yaw and maps."""
 
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,8 +14,11 @@ from reidgen.data.table import ReidTable
 from reidgen.data.tree import market_names
 from reidgen.engine.progress import progress
 from reidgen.engine.run import RunFolder
+from reidgen.engine.workers import Worker
 from reidgen.errors import RunError
 from reidgen.render.body import load_anny
+
+WORKER = "reidgen.render.worker"
 
 
 def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
@@ -43,24 +43,28 @@ def render_people(config: RenderConfig, *, out: Path | str) -> ReidTable:
         ReidgenError: anny or warp is not installed.
         RunError: The folder holds another run, or a worker process failed.
     """
-    run = RunFolder.begin(out, stage="render", config=config)
-    if run.done:
-        return ReidTable.read(run.path)
+    with RunFolder.begin(out, stage="render", config=config) as run:
+        if not run.done:
+            run.finish(_render(config, run.path))
+    return ReidTable.read(run.path)
+
+
+def _render(config: RenderConfig, folder: Path) -> dict[str, Any]:
+    """Render all crops, write the table, and return the run's summary."""
     load_anny()
     plan = plan_crops(config)
     order = {"train": 0, "query": 1, "gallery": 2}  # as `ReidTable.read` returns them
     plan = plan.sort(pl.col("split").replace_strict(order), maintain_order=True)
-    known = {row["file_name"]: row for row in _rendered(plan, config, run.path)}
+    known = {row["file_name"]: row for row in _rendered(plan, config, folder)}
     facts = pl.DataFrame([known[name] for name in plan["file_name"]])
     table = ReidTable.from_rows(
         pl.concat([plan.drop("index"), facts.drop("file_name")], how="horizontal"),
-        root=run.path,
+        root=folder,
         name="rendered people",
     )
-    table = table.write(run.path)
+    table = table.write(folder)
     counts = {split: len(table.where(pl.col("split") == split)) for split in ("train", "query", "gallery")}
-    run.finish({"people": config.people, "cameras": config.cameras, "crops": len(table), **counts})
-    return table
+    return {"people": config.people, "cameras": config.cameras, "crops": len(table), **counts}
 
 
 def plan_crops(config: RenderConfig) -> pl.DataFrame:
@@ -113,44 +117,27 @@ def _in_process(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) ->
 
 def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) -> Iterator[dict[str, Any]]:
     """People are dealt to worker processes by turns; their lines arrive through a queue."""
-    queue: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
-    workers = [_start([t for t in tasks if t["pid"] % config.workers == i], config, out) for i in range(config.workers)]
-    for number, worker in enumerate(workers):
-        threading.Thread(target=_listen, args=(number, worker, queue), daemon=True).start()
+    told: SimpleQueue[tuple[Worker, str | None]] = SimpleQueue()
+    order = {"config": as_dict(config), "out": str(out.absolute())}
+    workers: list[Worker] = []
     try:
+        for number in range(config.workers):
+            workers.append(Worker(WORKER, told))
+            own = [task for task in tasks if task["pid"] % config.workers == number]
+            workers[-1].send(json.dumps({**order, "tasks": own}), last=True)
         running = len(workers)
         while running:
-            number, line = queue.get()
+            worker, line = told.get()
             if line is not None:
                 yield json.loads(line)
                 continue
             running -= 1
-            if workers[number].wait() != 0:
+            if (status := worker.popen.wait()) != 0:
                 raise RunError(
-                    f"Render worker {number} failed.",
-                    got=f"exit status {workers[number].returncode}",
+                    f"Render worker {workers.index(worker)} failed.",
+                    got=f"exit status {status}",
                     fix="the same command again goes on from what is rendered; --workers 1 shows the error in full",
                 )
     finally:
         for worker in workers:
-            worker.kill()
-            worker.wait()
-
-
-def _start(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) -> subprocess.Popen[str]:
-    order = {"config": as_dict(config), "out": str(out.absolute()), "tasks": tasks}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "reidgen.render.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert worker.stdin is not None
-    worker.stdin.write(json.dumps(order))
-    worker.stdin.close()
-    return worker
-
-
-def _listen(number: int, worker: subprocess.Popen[str], queue: "SimpleQueue[tuple[int, str | None]]") -> None:
-    assert worker.stdout is not None
-    with worker.stdout as lines:
-        for line in lines:
-            queue.put((number, line))
-    queue.put((number, None))
+            worker.end()

@@ -5,6 +5,7 @@ script that calls `render_people` needs no `if __name__ == "__main__"`.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,13 +66,16 @@ def render_tasks(tasks: list[Task], config: RenderConfig, out: Path) -> Iterator
 
 
 def main() -> None:
-    """Work on the task that stands on stdin as JSON: config, out, tasks."""
+    """Work on the task that stands on stdin as JSON: config, out, tasks. Without anybody to tell it ends at once."""
     order = json.load(sys.stdin)
     config = RenderConfig(**{**order["config"], "size": tuple(order["config"]["size"])})
     stdout, sys.stdout = sys.stdout, sys.stderr  # whatever the libraries print goes elsewhere
     for row in render_tasks([Task(**task) for task in order["tasks"]], config, Path(order["out"])):
-        stdout.write(json.dumps(row) + "\n")
-        stdout.flush()
+        try:
+            stdout.write(json.dumps(row) + "\n")
+            stdout.flush()
+        except OSError:
+            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 import contextlib
 import json
 import os
-import selectors
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from queue import Empty, SimpleQueue
 
+from reidgen.engine.machine import cores
+from reidgen.engine.workers import Worker
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.point import Order
 
@@ -20,8 +19,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 @dataclass
-class _Process:
-    popen: subprocess.Popen[str]
+class _Slot:
+    worker: Worker
     log: Path
     order: Order | None = None
 
@@ -38,8 +37,8 @@ class LocalWorkers:
 
     def __init__(self, count: int, *, threads: int, gpus: int, logs: Path) -> None:
         self._threads, self._gpus, self._logs = threads, gpus, logs
-        self._slots: list[_Process | None] = [None] * count
-        self._selector = selectors.DefaultSelector()
+        self._slots: list[_Slot | None] = [None] * count
+        self._told: SimpleQueue[tuple[Worker, str | None]] = SimpleQueue()
 
     def free(self) -> int:
         """Workers without an order."""
@@ -48,59 +47,45 @@ class LocalWorkers:
     def start(self, order: Order) -> None:
         """Give an order to a free worker."""
         number = next(i for i, slot in enumerate(self._slots) if slot is None or slot.order is None)
-        process = self._slots[number] or self._open(number)
-        self._slots[number], process.order = process, order
-        assert process.popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died since; `wait` finds its end of file and tells so
-            process.popen.stdin.write(json.dumps(order) + "\n")
-            process.popen.stdin.flush()
+        slot = self._slots[number] or self._open(number)
+        self._slots[number], slot.order = slot, order
+        slot.worker.send(json.dumps(order))
 
     def wait(self, timeout_sec: float) -> list[Ended]:
         """Answers and deaths."""
         found = []
-        for key, _ in self._selector.select(timeout_sec):
-            number = key.data
-            line = key.fileobj.readline()  # type: ignore[union-attr]
-            process = self._slots[number]
-            assert process is not None
-            if line.endswith("\n"):
-                order, process.order = process.order, None
-                assert order is not None
-                answer = json.loads(line)
-                found.append(Ended(order["name"], answer["ended"], answer["found"], answer["text"]))
-            else:
-                self._selector.unregister(key.fileobj)
-                self._slots[number] = None
-                if process.order is not None:
-                    found.append(Ended(process.order["name"], "lost", text=_death(process)))
-        return found
+        with contextlib.suppress(Empty):
+            found.append(self._ended(*self._told.get(timeout=timeout_sec)))
+            while True:
+                found.append(self._ended(*self._told.get_nowait()))
+        return [ended for ended in found if ended is not None]
+
+    def _ended(self, worker: Worker, line: str | None) -> Ended | None:
+        """What a worker has told: an answer, its death, or the death of one that had nothing to do."""
+        number = next(i for i, slot in enumerate(self._slots) if slot is not None and slot.worker is worker)
+        slot = self._slots[number]
+        assert slot is not None
+        order, slot.order = slot.order, None
+        if line is not None and line.endswith("\n"):
+            assert order is not None
+            answer = json.loads(line)
+            return Ended(order["name"], answer["ended"], answer["found"], answer["text"])
+        self._slots[number] = None
+        return None if order is None else Ended(order["name"], "lost", text=_death(slot))
 
     def close(self) -> None:
         """Kill all workers; their runs go on from their checkpoints another time."""
         for slot in self._slots:
             if slot is not None:
-                slot.popen.kill()
-                slot.popen.wait()
-                for stream in (slot.popen.stdin, slot.popen.stdout):
-                    _close(stream)
-        self._selector.close()
+                slot.worker.end()
         self._slots = [None] * len(self._slots)
 
-    def _open(self, number: int) -> _Process:
+    def _open(self, number: int) -> _Slot:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"worker-{number}.log"
         with log.open("a", encoding="utf-8") as stream:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", "reidgen.sweep.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                text=True,
-                env={**os.environ, **self._variables(number)},
-            )
-        assert popen.stdout is not None
-        self._selector.register(popen.stdout, selectors.EVENT_READ, number)
-        return _Process(popen, log)
+            env = {**os.environ, **self._variables(number)}
+            return _Slot(Worker("reidgen.sweep.worker", self._told, log=stream, env=env), log)
 
     def _variables(self, number: int) -> dict[str, str]:
         """Threads that do not take each other's cores, and a GPU."""
@@ -114,26 +99,19 @@ class LocalWorkers:
 
 def default_workers(*, gpus: int) -> int:
     """One worker for each GPU, or for each four CPU cores."""
-    return gpus or max(1, len(os.sched_getaffinity(0)) // CORES_OF_ONE)
+    return gpus or max(1, cores() // CORES_OF_ONE)
 
 
 def default_threads(workers: int) -> int:
     """The cores of this machine, shared among the workers."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    return max(1, cores() // workers)
 
 
-def _death(process: _Process) -> str:
+def _death(slot: _Slot) -> str:
     """How a worker ended, with the last lines of its log."""
-    status = process.popen.wait()
-    for stream in (process.popen.stdin, process.popen.stdout):
-        _close(stream)
+    status = slot.worker.popen.wait()
+    slot.worker.end()
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    hint = " (often: the memory of the machine ran out)" if status == -signal.SIGKILL else ""
-    last = "\n".join(process.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
-    return f"the worker died by {name}{hint}; {process.log} ends with\n{last}"
-
-
-def _close(stream: IO[str] | None) -> None:
-    assert stream is not None
-    with contextlib.suppress(BrokenPipeError):  # of what was still to be written to a dead process
-        stream.close()
+    hint = " (often: the memory of the machine ran out)" if name == "SIGKILL" else ""
+    last = "\n".join(slot.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+    return f"the worker died by {name}{hint}; {slot.log} ends with\n{last}"

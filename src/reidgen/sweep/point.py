@@ -1,16 +1,16 @@
 """One run of a sweep: make the table, train, evaluate, and write down what is needed to compare it with the others."""
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
 from reidgen.engine import tensorboard
+from reidgen.engine.lock import alone
+from reidgen.engine.records import read_json
 from reidgen.engine.run import read_run
-from reidgen.files import write_json
+from reidgen.errors import RunError, command
+from reidgen.files import sha256, write_json
 from reidgen.sweep.plan import Job
 
 RECORD = "point.json"
@@ -53,11 +53,39 @@ def order_of(
 
 def finished(order: Order) -> dict[str, Any] | None:
     """What the run found, if it was made before with the same options and crops."""
-    path = Path(order["folder"]) / RECORD
+    known = read_point(Path(order["folder"]))
+    same = known is not None and known["asked"] == json.loads(json.dumps(order["asked"]))
+    return known["found"] if known is not None and same else None
+
+
+def write_point(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:
+    """Write what a run was asked and what it found, with a hash."""
+    write_json(folder / RECORD, {"asked": asked, "found": found, "sha256": _hash({"asked": asked, "found": found})})
+
+
+def read_point(folder: Path) -> dict[str, Any] | None:
+    """What `write_point` wrote; None where there is nothing yet. One of an earlier version has no hash.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = folder / RECORD
     if not path.is_file():
         return None
-    known = json.loads(path.read_text(encoding="utf-8"))
-    return known["found"] if known["asked"] == json.loads(json.dumps(order["asked"])) else None
+    known = read_json(path, {"asked": dict, "found": dict})
+    own = known.pop("sha256", None)
+    if own is not None and own != _hash(known):
+        raise RunError(
+            f"{path} is damaged.",
+            got="other values than were written",
+            allowed="the file as it was written",
+            fix=f"{command('rm', path)}, and the same command writes it again from the run's folders",
+        )
+    return known
+
+
+def _hash(values: dict[str, Any]) -> str:
+    return sha256([json.dumps(values, sort_keys=True).encode()])
 
 
 def run_point(order: Order) -> dict[str, Any]:
@@ -69,7 +97,7 @@ def run_point(order: Order) -> dict[str, Any]:
     folder, asked = Path(order["folder"]), order["asked"]
     if order["tensorboard"]:
         tensorboard.turn_on()
-    with _alone(folder):
+    with alone(folder / ".busy"):  # of a worker, say, that an interrupted sweep has left
         before = finished(order)
         if before is not None:
             return before
@@ -97,14 +125,5 @@ def run_point(order: Order) -> dict[str, Any]:
             "wall_sec": round(sum(cost["wall_sec"] for cost in costs), 3),
             "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
         }
-        write_json(folder / RECORD, {"asked": asked, "found": found})
+        write_point(folder, asked, found)
         return found
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other worker, such as one that an interrupted sweep has left, works in the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".busy").open("w", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,0 +1,67 @@
+"""Processes that run a module of ours, with lines of text in and out."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from queue import SimpleQueue
+from typing import IO
+
+
+class Worker:
+    """A process that works on what it is sent, until its input or whoever started it ends.
+
+    It is in a group of its own, so that Ctrl-C in a terminal reaches only the process that started it, which then ends
+    it: otherwise each would print a traceback.
+
+    Args:
+        module: What it runs.
+        told: Gets (this worker, line) for each line that it prints, and (this worker, None) when it has ended.
+        log: Where its messages go; None leaves them on the terminal.
+        env: Its environment; None takes that of this process.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        told: "SimpleQueue[tuple[Worker, str | None]]",
+        *,
+        log: IO[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            encoding="utf-8",
+            env=env,
+            start_new_session=True,  # Windows knows no sessions, but groups
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+
+    def send(self, text: str, *, last: bool = False) -> None:
+        """Give it a line; that a worker has died is told by its output alone."""
+        assert self.popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.popen.stdin.write(text + "\n")
+            self.popen.stdin.flush()
+            if last:
+                self.popen.stdin.close()
+
+    def end(self) -> int:
+        """Kill it if it is still there; its exit status."""
+        self.popen.kill()
+        assert self.popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # of what was still to be written to a dead process
+            self.popen.stdin.close()
+        return self.popen.wait()
+
+    def _listen(self, told: "SimpleQueue[tuple[Worker, str | None]]") -> None:
+        assert self.popen.stdout is not None
+        with self.popen.stdout as lines:
+            for line in lines:
+                told.put((self, line))
+        told.put((self, None))

@@ -1,0 +1,40 @@
+import os
+import sys
+from queue import SimpleQueue
+
+import pytest
+
+from reidgen.engine.workers import Worker
+
+ECHO = "import sys\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\nprint('end', flush=True)\n"
+
+
+@pytest.fixture
+def echo(tmp_path):
+    (tmp_path / "echo_twice.py").write_text(ECHO)
+    told = SimpleQueue()
+    worker = Worker("echo_twice", told, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    yield worker, lambda: told.get(timeout=60)
+    worker.end()
+
+
+def test_lines_go_in_and_out_until_the_last(echo):
+    worker, told = echo
+    worker.send("é")
+    assert told() == (worker, "éé\n")
+    worker.send("b", last=True)
+    assert [told(), told(), told()] == [(worker, "bb\n"), (worker, "end\n"), (worker, None)]
+    assert worker.end() == 0
+
+
+def test_one_that_is_killed_has_ended(echo):
+    worker, told = echo
+    assert worker.end() != 0
+    assert told() == (worker, None)
+    worker.send("nobody hears it")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="groups of processes are asked for in another way")
+def test_ctrl_c_in_a_terminal_does_not_reach_it(echo):
+    worker, _ = echo
+    assert os.getpgid(worker.popen.pid) not in (os.getpgid(0), os.getpgid(os.getppid()))
