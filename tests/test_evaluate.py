@@ -8,6 +8,7 @@ import torch
 
 from reidgen.cli import main
 from reidgen.config import EncoderConfig, EvaluateConfig, ReidConfig, StyleGANConfig
+from reidgen.data import parquet
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import Result, evaluate_reid
 from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
@@ -179,7 +180,7 @@ def test_a_folder_without_a_result_is_told(tmp_path):
 def test_a_damaged_result_is_told(table, model, tmp_path, name):
     evaluate_reid(model, table).write(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
-    with pytest.raises(RunError, match="holds a damaged result"):
+    with pytest.raises(RunError, match="is damaged"):
         Result.read(tmp_path)
 
 
@@ -312,3 +313,23 @@ def test_too_few_crops_for_a_reranking_are_told(table, model):
 def test_a_ranking_that_cannot_be_is_told_at_once(options, message):
     with pytest.raises(ConfigError, match=message):
         EvaluateConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("change", "got"), [({"mAP": "high"}, "mAP is of type str"), ({"facts": 3}, "facts is of type int")]
+)
+def test_a_result_of_other_types_is_told(table, model, tmp_path, change, got):
+    evaluate_reid(model, table).write(tmp_path)
+    known = json.loads((tmp_path / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps(known | change))
+    with pytest.raises(RunError, match=r"result\.json is damaged") as error:
+        Result.read(tmp_path)
+    assert error.value.got == got
+
+
+def test_a_table_of_queries_without_a_column_is_told(table, model, tmp_path):
+    evaluate_reid(model, table).write(tmp_path)
+    path = tmp_path / "queries.parquet"
+    path.write_bytes(parquet.encode(pl.read_parquet(path).drop("correct")))
+    with pytest.raises(RunError, match=r"queries\.parquet is damaged\.\n  got: column correct missing"):
+        Result.read(tmp_path)

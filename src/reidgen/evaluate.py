@@ -1,7 +1,6 @@
 """Evaluating a re-ID network: rank the gallery for each query, and say by which protocol."""
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from reidgen.config import EvaluateConfig, as_dict
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import DataError, RunError, command
+from reidgen.engine.records import read_values
+from reidgen.errors import RunError, command
 from reidgen.files import write_bytes, write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
@@ -32,6 +32,20 @@ LISTED = 10  # gallery crops in each ranked list
 RULES = {
     "market": "gallery crops of the query's person and camera and junk (pid -1) removed, distractors (pid 0) kept",
     "all": "nothing removed from the gallery but the query's own picture",
+}
+LISTS: dict[str, Any] = {
+    "ranked_files": pl.List(pl.String),
+    "ranked_paths": pl.List(pl.String),
+    "ranked_pids": pl.List(pl.Int64),
+    "ranked_camids": pl.List(pl.Int64),
+    "correct": pl.List(pl.Boolean),
+}
+PER_QUERY = {
+    **dict.fromkeys(("file_name", "path"), pl.String),
+    **dict.fromkeys(("pid", "camid"), pl.Int64),
+    **dict.fromkeys(("ap", "ap_trapezoid", "inp"), pl.Float64),
+    "first_rank": None,
+    **LISTS,
 }
 
 
@@ -103,18 +117,8 @@ class Result:
                 allowed="the --out of reidgen evaluate, finished",
                 fix=f"reidgen evaluate --model DIR --data DIR {command('--out', folder)}",
             )
-        try:
-            known = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            per_query = parquet.decode(folder / QUERIES)
-        except (json.JSONDecodeError, DataError) as error:
-            raise RunError(
-                f"{folder} holds a damaged result.",
-                got=str(error).splitlines()[0],
-                allowed=f"{RESULT} and {QUERIES} as they were written",
-                fix=f"{command('rm', '-r', folder)}, then reidgen evaluate again",
-            ) from error
-        known.pop("schema_version")
-        return cls(**known, per_query=per_query)
+        known = read_values(folder / RESULT, cls, without=["per_query"])
+        return cls(**known, per_query=parquet.decode_of_run(folder / QUERIES, PER_QUERY))
 
 
 def evaluate_reid(
@@ -259,11 +263,5 @@ def _per_query(query: ReidTable, gallery: ReidTable, ranking: Ranking, lists: Se
             "ranked_camids": [camids[one].tolist() for one in lists] + rest,
             "correct": [(pids[one] == pid).tolist() for one, pid in zip(lists, query.pids, strict=False)] + rest,
         },
-        schema_overrides={
-            "ranked_files": pl.List(pl.String),
-            "ranked_paths": pl.List(pl.String),
-            "ranked_pids": pl.List(pl.Int64),
-            "ranked_camids": pl.List(pl.Int64),
-            "correct": pl.List(pl.Boolean),
-        },
+        schema_overrides=LISTS,
     ).with_columns(pl.col("ap", "ap_trapezoid", "inp").fill_nan(None))

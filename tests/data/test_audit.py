@@ -9,7 +9,7 @@ from reidgen.data.audit import audit
 from reidgen.data.findings import Audit
 from reidgen.data.inspect import inspect
 from reidgen.data.notes import FROM_ZERO
-from reidgen.errors import DataError
+from reidgen.errors import DataError, RunError
 from tests.factories import make_table, write_crop
 
 
@@ -171,3 +171,27 @@ def test_the_screen_shows_a_few_files_and_how_many_more(tmp_path):
     assert "and 4 more" in text
     assert text.count(".jpg") == 5
     assert text.index("error") < text.index("note")
+
+
+FINDING = {"what": "", "reason": "", "files": [], "people": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        ({"findings": 3}, "findings is of type int"),
+        ({"findings": [{"severity": "note"}]}, "no findings.0.what"),
+        (
+            {"findings": [{"severity": "bad", "what": "", "reason": "", "files": [], "people": []}]},
+            "findings.0.severity is bad",
+        ),
+        ({"counts": {"train": {"crops": "many"}}}, "counts.train.crops is of type str"),
+        ({"counts": {}}, "counts is empty"),
+        ({"sizes": {"32x16": None}}, "sizes.32x16 is null"),
+    ],
+)
+def test_a_damaged_audit_is_told(clean, tmp_path, change, got):
+    (tmp_path / "audit.json").write_text(json.dumps(audit(clean, inspect(clean)).as_dict() | change))
+    with pytest.raises(RunError, match=r"audit\.json is damaged\.") as error:
+        Audit.read(tmp_path)
+    assert error.value.got == got

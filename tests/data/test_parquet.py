@@ -6,7 +6,7 @@ import pytest
 
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, RunError
 from tests.factories import make_table
 
 FRAME = pl.DataFrame({"file_name": ["a", "b"], "pid": [1, None], "points": [[1.0, 2.0], []]})
@@ -111,3 +111,15 @@ def test_columns_that_differ_between_splits_are_named(tmp_path):
     path.write_bytes(parquet.encode(pl.read_parquet(path).with_columns(colour=pl.lit([1]))))
     with pytest.raises(DataError, match=r"colour: List\(Int\d+\) and String"):
         ReidTable.read(tmp_path / "b")
+
+
+def test_a_damaged_table_of_a_run_is_told(tmp_path):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(parquet.encode(pl.DataFrame({"a": [1]})))
+    assert parquet.decode_of_run(path, {"a": pl.Int64}).height == parquet.decode_of_run(path, {"a": None}).height == 1
+    for columns, got in (({"b": None}, "column b missing"), ({"a": pl.String}, "column a Int64")):
+        with pytest.raises(RunError, match=got):
+            parquet.decode_of_run(path, columns)
+    path.write_bytes(path.read_bytes()[:30])
+    with pytest.raises(RunError, match=r"x\.parquet is damaged"):
+        parquet.decode_of_run(path, {})

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from reidgen.config import ReidConfig, SweepConfig
+from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
@@ -205,3 +206,32 @@ def test_options_come_back_from_the_record(tables, pretending, tmp_path):
     sweep(real, asked, out=tmp_path / "sweep")
     assert SweepResult.read(tmp_path / "sweep").config == asked
     assert SweepResult.read(tmp_path / "sweep").points["axis_size"].to_list() == ["32x16", "16x8"]
+
+
+def test_a_damaged_table_of_points_is_told(tables, pretending, tmp_path):
+    real, _ = tables
+    sweep(real, config(axis=("lr=0.1",), seeds=1), out=tmp_path)
+    points = tmp_path / "points.parquet"
+    points.write_bytes(parquet.encode(pl.read_parquet(points).with_columns(mAP=pl.lit("high"))))
+    with pytest.raises(RunError, match=r"points\.parquet is damaged\.\n  got: column mAP String"):
+        SweepResult.read(tmp_path)
+    points.write_bytes(b"PAR1")
+    with pytest.raises(RunError, match=r"points\.parquet is damaged"):
+        SweepResult.read(tmp_path)
+
+
+def test_a_point_with_another_figure_is_told_and_not_counted(tables, pretending, tmp_path):
+    real, _ = tables
+    grown = config(axis=("lr=0.1",), seeds=2)
+    sweep(real, config(axis=("lr=0.1",), seeds=1), out=tmp_path)
+    (point,) = tmp_path.rglob("point.json")
+    record = json.loads(point.read_text())
+    for name, value in (("mAP", 0.99), ("mAP", "high")):
+        point.write_text(json.dumps(record | {"found": record["found"] | {name: value}}))
+        with pytest.raises(RunError, match=r"point\.json is damaged.\n  got: other values"):
+            sweep(real, grown, out=tmp_path)
+    point.write_text("{")
+    with pytest.raises(RunError, match=r"point\.json is damaged"):
+        sweep(real, grown, out=tmp_path)
+    point.unlink()
+    assert sweep(real, grown, out=tmp_path).points["status"].to_list() == ["done", "done"]

@@ -9,11 +9,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from reidgen.engine.records import check_fields, damaged, fields_of, read_values
 from reidgen.errors import DataError
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+COUNTS = ("crops", "people", "distractors", "junk", "cameras")
 FILES_SHOWN, PEOPLE_SHOWN = 5, 20  # of a finding on the screen; audit.json has all
 
 
@@ -72,11 +74,21 @@ class Audit:
 
         Raises:
             DataError: There is none.
+            RunError: It is damaged.
         """
         path = Path(folder) / "audit.json"
         if not path.is_file():
             raise DataError(f"{path} is missing.", got="no such file", allowed="a folder written by reidgen prepare")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_values(path, cls)
+        for number, found in enumerate(values["findings"]):
+            check_fields(path, found, fields_of(Finding), f"findings.{number}.")
+            if found["severity"] not in SEVERITIES:
+                raise damaged(path, f"findings.{number}.severity is {found['severity']}", ", ".join(SEVERITIES))
+        for split, counts in values["counts"].items():
+            check_fields(path, counts, dict.fromkeys(COUNTS, int), f"counts.{split}.")
+        if not values["counts"]:
+            raise damaged(path, "counts is empty")
+        check_fields(path, values["sizes"], dict.fromkeys(values["sizes"], int), "sizes.")
         findings = [
             Finding(found["severity"], found["what"], found["reason"], tuple(found["files"]), tuple(found["people"]))
             for found in values["findings"]

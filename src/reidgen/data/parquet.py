@@ -4,10 +4,13 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from reidgen.engine.records import damaged
 from reidgen.errors import DataError
 from reidgen.files import sha256
 
@@ -52,6 +55,31 @@ def decode(path: Path) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _damaged(path, str(error)) from error
+
+
+def decode_of_run(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Read a Parquet file that a run wrote.
+
+    Args:
+        path: The file.
+        columns: Name and type of each column that has to be there; None allows any type.
+
+    Raises:
+        RunError: It cannot be read, or lacks a column, or one is of another type.
+    """
+    try:
+        frame = decode(path)
+    except DataError as error:
+        raise damaged(path, str(error.got)) from error
+    there = frame.schema
+    wrong = [
+        f"{name} {there.get(name, 'missing')}"
+        for name, kind in columns.items()
+        if name not in there or (kind is not None and there[name] != kind)
+    ]
+    if wrong:
+        raise damaged(path, f"column {', '.join(wrong[:4])}", "the columns that were written")
+    return frame
 
 
 def _check(path: Path, data: bytes) -> None:

@@ -1,7 +1,10 @@
 """The files with facts in run folders: read whole and of the right types, or told in one line."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,35 @@ def read_json(path: Path, fields: Fields) -> dict[str, Any]:
         raise damaged(path, str(error)) from error
     check_fields(path, value, fields)
     return value
+
+
+def read_values(path: Path, kind: type, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a dataclass from the JSON file that has them, beside its `schema_version`, and no others.
+
+    Raises:
+        RunError: As `read_json`, or there are others.
+    """
+    fields = fields_of(kind, without=without)
+    values = read_json(path, fields)
+    others = sorted(values.keys() - fields.keys() - {"schema_version"})
+    if others:
+        raise damaged(path, f"a field {others[0]}", ", ".join(fields))
+    return {name: values[name] for name in fields}
+
+
+def fields_of(kind: type, *, without: Collection[str] = ()) -> Fields:
+    """The fields of a dataclass as they come back from JSON; those that may be of several types may be any."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in without]
+    return {name: _in_json(hints[name]) for name in names}
+
+
+def _in_json(hint: Any) -> type | tuple[type, ...]:
+    kind = typing.get_origin(hint) or hint
+    if not isinstance(kind, type) or kind is types.UnionType:
+        return object
+    others: Fields = {"float": NUMBER, "tuple": list}
+    return others.get(kind.__name__, kind)
 
 
 def check_fields(path: Path, value: Any, fields: Fields, prefix: str = "") -> None:

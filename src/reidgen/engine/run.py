@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from reidgen.config import as_dict
 from reidgen.engine import tensorboard
+from reidgen.engine.lock import lock_of
 from reidgen.engine.machine import peak_memory_gib
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.engine.records import NUMBER, Fields, check_fields, read_json
@@ -21,7 +22,8 @@ from reidgen.errors import ReidgenError, RunError, command
 from reidgen.files import remove_leftovers, sha256, write_json
 
 SCHEMA_VERSION = 1
-RECORD: Fields = {"status": str, "stage": str, "config": dict, "inputs": dict, "summary": dict, "cost": dict}
+OBJECTS = ("config", "inputs", "summary", "cost", "versions")
+RECORD: Fields = {"status": str, "stage": str, **dict.fromkeys(OBJECTS, dict)}
 COST: Fields = {"wall_sec": NUMBER, "peak_memory_gib": NUMBER, "starts": int}
 
 
@@ -96,7 +98,7 @@ class RunFolder:
         self, asked: dict[str, Any], adjustable: Collection[str], growing: Collection[str], reopening: Collection[str]
     ) -> None:
         """Take up the record that is there, or begin one."""
-        record = _read_record(self.path)
+        record = read_record(self.path)
         if record is None:
             record = {
                 "schema_version": SCHEMA_VERSION,
@@ -194,7 +196,7 @@ def read_run(path: Path | str) -> dict[str, Any]:
     Raises:
         RunError: There is none, or the run has not finished.
     """
-    record = _read_record(Path(path))
+    record = read_record(Path(path))
     if record is None:
         raise RunError(f"{path} is no run folder.", got="no run.json", allowed="the --out of an earlier command")
     if record["status"] != "done":
@@ -207,12 +209,18 @@ def read_run(path: Path | str) -> dict[str, Any]:
     return record
 
 
-def _read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The run.json of a run, finished or not; None where there is none.
+
+    Raises:
+        RunError: It is damaged.
+    """
     file = path / "run.json"
     if not file.is_file():
         return None
     record = read_json(file, RECORD)
     check_fields(file, record["cost"], COST, "cost.")
+    check_fields(file, record["versions"], {"reidgen": str}, "versions.")
     return record
 
 
@@ -259,7 +267,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _lock(path: Path) -> FileLock:
-    lock = FileLock(path / ".lock", blocking=False, thread_local=False)
+    lock = lock_of(path / ".lock", waits=False)
     try:
         lock.acquire()
     except Timeout as error:

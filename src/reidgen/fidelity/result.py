@@ -1,11 +1,11 @@
 """What a measurement found, with all that is needed to compare it with another."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reidgen.engine.records import check_fields, read_values
 from reidgen.errors import RunError, command
 from reidgen.fidelity.figures import kernel_key_of, key_of
 from reidgen.files import write_json
@@ -87,11 +87,7 @@ class Fidelity:
                 allowed="the --out of reidgen fidelity, finished",
                 fix=f"reidgen fidelity --real DIR --fake DIR {command('--out', folder)}",
             )
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            known.pop("schema_version")
-            return cls(**known)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{folder} holds a damaged result.", got=str(error), allowed=f"{RESULT} as it was written"
-            ) from error
+        found = cls(**read_values(path, cls))
+        for number, figures in enumerate([*found.points, found.floor]):
+            check_fields(path, figures, dict.fromkeys((found.key, found.kid_key), object), f"figures.{number}.")
+        return found

@@ -1,7 +1,6 @@
 """Ways of inverting the same crops, side by side: time of each, and how like its reconstructions are."""
 
 import dataclasses
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from reidgen.errors import ConfigError, DataError
 from reidgen.files import write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.generators.inversion import reconstruct, search, search_with_noise
-from reidgen.generators.inverted import NOISE, PIVOTAL, RESULT, way_file, way_name
+from reidgen.generators.inverted import NOISE, PIVOTAL, RESULT, inversion_facts, way_file, way_name
 from reidgen.generators.likeness import Identifier, Likeness
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator, load_generator
@@ -104,7 +103,7 @@ def compare_inversions(
             encoder = encoder.on(config.device) if encoder else None
             ways = _Ways(run, gan, encoder, config, likeness, chosen)
             run.finish(_compare(ways, judge))
-        found, spent = json.loads((run.path / RESULT).read_text(encoding="utf-8")), run.record["cost"]
+        found, spent = inversion_facts(run.path), run.record["cost"]
     methods = [way["method"] for way in found["methods"]]
     seconds = {method: {clock: spent[spent_key(clock, method)] for clock in ("wall", "cpu")} for method in methods}
     return Inversions(found["methods"], seconds, len(chosen))

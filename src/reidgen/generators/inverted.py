@@ -1,6 +1,5 @@
 """The w+ of real crops in files: beside the crops that were made from them, and in the run of an inversion."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from reidgen.engine.checkpoint import load_state, load_weights, save_weights
+from reidgen.engine.records import check_fields, read_json
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, RunError, WeightsError
 from reidgen.files import file_sha256
@@ -76,7 +76,7 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
             allowed=f"generator {generator}",
             fix="--generator with the one that was inverted",
         )
-    found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    found = inversion_facts(folder)
     ways = [entry["method"] for entry in found["methods"]]
     way = ways[-1] if way is None else way
     usable = [one for one in ways if NOISE not in one]
@@ -98,6 +98,18 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
     file = way_file(folder, way)
     tune_for = record["config"]["tune_for"]
     return InvertedCrops(found["crops"], load_state(file)["ws"], tuned, tune_for, way, file_sha256(file))
+
+
+def inversion_facts(folder: Path) -> dict[str, Any]:
+    """The inversion.json of a run of invert: `crops`, `likeness`, and `methods`, each with its `method`.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    found = read_json(folder / RESULT, {"crops": list, "likeness": dict, "methods": list})
+    for number, entry in enumerate(found["methods"]):
+        check_fields(folder / RESULT, entry, {"method": str}, f"methods.{number}.")
+    return found
 
 
 def write_inverted(folder: Path, ws: Tensor, facts: dict[str, Any]) -> str:

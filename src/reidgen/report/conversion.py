@@ -12,7 +12,7 @@ def conversion(evidence: Evidence) -> Markup | None:
     run = evidence.only(CONVERTED)
     if run is None:
         return None
-    facts, said = run.record["summary"], run.json("convert.json")
+    facts, said = run.record["summary"], run.json("convert.json", {"generator": dict, "discriminator": dict})
     source, (height, width) = facts["source"], facts["size"]
     networks = {part: said[part] for part in ("generator", "discriminator")}
     left_out = [f"The {part} was left out: {one['left_out']}." for part, one in networks.items() if "left_out" in one]

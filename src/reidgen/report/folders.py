@@ -1,11 +1,11 @@
 """Run folders as the page sees them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reidgen.engine.metrics_log import MetricsLog
+from reidgen.engine.records import Fields, read_json
 from reidgen.engine.run import read_run
 from reidgen.errors import RunError
 
@@ -61,6 +61,10 @@ class Run:
         """The records of its metrics.jsonl."""
         return MetricsLog(self.path / "metrics.jsonl").read()
 
-    def json(self, name: str) -> dict[str, Any]:
-        """One of its JSON files."""
-        return json.loads((self.path / name).read_text(encoding="utf-8"))
+    def json(self, name: str, fields: Fields) -> dict[str, Any]:
+        """One of its JSON files, with at least the given fields.
+
+        Raises:
+            RunError: It is missing or damaged.
+        """
+        return read_json(self.path / name, fields)

@@ -199,12 +199,15 @@ def _fake_sheet(path: Path) -> Markup:
     return tag("figure", tag("h3", f"Fakes after {kimg:,g} thousand images"), picture(path.read_bytes(), text=text))
 
 
+SAID = {"filters": list, "rejected": int, "people_with_one_crop": int, "reference": object}
+
+
 def discards(evidence: Evidence, viewer: Viewer) -> Markup | None:
     """What each filter rejected, beside what the same rule does to reference crops (thesis, tables 5.5 and 5.9)."""
     run = evidence.only(FILTERED)
     if run is None:
         return None
-    said = run.json("discarded.json")
+    said = run.json("discarded.json", SAID)
     reference = said["reference"] or "no reference crops"
     rules = [tag("li", tag("b", row["filter"]), f": {row['rule']}.") for row in said["filters"]]
     alone = f"{said['people_with_one_crop']:,} people have a single crop. Nothing was deleted."

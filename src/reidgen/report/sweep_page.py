@@ -8,6 +8,7 @@ from typing import Any
 
 from reidgen.config import ReportConfig
 from reidgen.engine import RunFolder
+from reidgen.engine.run import read_record
 from reidgen.files import file_sha256, sha256, write_json, write_text
 from reidgen.report.answer import FIGURES, leaks
 from reidgen.report.evidence import Evidence
@@ -35,7 +36,7 @@ from reidgen.report.sweep_tables import (
     test_rows,
 )
 from reidgen.report.sweep_words import heading, headline, small_print, warnings
-from reidgen.sweep.result import POINTS, RUN, SweepResult
+from reidgen.sweep.result import POINTS, SweepResult
 from reidgen.sweep.run import MORE, WHERE
 
 TESTED = ("mAP", "rank1")
@@ -91,7 +92,8 @@ class _Asked(ReportConfig):
 
 def _description(folder: Path, axes: Sequence[str]) -> str:
     """Hash of what a sweep is and varies, without what may change while it grows."""
-    record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    record = read_record(folder)
+    assert record is not None, "a sweep was read from it"
     kept = {name: value for name, value in record["config"].items() if name not in (*WHERE, *MORE)}
     return sha256([json.dumps([kept, record["inputs"], axes], sort_keys=True).encode()])
 

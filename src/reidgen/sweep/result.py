@@ -1,6 +1,5 @@
 """What a sweep found: one row a point and seed, in one table that everything else is made from."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
 from reidgen.data import parquet
+from reidgen.engine.run import read_record
 from reidgen.errors import ConfigError, RunError, command
 from reidgen.files import write_bytes
 from reidgen.sweep.launch import Ended
@@ -78,17 +78,17 @@ class SweepResult:
         """Read what `sweep` wrote, also of a sweep that is not finished.
 
         Raises:
-            RunError: The folder holds no sweep, one without points yet, or one of another version.
+            RunError: The folder holds no sweep, one without points yet, one of another version, or a damaged one.
         """
         folder = Path(folder)
-        if not (folder / RUN).is_file() or not (folder / POINTS).is_file():
+        record = read_record(folder)
+        if record is None or not (folder / POINTS).is_file():
             raise RunError(
                 f"{folder} holds no sweep.",
                 got=f"no {RUN} and {POINTS}",
                 allowed="the --out of reidgen sweep",
                 fix=f"reidgen sweep --real DIR --generated DIR --preset people {command('--out', folder)}",
             )
-        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
         try:
             config = from_dict(SweepConfig, record["config"])
         except (TypeError, ConfigError) as error:
@@ -98,7 +98,8 @@ class SweepResult:
                 allowed=f"a sweep of this version; it was made by {record['versions']['reidgen']}",
                 fix=f"{folder / CSV} has its figures",
             ) from error
-        return cls(folder, config, parquet.decode(folder / POINTS))
+        axes = {column_of(axis.name): None for axis in config.axes}
+        return cls(folder, config, parquet.decode_of_run(folder / POINTS, {**axes, **COLUMNS}))
 
 
 def points_table(points: Sequence[Point], found: Mapping[str, Ended], axes: Sequence[Axis]) -> pl.DataFrame:

@@ -1,7 +1,6 @@
 """A sweep: all points of a description, in parallel, each in folders of its own, so that none is ever done twice."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from reidgen.config import SweepConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.run import read_record
 from reidgen.errors import DataError, RunError, TrainingError
 from reidgen.files import check_apart
 from reidgen.sweep.decoded import Decoded
@@ -17,7 +17,7 @@ from reidgen.sweep.launch import Ended, Workers, work_off
 from reidgen.sweep.live import watching
 from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
 from reidgen.sweep.plan import Job, Point, jobs, plan
-from reidgen.sweep.point import Order, finished, order_of
+from reidgen.sweep.point import Order, finished, order_of, read_point
 from reidgen.sweep.result import SweepResult, points_table, write_points
 from reidgen.sweep.tables import check_served, check_tested, hashes_of, read_table, steps_of_each, steps_on
 
@@ -113,14 +113,8 @@ def _gpus(config: SweepConfig) -> int:
 
 def _as_recorded(config: SweepConfig, out: Path) -> SweepConfig:
     """With the workers that a finished sweep had: where it ran is no other sweep."""
-    record = out / "run.json"
-    if not record.is_file():
-        return config
-    try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        return config  # the run folder will tell
-    if known.get("stage") != "sweep" or known.get("status") != "done":
+    known = read_record(out)
+    if known is None or known["stage"] != "sweep" or known["status"] != "done":
         return config
     return dataclasses.replace(config, **{name: known["config"][name] for name in WHERE if name in known["config"]})
 
@@ -196,10 +190,8 @@ def _cost(todo: Sequence[Job], steps: Mapping[str, int | None], out: Path, lacki
     """Steps and crops; hours of one worker for what is left, by the crops a second of the runs that are finished."""
     lengths = {job.name: steps[job.name] for job in todo}
     seen = {job.name: None if lengths[job.name] is None else (lengths[job.name] or 0) * job.reid.batch for job in todo}
-    records = {job.name: out / "runs" / job.name / "point.json" for job in todo}
-    done = {
-        name: json.loads(path.read_text(encoding="utf-8"))["found"] for name, path in records.items() if path.is_file()
-    }
+    records = {job.name: read_point(out / "runs" / job.name) for job in todo}
+    done = {name: record["found"] for name, record in records.items() if record is not None}
     left = [crops for name, crops in seen.items() if name not in done]
     known, unknown = None not in seen.values(), f"not known without the {lacking} table"
     spent = sum(found["wall_sec"] for found in done.values())
