@@ -1,10 +1,12 @@
 import copy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from reidgen.engine import device
 from reidgen.engine.device import (
     average_buffers,
     derive_seed,
@@ -154,3 +156,19 @@ def test_two_processes_share_rows_and_errors(tmp_path):
     died = run("die").stderr
     assert "reidgen.errors.TrainingError: One of the processes of the training died." in died
     assert "got: ValueError: a fault of ours\n" in died
+
+
+def test_ctrl_c_leaves_no_process_behind(monkeypatch):
+    """Python waits at its end for processes that wait for its end."""
+    ended, theirs, ours = [], SimpleNamespace(), SimpleNamespace(kill=lambda: ended.append("ours"))
+    there = [theirs]
+    monkeypatch.setattr(device.multiprocessing, "active_children", lambda: list(there))
+
+    def launch(*_):
+        there.append(ours)
+        raise KeyboardInterrupt
+
+    fabric = SimpleNamespace(strategy=SimpleNamespace(launcher=True), world_size=2, launch=launch)
+    with pytest.raises(KeyboardInterrupt):
+        in_processes(fabric, print)
+    assert ended == ["ours"]

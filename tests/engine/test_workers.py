@@ -1,10 +1,11 @@
+import itertools
 import os
 import sys
 from queue import SimpleQueue
 
 import pytest
 
-from reidgen.engine.workers import Worker
+from reidgen.engine.workers import Worker, lines_of
 
 ECHO = "import sys\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\nprint('end', flush=True)\n"
 
@@ -14,23 +15,23 @@ def echo(tmp_path):
     (tmp_path / "echo_twice.py").write_text(ECHO)
     told = SimpleQueue()
     worker = Worker("echo_twice", told, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    yield worker, lambda: told.get(timeout=60)
+    yield worker, told
     worker.end()
 
 
 def test_lines_go_in_and_out_until_the_last(echo):
     worker, told = echo
     worker.send("é")
-    assert told() == (worker, "éé\n")
+    assert told.get(timeout=60) == (worker, "éé\n")
     worker.send("b", last=True)
-    assert [told(), told(), told()] == [(worker, "bb\n"), (worker, "end\n"), (worker, None)]
+    assert [told.get(timeout=60) for _ in range(3)] == [(worker, "bb\n"), (worker, "end\n"), (worker, None)]
     assert worker.end() == 0
 
 
 def test_one_that_is_killed_has_ended(echo):
     worker, told = echo
     assert worker.end() != 0
-    assert told() == (worker, None)
+    assert told.get(timeout=60) == (worker, None)
     worker.send("nobody hears it")
 
 
@@ -38,3 +39,9 @@ def test_one_that_is_killed_has_ended(echo):
 def test_ctrl_c_in_a_terminal_does_not_reach_it(echo):
     worker, _ = echo
     assert os.getpgid(worker.popen.pid) not in (os.getpgid(0), os.getpgid(os.getppid()))
+
+
+def test_all_that_is_told_comes_in_turn(echo):
+    worker, told = echo
+    worker.send("a", last=True)
+    assert list(itertools.islice(lines_of(told), 3)) == [(worker, "aa\n"), (worker, "end\n"), (worker, None)]

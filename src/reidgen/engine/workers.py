@@ -4,9 +4,22 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from queue import SimpleQueue
+from collections.abc import Iterator, Mapping
+from queue import Empty, SimpleQueue
 from typing import IO
+
+POLL_SEC = 0.5
+Told = SimpleQueue["tuple[Worker, str | None]"]
+
+
+def lines_of(told: Told) -> Iterator["tuple[Worker, str | None]"]:
+    """What workers tell, as it comes, without end.
+
+    Between two waits Ctrl-C is heard, which on Windows, and where another thread gets the signal, breaks no wait.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            yield told.get(timeout=POLL_SEC)
 
 
 class Worker:
@@ -25,7 +38,7 @@ class Worker:
     def __init__(
         self,
         module: str,
-        told: "SimpleQueue[tuple[Worker, str | None]]",
+        told: Told,
         *,
         log: IO[str] | None = None,
         env: Mapping[str, str] | None = None,
@@ -59,7 +72,7 @@ class Worker:
             self.popen.stdin.close()
         return self.popen.wait()
 
-    def _listen(self, told: "SimpleQueue[tuple[Worker, str | None]]") -> None:
+    def _listen(self, told: Told) -> None:
         assert self.popen.stdout is not None
         with self.popen.stdout as lines:
             for line in lines:

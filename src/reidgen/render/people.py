@@ -14,7 +14,7 @@ from reidgen.data.table import ReidTable
 from reidgen.data.tree import market_names
 from reidgen.engine.progress import progress
 from reidgen.engine.run import RunFolder
-from reidgen.engine.workers import Worker
+from reidgen.engine.workers import Told, Worker, lines_of
 from reidgen.errors import RunError
 from reidgen.render.body import load_anny
 
@@ -117,7 +117,7 @@ def _in_process(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) ->
 
 def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) -> Iterator[dict[str, Any]]:
     """People are dealt to worker processes by turns; their lines arrive through a queue."""
-    told: SimpleQueue[tuple[Worker, str | None]] = SimpleQueue()
+    told: Told = SimpleQueue()
     order = {"config": as_dict(config), "out": str(out.absolute())}
     workers: list[Worker] = []
     try:
@@ -126,18 +126,19 @@ def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) 
             own = [task for task in tasks if task["pid"] % config.workers == number]
             workers[-1].send(json.dumps({**order, "tasks": own}), last=True)
         running = len(workers)
-        while running:
-            worker, line = told.get()
+        for worker, line in lines_of(told):
             if line is not None:
                 yield json.loads(line)
                 continue
-            running -= 1
             if (status := worker.popen.wait()) != 0:
                 raise RunError(
                     f"Render worker {workers.index(worker)} failed.",
                     got=f"exit status {status}",
                     fix="the same command again goes on from what is rendered; --workers 1 shows the error in full",
                 )
+            running -= 1
+            if not running:
+                break
     finally:
         for worker in workers:
             worker.end()

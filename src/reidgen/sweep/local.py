@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from reidgen.engine.machine import cores
-from reidgen.engine.workers import Worker
+from reidgen.engine.workers import Told, Worker
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.point import Order
 
@@ -38,7 +38,7 @@ class LocalWorkers:
     def __init__(self, count: int, *, threads: int, gpus: int, logs: Path) -> None:
         self._threads, self._gpus, self._logs = threads, gpus, logs
         self._slots: list[_Slot | None] = [None] * count
-        self._told: SimpleQueue[tuple[Worker, str | None]] = SimpleQueue()
+        self._told: Told = SimpleQueue()
 
     def free(self) -> int:
         """Workers without an order."""
