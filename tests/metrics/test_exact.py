@@ -54,3 +54,15 @@ def test_precision_and_recall_do_not_hang_on_blocks_and_order(features, monkeypa
     assert precision_recall(real[shuffled], fake[shuffled]) == whole
     monkeypatch.setattr(manifold, "squares_to", lambda known: lambda asked: rounded_otherwise(asked, known))
     assert precision_recall(real, fake) == whole
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_pairs_that_do_not_count_hide_no_neighbour(count):
+    """Long rows in which only the last columns, or only a few of one group, count."""
+    features = torch.randn(1000, 8, generator=torch.Generator().manual_seed(0))
+    squares = torch.full((4, 1000), torch.inf)
+    for row, places in enumerate([[997, 998, 999], [3, 18, 33], [0, 500, 999], range(1000)]):
+        squares[row, list(places)] = squares_to(features)(features[row : row + 1])[0, list(places)]
+    found, values = exact_smallest(features[:4], features, squares, count, margin_of(features))
+    assert np.array_equal(found, np.argsort(squares.numpy(), axis=1, kind="stable")[:, :count])
+    assert np.isfinite(values).all()

@@ -53,10 +53,11 @@ class Claims:
 
     def _nearest(self, part: slice, left_out: Tensor) -> np.ndarray:
         """Squared distance to the nearest crop that is not left out, 2 less twice the cosine; infinite without one."""
-        crops = self.crops[part]
-        squares = squares_to(self.gallery)(crops).masked_fill_(left_out, torch.inf)
-        _, found = exact_smallest(crops, self.gallery, squares, 1, margin_of(self.gallery))
-        return np.where(left_out.all(dim=1).numpy(), np.inf, found[:, 0])
+        some = ~left_out.all(dim=1)
+        crops, nearest = self.crops[part][some], np.full(len(some), np.inf)
+        squares = squares_to(self.gallery)(crops).masked_fill_(left_out[some], torch.inf)
+        nearest[some.numpy()] = exact_smallest(crops, self.gallery, squares, 1, margin_of(self.gallery))[1][:, 0]
+        return nearest
 
 
 def has_real_people(

@@ -73,14 +73,25 @@ def candidates(squares: Tensor, count: int, margin: float) -> tuple[np.ndarray, 
 def _bound(distances: Tensor, count: int) -> Tensor:
     """A number for each row (B, 1) that `count` of its numbers or a few more do not exceed.
 
-    In long rows it is the count-th smallest of the minima of groups of columns, which are a sixty-fourth of the row.
-    Neighbouring columns, often crops of one person, are in different groups.
+    In long rows it is the count-th smallest of the minima of groups of columns, which are a sixty-fourth of the row,
+    and of the few columns that are in no group. Neighbouring columns, often crops of one person, are in different
+    groups. A row whose finite numbers all lie in fewer groups is looked at whole.
     """
     groups = distances.shape[1] // GROUP
-    if groups >= 4 * count:
-        distances = distances[:, : GROUP * groups].unflatten(1, (GROUP, groups)).amin(dim=1)
+    if groups < 4 * count:
+        return _smallest_but(distances, count)
+    grouped, rest = distances.split([GROUP * groups, distances.shape[1] - GROUP * groups], dim=1)
+    bound = _smallest_but(torch.cat([grouped.unflatten(1, (GROUP, groups)).amin(dim=1), rest], dim=1), count)
+    hidden = bound[:, 0].isinf()
+    if hidden.any():
+        bound[hidden] = _smallest_but(distances[hidden], count)
+    return bound
+
+
+def _smallest_but(distances: Tensor, count: int) -> Tensor:
+    """The count-th smallest number of each row, (B, 1)."""
     if distances.device.type == "cpu":
-        return torch.from_numpy(np.partition(distances.numpy(), count - 1, axis=1)[:, count - 1 : count])
+        return torch.from_numpy(np.partition(distances.numpy(), count - 1, axis=1)[:, count - 1 : count].copy())
     return distances.topk(count, dim=1, largest=False).values[:, -1:]
 
 

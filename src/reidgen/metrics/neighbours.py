@@ -199,13 +199,13 @@ def _refuse(name: str, fine: Tensor, what: str, fix: str) -> None:
         raise DataError(f"A {name} feature {what}.", got=f"row {row}{more}", allowed="finite numbers", fix=fix)
 
 
-def refuse_equal(features: Tensor, neighbours: Neighbours) -> None:
+def refuse_equal(features: Tensor) -> None:
     """Raise `DataError` where all features are the same but for rounding: they cannot be ranked."""
-    scale = float(squared_lengths(features).max())
-    if float(neighbours.farthest.max()) <= ROUNDING * scale:
+    scale, away = squared_lengths(features).max(), squared_lengths(features - features.mean(dim=0)).max()
+    if float(away) <= ROUNDING * float(scale):
         raise DataError(
             "All features are the same.",
-            got=f"{len(features):,} features, squared distances up to {float(neighbours.farthest.max()):.1e}",
+            got=f"{len(features):,} features, squared distances from their mean up to {float(away):.1e}",
             allowed="features that differ",
             fix="a network that was trained: one that has collapsed says the same of every crop",
         )

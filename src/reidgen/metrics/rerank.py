@@ -109,8 +109,8 @@ class Reranked:
         places = own + len(alone)  # of the queries among the features
         places[alone] = np.arange(len(alone))
         del both
+        refuse_equal(features)
         neighbours = nearest_neighbours(features, max(k1 + 1, k2))
-        refuse_equal(features, neighbours)
         size, half = k1 + 1, half_of(k1) + 1
         vectors = reciprocal_vectors(features, neighbours, size=size, half=half, k2=k2, scale=neighbours.farthest)
         columns, farthest = vectors[len(alone) :].tocsc(), neighbours.farthest[places]
