@@ -38,7 +38,7 @@ def find_groups(features: torch.Tensor, people: People, *, groups: int, seed: in
     one generator makes all crops, so a generated crop joins the cluster it looks most like.
 
     Args:
-        features: float32 (N, D) of all crops; compared after division by their lengths.
+        features: float32 (N, D) of all crops; compared after division by their lengths, in float64.
         people: The crops, N of them.
         groups: How many.
         seed: Of the first centres.
@@ -54,7 +54,7 @@ def find_groups(features: torch.Tensor, people: People, *, groups: int, seed: in
             allowed=f"1 to {len(real)}",
             fix=f"--generated-groups {min(3, len(real))}",
         )
-    directions = functional.normalize(features.float(), dim=1).cpu().numpy()
+    directions = functional.normalize(features.double(), dim=1).cpu().numpy()
     crops = (
         KMeans(groups, n_init=10, random_state=seed % 2**32).fit(directions[real]).predict(directions).astype(np.int64)
     )
