@@ -189,7 +189,7 @@ def test_one_changed_bit_in_the_ranked_lists_is_told(table, model, tmp_path):
     data = bytearray((tmp_path / "queries.parquet").read_bytes())
     data[100] ^= 1
     (tmp_path / "queries.parquet").write_bytes(data)
-    with pytest.raises(RunError, match="holds a damaged result"):
+    with pytest.raises(RunError, match=r"queries\.parquet is damaged"):
         Result.read(tmp_path)
 
 

@@ -139,7 +139,7 @@ def test_a_killed_filter_goes_on_and_ends_with_the_same_bytes(tmp_path, use, mon
     use(Marks(fail_after=9))  # the reference takes 6 batches, so this is in the second block of the crops
     with pytest.raises(KeyboardInterrupt):
         apply_filters(*arguments, tmp_path / "cut")
-    assert len(list((tmp_path / "cut" / "scoring").rglob("*.f64"))) == 3 + 1
+    assert len(list((tmp_path / "cut" / "scoring").rglob("*.safetensors"))) == 3 + 1
     again = use(Marks())
     apply_filters(*arguments, tmp_path / "cut")
     assert sum(again.seen) == 11 - 4
