@@ -14,6 +14,12 @@ def _cache_of_its_own(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def _tensorboard_is_asked_for_anew(monkeypatch):
+    """`--tensorboard` is an environment variable for worker processes: no test leaves it to the next."""
+    monkeypatch.setenv("REIDGEN_TENSORBOARD", "0")
+
+
 def pytest_collection_modifyitems(items):
     """Tests marked gpu are skipped, and said to be, where there is no CUDA device."""
     marked = [item for item in items if item.get_closest_marker("gpu")]

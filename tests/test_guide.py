@@ -115,6 +115,8 @@ def downloads(folder):
     )
     shutil.copytree(folder / "Market-1501" / "query", folder / "Market-1501" / "gt_bbox")
     write_crop(folder / "visitor.jpg")
+    for name in ("0001_c1_0", "0002_c2_0"):
+        write_crop(folder / "fakes" / f"{name}.jpg")
     shutil.copytree(folder / "Market-1501" / "bounding_box_test", folder / "crops")
     msmt(folder / "MSMT17")
     for lines in LISTS.values():

@@ -83,7 +83,7 @@ def test_ray_is_an_extra(monkeypatch):
 
     def refuse(name, *rest):
         if name == "ray":
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name=name)
         return whole(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", refuse)

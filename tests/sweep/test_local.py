@@ -45,7 +45,9 @@ def held(folder):
 
 
 def children():
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """Workers among the children of this process, which may have a server of forked tests too."""
+    born = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in born if b"reidgen.sweep.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_a_worker_does_one_order_after_the_other(workers, tmp_path):
