@@ -9,6 +9,17 @@ from reidgen.engine.workers import Worker, lines_of
 
 ECHO = "import sys\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\nprint('end', flush=True)\n"
 
+DYING = "import os\nos.write(1, b'\\xff whole\\ncut')\nos._exit(3)\n"
+PRINTING = """
+import os
+from reidgen.engine.workers import answers
+stream = answers()
+print("of Python", flush=True)
+os.write(1, b"of a C library\\n")
+stream.write("answer\\n")
+stream.close()
+"""
+
 
 @pytest.fixture
 def echo(tmp_path):
@@ -45,3 +56,24 @@ def test_all_that_is_told_comes_in_turn(echo):
     worker, told = echo
     worker.send("a", last=True)
     assert list(itertools.islice(lines_of(told), 3)) == [(worker, "aa\n"), (worker, "end\n"), (worker, None)]
+
+
+def all_told(folder, source, **options):
+    """What a worker that runs a source tells until it has ended."""
+    (folder / "one_module.py").write_text(source)
+    told = SimpleQueue()
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    worker = Worker("one_module", told, env={**os.environ, "PYTHONPATH": path}, **options)
+    lines = [line for _, line in iter(lambda: told.get(timeout=60), (worker, None))]
+    worker.end()
+    return lines
+
+
+def test_one_that_dies_within_a_line_tells_whole_lines_whatever_their_bytes(tmp_path):
+    assert all_told(tmp_path, DYING) == ["\N{REPLACEMENT CHARACTER} whole\n"]
+
+
+def test_only_answers_are_told_whatever_else_is_printed(tmp_path):
+    with (tmp_path / "log").open("w") as log:
+        assert all_told(tmp_path, PRINTING, log=log) == ["answer\n"]
+    assert (tmp_path / "log").read_text() == "of Python\nof a C library\n"

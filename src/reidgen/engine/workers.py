@@ -1,12 +1,13 @@
 """Processes that run a module of ours, with lines of text in and out."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
-from typing import IO
+from typing import IO, TextIO
 
 POLL_SEC = 0.5
 Told = SimpleQueue["tuple[Worker, str | None]"]
@@ -22,6 +23,13 @@ def lines_of(told: Told) -> Iterator["tuple[Worker, str | None]"]:
             yield told.get(timeout=POLL_SEC)
 
 
+def answers() -> TextIO:
+    """In a worker: the stream to whoever started it. What else is printed, by C libraries too, joins its messages."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return stream
+
+
 class Worker:
     """A process that works on what it is sent, until its input or whoever started it ends.
 
@@ -30,7 +38,7 @@ class Worker:
 
     Args:
         module: What it runs.
-        told: Gets (this worker, line) for each line that it prints, and (this worker, None) when it has ended.
+        told: Gets (this worker, line) for each whole line that it prints, and (this worker, None) when it has ended.
         log: Where its messages go; None leaves them on the terminal.
         env: Its environment; None takes that of this process.
     """
@@ -49,6 +57,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=log,
             encoding="utf-8",
+            errors="replace",
             env=env,
             start_new_session=True,  # Windows knows no sessions, but groups
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -76,5 +85,6 @@ class Worker:
         assert self.popen.stdout is not None
         with self.popen.stdout as lines:
             for line in lines:
-                told.put((self, line))
+                if line.endswith("\n"):  # one that is cut off is of a worker that has died in it
+                    told.put((self, line))
         told.put((self, None))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reidgen.config import RenderConfig
+from reidgen.engine.workers import answers
 from reidgen.files import write_bytes
 from reidgen.render import crops
 from reidgen.render.shots import compose
@@ -69,11 +70,11 @@ def main() -> None:
     """Work on the task that stands on stdin as JSON: config, out, tasks. Without anybody to tell it ends at once."""
     order = json.load(sys.stdin)
     config = RenderConfig(**{**order["config"], "size": tuple(order["config"]["size"])})
-    stdout, sys.stdout = sys.stdout, sys.stderr  # whatever the libraries print goes elsewhere
+    stream = answers()
     for row in render_tasks([Task(**task) for task in order["tasks"]], config, Path(order["out"])):
         try:
-            stdout.write(json.dumps(row) + "\n")
-            stdout.flush()
+            stream.write(json.dumps(row) + "\n")
+            stream.flush()
         except OSError:
             os._exit(1)
 

@@ -66,7 +66,7 @@ class LocalWorkers:
         slot = self._slots[number]
         assert slot is not None
         order, slot.order = slot.order, None
-        if line is not None and line.endswith("\n"):
+        if line is not None:
             assert order is not None
             answer = json.loads(line)
             return Ended(order["name"], answer["ended"], answer["found"], answer["text"])

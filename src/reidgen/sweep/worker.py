@@ -13,6 +13,7 @@ import threading
 import traceback
 from typing import Any
 
+from reidgen.engine.workers import answers
 from reidgen.errors import ReidgenError
 from reidgen.sweep.full import disk_is_full
 from reidgen.sweep.point import Order, run_point
@@ -35,13 +36,12 @@ def report_of(order: Order) -> dict[str, Any]:
 
 def main() -> None:
     """Work on the orders of stdin, one after the other."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever libraries print goes to the log
+    stream = answers()
     orders: queue.Queue[Order] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     while True:
-        answers.write(json.dumps(report_of(orders.get())) + "\n")
-        answers.flush()
+        stream.write(json.dumps(report_of(orders.get())) + "\n")
+        stream.flush()
 
 
 def _listen(orders: queue.Queue[Order]) -> None:
