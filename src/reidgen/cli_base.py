@@ -24,7 +24,7 @@ CropFiles = Annotated[
     Crops,
     arg(help="Hard links to the crops' files, so that an edit in place changes both, or copies."),
 ]
-READ = ("data", "real", "generated", "fake", "reference", "query", "gallery")  # inputs that are folders of crops
+READ = ("root", "data", "real", "generated", "fake", "reference", "query", "gallery")  # inputs: folders of crops
 DryRun = Annotated[FlagCreatePairsOff[bool], arg(help="Print what would be run, and stop.")]
 Tensorboard = Annotated[FlagCreatePairsOff[bool], arg(help="Write event files too (extra: tensorboard).")]
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from reidgen.cli_base import planned
 from reidgen.config import PrepareConfig
 from reidgen.data.findings import Audit
 from reidgen.data.images import ORIENTATION, read_rgb
@@ -70,6 +71,18 @@ def test_nothing_is_written_into_the_dataset(tmp_path, source, out):
     with pytest.raises(ConfigError, match="lies in one"):
         prepare(ANY, root=tmp_path / "market", out=tmp_path / out)
     assert contents(tmp_path / "market") == before
+
+
+def test_nothing_is_written_beside_a_dataset_in_an_inner_folder_and_a_dry_run_tells_it(tmp_path):
+    root = tmp_path / "download"
+    make_table([1, 1, 2, 2, 3, 4, 3, 4], [1, 2, 1, 2, 1, 1, 2, 2], splits=SPLITS, root=root / "Market-1501-v15.09.15")
+    (root / "README.md").write_text("licence of the dataset")
+    before = contents(root)
+    with pytest.raises(ConfigError, match="is a folder that is read"):
+        prepare(ANY, root=root, out=root)
+    with pytest.raises(ConfigError, match="is a folder that is read"):
+        planned(True, "prepare", ANY, root=root, out=root)
+    assert contents(root) == before
 
 
 def test_the_card_tells_of_hard_links_and_copies_are_on_offer(tmp_path, source):
@@ -159,6 +172,7 @@ def contents(root):
 
 KILL = """
 import os, signal, sys
+from reidgen.cli_base import planned
 from reidgen.config import PrepareConfig
 from reidgen.data import prepare, tree
 real, left = tree._write_crop, [5]

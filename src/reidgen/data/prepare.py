@@ -37,7 +37,7 @@ def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: 
     """
     table, told = read(root, config)
     table = _of_origin(table, config.origin)
-    check_apart(out, table.rows["root"].unique())
+    check_apart(out, [root, *table.rows["root"].unique()])
     inputs = {"files": _fingerprint(table), **({} if crops == "link" else {"crops": crops})}
     with RunFolder.begin(out, stage="prepare", config=config, inputs=inputs) as run:
         if run.done:
