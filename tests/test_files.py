@@ -183,3 +183,12 @@ def test_a_file_that_has_just_been_written_is_always_read(rested, monkeypatch):
     monkeypatch.setattr(files, "RESTED_NS", 10**12)
     files.file_sha256(path), files.file_sha256(path)
     assert len(reads) == 2
+
+
+def test_a_file_that_was_new_when_its_long_reading_began_is_read_again(rested, monkeypatch):
+    path, reads = rested
+    monkeypatch.setattr(files, "RESTED_NS", 10**9)
+    written_ns = path.stat().st_ctime_ns
+    monkeypatch.setattr(files.time, "time_ns", lambda: written_ns + len(reads) * 10**10)  # a reading takes ten seconds
+    files.file_sha256(path), files.file_sha256(path)
+    assert len(reads) == 2

@@ -180,12 +180,12 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: It cannot be read, or is no regular file.
     """
-    before = _stamp(path)
+    began_ns, before = time.time_ns(), _stamp(path)
     if before in _hashes:
         return _hashes[before]
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if time.time_ns() - max(before[-2:]) > RESTED_NS and _stamp(path) == before:
+    if began_ns - max(before[-2:]) > RESTED_NS and _stamp(path) == before:
         if len(_hashes) >= HASHES:
             _hashes.clear()
         _hashes[before] = digest
