@@ -171,6 +171,16 @@ def check_regular(path: Path) -> os.stat_result:
     return found
 
 
+def read_regular(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    check_regular(path)
+    return path.read_bytes()
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, as 64 hexadecimal digits.
 

@@ -180,3 +180,34 @@ def test_a_log_that_is_not_the_checkpoints_is_refused(tmp_path, log, got):
     with pytest.raises(RunError, match=r"is not the log that checkpoint\.safetensors goes on from") as error:
         load_checkpoint(run)
     assert error.value.got == got and "rm " in error.value.fix
+
+
+def unhashed(path, structure):
+    path.write_bytes(b"".join(_whole_file({}, {"schema_version": "1", "structure": structure})))
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        '{"tensor": "gone"}',
+        "{",
+        "[" * 100_000,
+        "3",
+        "{}",
+        '{"dict": [[[], {"value": 1}]]}',
+        '{"list": 5}',
+        '{"list": [' * 3_000 + "]}" * 3_000,
+    ],
+)
+def test_a_state_without_a_hash_whose_structure_is_damaged_is_told(tmp_path, structure):
+    path = tmp_path / "state.safetensors"
+    unhashed(path, structure)
+    with pytest.raises(WeightsError, match=r"state\.safetensors is no checkpoint\."):
+        load_state(path)
+
+
+@pytest.mark.parametrize("structure", ['{"value": 3}', '{"dict": []}'])
+def test_a_checkpoint_without_the_place_in_its_log_is_told(tmp_path, structure):
+    unhashed(tmp_path / "checkpoint.safetensors", structure)
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors is damaged"):
+        load_checkpoint(RunFiles(tmp_path, "a run"))

@@ -1,9 +1,12 @@
+import contextlib
+import os
 from dataclasses import dataclass
 
 import pytest
 
+from reidgen.data.parquet import decode
 from reidgen.engine.records import NUMBER, fields_of, read_json
-from reidgen.errors import RunError
+from reidgen.errors import DataError, RunError
 
 
 @dataclass
@@ -40,3 +43,20 @@ def test_a_damaged_file_is_told(tmp_path, content, got):
     with pytest.raises(RunError, match=r"x\.json is damaged\.") as error:
         read_json(path, {"name": str})
     assert str(error.value.got).startswith(got)
+
+
+@pytest.mark.parametrize(("kind", "good"), [(int, False), (NUMBER, False), (bool, True), (object, True)])
+def test_true_is_no_number(tmp_path, kind, good):
+    (tmp_path / "x.json").write_text('{"count": true}')
+    with contextlib.nullcontext() if good else pytest.raises(RunError) as error:
+        assert read_json(tmp_path / "x.json", {"count": kind}) == {"count": True}
+    assert good or error.value.got == "count is of type bool"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_the_place_of_a_file_is_told(tmp_path):
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(RunError, match="a named pipe, no regular file"):
+        read_json(tmp_path / "x.json", {})
+    with pytest.raises(DataError, match="a named pipe, no regular file"):
+        decode(tmp_path / "x.json")

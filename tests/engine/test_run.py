@@ -188,10 +188,11 @@ def test_a_number_that_was_made_a_word_is_another_run(tmp_path):
         again()
 
 
-def test_a_log_with_a_line_that_is_none_is_told(tmp_path):
+@pytest.mark.parametrize("line", ["[2]", "{", pytest.param("[" * 100_000, id="deep")])
+def test_a_log_with_a_line_that_is_none_is_told(tmp_path, line):
     with begin(tmp_path) as run:
         run.metrics.write(step=1)
         with run.metrics.path.open("a") as stream:
-            stream.write("[2]\n")
+            stream.write(f"{line}\n")
         with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2"):
             run.metrics.read()

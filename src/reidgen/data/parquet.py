@@ -12,7 +12,7 @@ import polars as pl
 
 from reidgen.engine.records import damaged
 from reidgen.errors import DataError
-from reidgen.files import sha256
+from reidgen.files import read_regular, sha256
 
 MARK = b"reidgen-sha256:"
 DIGITS = 64  # of a checksum
@@ -50,7 +50,7 @@ def decode(path: Path) -> pl.DataFrame:
         DataError: It cannot be read, its bytes are not those that were written, or it has more than `ROWS` rows.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         _check(path, data)
         return pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

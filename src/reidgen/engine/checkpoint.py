@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from reidgen.engine.file_kinds import head_of, what_is
 from reidgen.engine.opening import check_numbers
+from reidgen.engine.records import check_fields
 from reidgen.engine.run import RunFiles, RunFolder
 from reidgen.errors import RunError, WeightsError, command
 from reidgen.files import sha256, write_chunks
@@ -42,6 +43,7 @@ def load_checkpoint(run: RunFolder | RunFiles) -> dict[str, Any] | None:
         run.metrics.rewind(0)
         return None
     state = load_state(path, run=run.identity)
+    check_fields(path, state, {"metrics": (int, dict)})
     run.metrics.go_back(state["metrics"], path)
     return state
 
@@ -77,7 +79,7 @@ def load_state(path: Path, *, run: str | None = None) -> Any:
     """
     try:
         tensors, metadata = _checked(path)
-        state = _decode(json.loads(metadata["structure"]), tensors)
+        state = _state_of(path, metadata["structure"], tensors)
     except WeightsError as error:
         if run is None:
             raise
@@ -97,11 +99,7 @@ def _checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a state whose bytes are those that were written."""
     tensors, metadata = load_tensors(path)
     if "structure" not in metadata:
-        raise WeightsError(
-            f"{path} is no checkpoint.",
-            got="a safetensors file without structure",
-            allowed="a checkpoint of a reidgen run",
-        )
+        raise _no_checkpoint(path, "a safetensors file without structure")
     if metadata.get("schema_version") == SCHEMA_VERSION:
         sys.stderr.write(f"{path} is of an earlier version of reidgen and has no hash: it is taken unchecked.\n")
     elif _hash(path, metadata.get("sha256", "")) != metadata.get("sha256"):
@@ -112,6 +110,17 @@ def _checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             fix="a whole copy of it, or the run that wrote it again in another --out",
         )
     return tensors, metadata
+
+
+def _state_of(path: Path, structure: str, tensors: dict[str, torch.Tensor]) -> Any:
+    try:
+        return _decode(json.loads(structure), tensors)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:  # of a file without a hash
+        raise _no_checkpoint(path, f"a structure that is none ({type(error).__name__}: {error})") from error
+
+
+def _no_checkpoint(path: Path, got: str) -> WeightsError:
+    return WeightsError(f"{path} is no checkpoint.", got=got, allowed="a checkpoint of a reidgen run")
 
 
 def _hash(path: Path, own: str) -> str:

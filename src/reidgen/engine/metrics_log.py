@@ -8,7 +8,7 @@ from typing import Any
 
 from reidgen.engine import tensorboard
 from reidgen.errors import RunError, command
-from reidgen.files import naming, sha256
+from reidgen.files import naming, read_regular, sha256
 
 
 class MetricsLog:
@@ -85,10 +85,10 @@ class MetricsLog:
         if not self.path.exists():
             return []
         records = []
-        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+        for number, line in enumerate(read_regular(self.path).splitlines(), start=1):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 raise RunError(

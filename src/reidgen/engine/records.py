@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.errors import RunError
+from reidgen.files import read_regular
 
 Fields = Mapping[str, type | tuple[type, ...]]
 NUMBER = (int, float)
@@ -22,12 +23,12 @@ def read_json(path: Path, fields: Fields) -> dict[str, Any]:
         fields: Name and type, or types, of each field that has to be there.
 
     Raises:
-        RunError: There is no such file, it is no UTF-8 or no JSON, or a field is missing or of another type.
+        RunError: It is not there or cannot be read, is no UTF-8 or no JSON, or a field is missing or of another type.
     """
     try:
-        value = json.loads(path.read_bytes().decode())
-    except FileNotFoundError as error:
-        raise damaged(path, "no such file") from error
+        value = json.loads(read_regular(path).decode())
+    except OSError as error:
+        raise damaged(path, "no such file" if isinstance(error, FileNotFoundError) else error.strerror or "") from error
     except UnicodeDecodeError as error:
         raise damaged(path, f"no UTF-8 at byte {error.start:,}") from error
     except (ValueError, RecursionError) as error:
@@ -76,8 +77,14 @@ def check_fields(path: Path, value: Any, fields: Fields, prefix: str = "") -> No
     for name, kind in fields.items():
         if name not in value:
             raise damaged(path, f"no {prefix}{name}", f"an object with {', '.join(fields)}")
-        if not isinstance(value[name], kind):
+        if not _is_of(value[name], kind):
             raise damaged(path, f"{prefix}{name} is {_kind(value[name])}", "the type that was written")
+
+
+def _is_of(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """As `isinstance`, but true and false are no numbers."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return isinstance(value, kinds) and (not isinstance(value, bool) or not {bool, object}.isdisjoint(kinds))
 
 
 def damaged(path: Path, got: str, allowed: str = "the file as it was written") -> RunError:

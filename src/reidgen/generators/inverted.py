@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from reidgen.engine.checkpoint import load_state, load_weights, save_weights
+from reidgen.engine.opening import check_numbers
 from reidgen.engine.records import check_fields, read_json
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, RunError, WeightsError
@@ -61,14 +62,16 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
         generator: Hash of the generator that it has to be of.
 
     Raises:
-        RunError: It is no finished run of invert.
-        WeightsError: It is of another generator, or its tuned generators were not kept.
+        RunError: It is no finished run of invert, or a damaged one.
+        WeightsError: It is of another generator, its tuned generators were not kept, or its w+ are not finite.
         ConfigError: It has no such way, or one with noise maps of its own, for which a crop's row has no place.
     """
     folder = Path(folder)
     record = read_run(folder)
     if record["stage"] != "invert":
         raise RunError(f"{folder} is no inversion.", got=f"a run of {record['stage']}", allowed="the --out of invert")
+    for part, field in (("inputs", "generator"), ("config", "tune_for")):
+        check_fields(folder / "run.json", record[part], {field: str}, f"{part}.")
     if record["inputs"]["generator"] != generator:
         raise WeightsError(
             f"{folder} is an inversion by another generator.",
@@ -97,7 +100,7 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
         )
     file = way_file(folder, way)
     tune_for = record["config"]["tune_for"]
-    return InvertedCrops(found["crops"], load_state(file)["ws"], tuned, tune_for, way, file_sha256(file))
+    return InvertedCrops(found["crops"], _ws_of(load_state(file), file), tuned, tune_for, way, file_sha256(file))
 
 
 def inversion_facts(folder: Path) -> dict[str, Any]:
@@ -169,4 +172,11 @@ def load_inverted(folder: Path, digits: str) -> Tensor:
         raise WeightsError(
             f"{file} is not what its name says.", got=f"SHA-256 {hash_[:DIGITS]}...", allowed=f"SHA-256 {digits}..."
         )
-    return load_weights(file)[0]["ws"]
+    return _ws_of(load_weights(file)[0], file)
+
+
+def _ws_of(found: Any, file: Path) -> Tensor:
+    """The w+ of what a file holds, which have to be there and finite."""
+    check_fields(file, found, {"ws": Tensor})
+    check_numbers({"ws": found["ws"]}, file)
+    return found["ws"]
