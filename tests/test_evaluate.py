@@ -316,7 +316,14 @@ def test_a_ranking_that_cannot_be_is_told_at_once(options, message):
 
 
 @pytest.mark.parametrize(
-    ("change", "got"), [({"mAP": "high"}, "mAP is of type str"), ({"facts": 3}, "facts is of type int")]
+    ("change", "got"),
+    [
+        ({"mAP": "high"}, "mAP is of type str"),
+        ({"facts": 3}, "facts is of type int"),
+        ({"num_queries": True}, "num_queries is of type bool"),
+        ({"mAP": 0.99}, "other values than were written"),
+        ({"cmc": ["x"], "content_sha256": None}, "cmc.0 is of type str"),
+    ],
 )
 def test_a_result_of_other_types_is_told(table, model, tmp_path, change, got):
     evaluate_reid(model, table).write(tmp_path)

@@ -14,9 +14,9 @@ from reidgen.config import EvaluateConfig, as_dict
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.records import read_values
+from reidgen.engine.records import NUMBER, check_fields, read_values, write_checked
 from reidgen.errors import RunError, command
-from reidgen.files import write_bytes, write_json
+from reidgen.files import write_bytes
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
 from reidgen.metrics.expansion import pool_groups
@@ -100,7 +100,7 @@ class Result:
         """Write result.json and queries.parquet."""
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per_query"}
         write_bytes(Path(folder) / QUERIES, parquet.encode(self.per_query))
-        write_json(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **known})
+        write_checked(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **known})
 
     @classmethod
     def read(cls, folder: Path | str) -> "Result":
@@ -118,6 +118,8 @@ class Result:
                 fix=f"reidgen evaluate --model DIR --data DIR {command('--out', folder)}",
             )
         known = read_values(folder / RESULT, cls, without=["per_query"])
+        cmc = {str(k): share for k, share in enumerate(known["cmc"])}
+        check_fields(folder / RESULT, cmc, dict.fromkeys(cmc, NUMBER), "cmc.")
         return cls(**known, per_query=parquet.decode_of_run(folder / QUERIES, PER_QUERY))
 
 

@@ -30,6 +30,10 @@ def test_a_dataset_becomes_an_audited_table(tmp_path, source):
     table = prepare(ANY, root=tmp_path / "market", out=tmp_path / "out")
     assert table.hash() == source.hash() == ReidTable.read(tmp_path / "out").hash()
     assert Audit.read(tmp_path / "out").findings == ()
+    known = (tmp_path / "out" / "audit.json").read_text()
+    (tmp_path / "out" / "audit.json").write_text(known.replace('"crops": 4', '"crops": 5'))
+    with pytest.raises(RunError, match="other values than were written"):
+        Audit.read(tmp_path / "out")
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (run["stage"], run["status"], run["summary"]) == (
         "prepare",

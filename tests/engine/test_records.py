@@ -1,11 +1,12 @@
 import contextlib
+import json
 import os
 from dataclasses import dataclass
 
 import pytest
 
 from reidgen.data.parquet import decode
-from reidgen.engine.records import NUMBER, fields_of, read_json
+from reidgen.engine.records import NUMBER, fields_of, read_json, write_checked
 from reidgen.errors import DataError, RunError
 
 
@@ -51,6 +52,15 @@ def test_true_is_no_number(tmp_path, kind, good):
     with contextlib.nullcontext() if good else pytest.raises(RunError) as error:
         assert read_json(tmp_path / "x.json", {"count": kind}) == {"count": True}
     assert good or error.value.got == "count is of type bool"
+
+
+def test_values_come_back_if_no_digit_was_changed(tmp_path):
+    path, values = tmp_path / "x.json", {"mAP": 0.5, "by": {10: ("a",), 2: "m\udcff"}, "not": float("inf")}
+    write_checked(path, values)
+    assert read_json(path, {"mAP": float}) == json.loads(json.dumps(values))
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    with pytest.raises(RunError, match="other values than were written"):
+        read_json(path, {})
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

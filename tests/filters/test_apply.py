@@ -9,6 +9,7 @@ from PIL import Image
 
 from reidgen.config import FilterConfig
 from reidgen.data.table import ReidTable
+from reidgen.engine.records import read_json
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters, run_filters
@@ -87,7 +88,7 @@ def test_an_open_threshold_is_set_on_the_reference_at_the_size_of_the_crops(gene
 def test_the_discard_table_counts_what_is_in_the_columns(generated, real, tmp_path):
     out = tmp_path / "out"
     table = apply_filters(generated, [SSIMFilter(0.99), EvenRows()], reference=real, out=out)
-    discards = json.loads((out / "discarded.json").read_text())
+    discards = read_json(out / "discarded.json", {"content_sha256": str})
     verdicts = table.rows["rejected_by"].to_list()
     assert discards["crops"], discards["kept"] == (6, sum(v is None for v in verdicts))
     assert discards["people_with_one_crop"] == 1

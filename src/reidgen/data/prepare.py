@@ -14,8 +14,9 @@ from reidgen.data.schema import MAPS, SHOWN, UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
+from reidgen.engine.records import write_checked
 from reidgen.errors import DataError
-from reidgen.files import Crops, check_apart, file_sha256, sha256, write_json
+from reidgen.files import Crops, check_apart, file_sha256, sha256
 
 
 def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: Crops = "link") -> ReidTable:
@@ -44,7 +45,7 @@ def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: 
             return ReidTable.read(out)
         looks = [one for part in _with_progress(table) for one in part]
         found = audit(table, [looks], told)
-        write_json(run.path / "audit.json", found.as_dict())
+        write_checked(run.path / "audit.json", found.as_dict())
         kept = drop_bad(as_shown(table, looks, config), found, config)
         written = kept.write(run.path, size=config.size, crops=crops)
         run.finish({"crops": len(written), "findings": len(found.findings), "bad_files": len(found.bad_files)})

@@ -9,21 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.errors import RunError
-from reidgen.files import read_regular
+from reidgen.files import read_regular, sha256, write_json
 
 Fields = Mapping[str, type | tuple[type, ...]]
 NUMBER = (int, float)
+CHECKSUM = "content_sha256"  # of the other fields
+
+
+def write_checked(path: Path, values: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file with a checksum, which `read_json` looks at and takes out."""
+    write_json(path, {**values, CHECKSUM: _hash(values)})
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    read_back = json.loads(json.dumps(values))  # keys are texts then, and sorted as such
+    return sha256([json.dumps(read_back, sort_keys=True).encode()])
 
 
 def read_json(path: Path, fields: Fields) -> dict[str, Any]:
     """Read a JSON file that a run wrote, an object with at least the given fields.
+
+    One of an earlier version has no checksum and is taken unchecked.
 
     Args:
         path: The file.
         fields: Name and type, or types, of each field that has to be there.
 
     Raises:
-        RunError: It is not there or cannot be read, is no UTF-8 or no JSON, or a field is missing or of another type.
+        RunError: It is not there or cannot be read, is no UTF-8 or no JSON, a field is missing or of another type, or
+            the checksum is not that of the values.
     """
     try:
         value = json.loads(read_regular(path).decode())
@@ -34,6 +48,9 @@ def read_json(path: Path, fields: Fields) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
     check_fields(path, value, fields)
+    own = value.pop(CHECKSUM, None)
+    if own is not None and own != _hash(value):
+        raise damaged(path, "other values than were written")
     return value
 
 

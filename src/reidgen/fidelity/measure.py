@@ -13,7 +13,7 @@ from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.cache import cache_folder
-from reidgen.engine.records import read_json
+from reidgen.engine.records import read_json, write_checked
 from reidgen.errors import ConfigError, DataError
 from reidgen.fidelity.crops import Files, sizes_of
 from reidgen.fidelity.extractors import Extractor, load_extractor
@@ -22,7 +22,7 @@ from reidgen.fidelity.figures import beside_floor, compare, floor
 from reidgen.fidelity.result import Fidelity
 from reidgen.fidelity.sources import Source, check_sizes, from_files, from_weights, quality_of
 from reidgen.fidelity.words import protocol_in_words, seen_in_words
-from reidgen.files import sha256, write_json
+from reidgen.files import sha256
 
 
 def measure_fidelity(
@@ -162,5 +162,5 @@ def _point(
 def _kept(path: Path, figures: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Figures from their file, or computed and written to it."""
     if not path.is_file():
-        write_json(path, figures())
+        write_checked(path, figures())
     return read_json(path, {})

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.engine.records import check_fields, read_values
+from reidgen.engine.records import check_fields, read_values, write_checked
 from reidgen.errors import RunError, command
 from reidgen.fidelity.figures import kernel_key_of, key_of
-from reidgen.files import write_json
 
 RESULT = "fidelity.json"
 SCHEMA_VERSION = 1
@@ -70,7 +69,7 @@ class Fidelity:
 
     def write(self, folder: Path | str) -> None:
         """Write fidelity.json."""
-        write_json(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+        write_checked(Path(folder) / RESULT, {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
 
     @classmethod
     def read(cls, folder: Path | str) -> "Fidelity":

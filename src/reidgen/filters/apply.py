@@ -15,8 +15,9 @@ from reidgen.config import FilterConfig
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.records import write_checked
 from reidgen.errors import ConfigError, DataError, ReidgenError, RunError
-from reidgen.files import Crops, check_apart, sha256, write_bytes, write_json, write_text
+from reidgen.files import Crops, check_apart, sha256, write_bytes, write_text
 from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
@@ -141,7 +142,7 @@ def apply_filters(
             drawn = [] if calibrate == "none" or reference is None else [_calibration(o, reference) for o in outcomes]
         written = _judged(table, outcomes).write(out, crops=crops)
         discards = discard_table(written, outcomes, reference)
-        write_json(run.path / "discarded.json", discards)
+        write_checked(run.path / "discarded.json", discards)
         write_text(run.path / "discarded.md", markdown(discards))
         for calibration in drawn:
             calibration.write(run.path)

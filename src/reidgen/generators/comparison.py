@@ -18,8 +18,8 @@ from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.records import write_checked
 from reidgen.errors import ConfigError, DataError
-from reidgen.files import write_json
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.generators.inversion import reconstruct, search, search_with_noise
 from reidgen.generators.inverted import NOISE, PIVOTAL, RESULT, inversion_facts, way_file, way_name
@@ -241,7 +241,7 @@ def _compare(ways: _Ways, judge: Identifier | None) -> dict[str, Any]:
             }
         )
         columns.append(pixels)
-    write_json(ways.run.path / RESULT, {"crops": ways.names, "likeness": ways.likeness.facts, "methods": entries})
+    write_checked(ways.run.path / RESULT, {"crops": ways.names, "likeness": ways.likeness.facts, "methods": entries})
     sheet = np.stack(columns, axis=1).reshape(-1, *ways.pixels.shape[1:])
     write_sheet(ways.run.path / SHEET, sheet, columns=len(columns))
     return {

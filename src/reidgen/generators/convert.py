@@ -13,8 +13,9 @@ from reidgen.engine.checkpoint import load_weights
 from reidgen.engine.foreign import module_tensors, read_foreign
 from reidgen.engine.pickle_budget import Record, Refused
 from reidgen.engine.pickle_machine import shown
+from reidgen.engine.records import write_checked
 from reidgen.errors import WeightsError
-from reidgen.files import file_sha256, write_json
+from reidgen.files import file_sha256
 from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.upstream import (
     Converted,
@@ -101,7 +102,7 @@ def _convert(run: RunFolder, path: Path, config: ConvertConfig) -> dict[str, Any
     facts = _facts(run, path, config, generator)
     tensors = {part: converted.tensors for part, converted in parts.items()}
     style = replace(style, save_dtype=config.save_dtype)
-    write_json(run.path / REPORT, {**facts["source"], **_report(parts, reason)})
+    write_checked(run.path / REPORT, {**facts["source"], **_report(parts, reason)})
     write_generator(run.path / FILE, tensors, config=style, training=facts)
     for line in _lines(style, parts, reason):
         _say(line)

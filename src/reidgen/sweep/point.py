@@ -7,10 +7,9 @@ from typing import Any
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
 from reidgen.engine import tensorboard
 from reidgen.engine.lock import alone
-from reidgen.engine.records import read_json
+from reidgen.engine.records import read_json, write_checked
 from reidgen.engine.run import read_run
 from reidgen.errors import RunError, command
-from reidgen.files import sha256, write_json
 from reidgen.sweep.plan import Job
 
 RECORD = "point.json"
@@ -60,7 +59,7 @@ def finished(order: Order) -> dict[str, Any] | None:
 
 def write_point(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:
     """Write what a run was asked and what it found, with a hash."""
-    write_json(folder / RECORD, {"asked": asked, "found": found, "sha256": _hash({"asked": asked, "found": found})})
+    write_checked(folder / RECORD, {"asked": asked, "found": found})
 
 
 def read_point(folder: Path) -> dict[str, Any] | None:
@@ -72,20 +71,11 @@ def read_point(folder: Path) -> dict[str, Any] | None:
     path = folder / RECORD
     if not path.is_file():
         return None
-    known = read_json(path, {"asked": dict, "found": dict})
-    own = known.pop("sha256", None)
-    if own is not None and own != _hash(known):
-        raise RunError(
-            f"{path} is damaged.",
-            got="other values than were written",
-            allowed="the file as it was written",
-            fix=f"{command('rm', path)}, and the same command writes it again from the run's folders",
-        )
-    return known
-
-
-def _hash(values: dict[str, Any]) -> str:
-    return sha256([json.dumps(values, sort_keys=True).encode()])
+    try:
+        return read_json(path, {"asked": dict, "found": dict})
+    except RunError as error:
+        again = f"{command('rm', path)}, and the same command writes it again from the run's folders"
+        raise RunError(error.what, got=error.got, allowed=error.allowed, fix=again) from error
 
 
 def run_point(order: Order) -> dict[str, Any]:
