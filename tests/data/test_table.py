@@ -134,3 +134,12 @@ def test_a_folder_without_table_a_damaged_one_and_a_missing_crop_are_named(tmp_p
     path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="no readable Parquet file"):
         ReidTable.read(tmp_path / "b")
+
+
+def test_decimals_that_are_not_whole_are_told_and_not_cut_off():
+    rows = make_table([1, 2]).rows
+    cut = rows.with_columns(pid=pl.Series(["1.5", "2.0"]).cast(pl.Decimal(4, 1)))
+    with pytest.raises(DataError, match="numbers that are not whole"):
+        ReidTable.from_rows(cut, root="data")
+    whole = rows.with_columns(pid=pl.Series(["1.0", "2.0"]).cast(pl.Decimal(4, 1)))
+    assert ReidTable.from_rows(whole, root="data").pids.tolist() == [1, 2]

@@ -100,7 +100,11 @@ def _cast(values: pl.Series, wanted: Any) -> pl.Series:
         values = values.cast(pl.String)
     if not _fits(values.dtype, wanted):
         raise TypeError(str(values.dtype))
-    if wanted == pl.Int64 and values.dtype.is_float() and not (values == values.floor()).all():
+    if (
+        wanted == pl.Int64
+        and (values.dtype.is_float() or values.dtype.is_decimal())
+        and not (values == values.floor()).all()
+    ):
         raise TypeError(f"{values.dtype} with numbers that are not whole")
     return values.cast(wanted) if wanted in (pl.String, pl.Int64) else values
 
