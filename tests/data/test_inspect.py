@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reidgen.data.gather import gather_crops
+from reidgen.data.images import ORIENTATION, TURNED_TIFF, read_rgb
 from reidgen.data.inspect import inspect, look
 from tests.factories import crop_pixels, make_table, write_crop
 
@@ -116,3 +118,15 @@ def test_transparent_parts_are_told_in_every_mode_and_opaque_ones_are_not(tmp_pa
         assert look("x", saved(image.convert(mode), tmp_path / f"{mode}.{ending}")).otherwise.startswith("transparent")
     one = look("x", saved(image.convert("RGB"), tmp_path / "keyed.png", transparency=(9, 9, 9)))
     assert (one.kind, one.otherwise[:17]) == ("mode", "transparent parts")
+
+
+@pytest.mark.parametrize(("tag", "told"), [(6, TURNED_TIFF), (1, "")])
+def test_a_tiff_that_pillow_turns_by_itself_is_told(tmp_path, tag, told, capsys):
+    path = tmp_path / "x.tif"
+    Image.fromarray(crop_pixels((16, 32))).save(path, tiffinfo={ORIENTATION: tag})
+    assert look("x.tif", path).reason == told
+    gather_crops(tmp_path, "query")
+    assert read_rgb(path).size == ((16, 32) if told else (32, 16)) == read_rgb(path, shown=True).size
+    assert capsys.readouterr().err == (
+        f"1 of 1 pictures: {told}; read as a viewer shows them (x.tif)\n" if told else ""
+    )

@@ -23,6 +23,7 @@ DECODE_ERRORS = (
 # Modes that convert to 8-bit RGB without a choice of scale; the audit lists crops that are not RGB already.
 MODES = ("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")
 TURNED = "EXIF asks for a rotation, which re-ID readers do not do"
+TURNED_TIFF = "a tag of a TIFF asks for a rotation, which Pillow does and other readers may not"
 TRANSPARENT = "transparent parts, of which re-ID readers see the hidden pixels"
 ORIENTATION = 0x0112  # EXIF tag
 UPRIGHT = {  # its values, and what a viewer does
@@ -53,6 +54,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
 def decode(image: Image.Image, *, shown: bool = False) -> Image.Image:
     """The pixels of an opened image as 8-bit RGB, as they are stored, or as a viewer shows them.
 
+    Pillow turns a TIFF by its own tag in both cases.
+
     Args:
         image: What `opened` gives, of a mode of `MODES`.
         shown: Turn it as its EXIF asks, and lay its transparent parts over white.
@@ -75,9 +78,14 @@ def decode(image: Image.Image, *, shown: bool = False) -> Image.Image:
 
 
 def shown_otherwise(image: Image.Image) -> str:
-    """Why a viewer shows an opened image otherwise than its pixels are stored, in words; "" if it does not."""
+    """Why a viewer shows an opened image otherwise than its pixels are stored, in words; "" if it does not.
+
+    It has not been decoded: decoding a TIFF takes its tag away.
+    """
     if _orientation(image) in UPRIGHT:
         return TURNED
+    if image.format == "TIFF" and _tag(image) in UPRIGHT:
+        return TURNED_TIFF
     if image.has_transparency_data and image.width * image.height <= PIXELS:
         darkest = image.convert("RGBA").getchannel("A").getextrema()[0]
         return TRANSPARENT if darkest < 255 else ""  # type: ignore[operator]
@@ -156,8 +164,10 @@ def reason(path: Path, error: Exception) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """What the EXIF of an opened image says of its orientation; 1, upright, where it says nothing that can be read."""
-    if "exif" not in image.info:
-        return 1
+    return _tag(image) if "exif" in image.info else 1
+
+
+def _tag(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except (*DECODE_ERRORS, TypeError, KeyError, OverflowError):

@@ -60,8 +60,8 @@ def look(file_name: str, path: Path) -> Look:
                 return Look(file_name, size, None, content, "absurd", absurd)
             if mode not in MODES:
                 return Look(file_name, size, None, content, "mode", f"image mode {mode}, which has no 8-bit colours")
-            pixels = _hash(repr(size).encode() + decode(image).tobytes())
             otherwise = shown_otherwise(image)
+            pixels = _hash(repr(size).encode() + decode(image).tobytes())
     except DECODE_ERRORS as error:
         return Look(file_name, size, None, content, "unreadable", reason(path, error))
     if absurd:

@@ -11,7 +11,7 @@ import polars as pl
 
 from reidgen.config import PrepareConfig
 from reidgen.data.findings import Finding, Severity
-from reidgen.data.images import file_otherwise
+from reidgen.data.images import TURNED_TIFF, file_otherwise
 from reidgen.data.readers.folder import NO_CAMERAS, whole
 from reidgen.data.readers.names import entries_of, is_picture
 from reidgen.data.schema import DISTRACTOR, SHOWN
@@ -76,7 +76,8 @@ def as_shown(table: ReidTable, pictures: str | None, *, option: str = "") -> Rei
     why = list(in_order(file_otherwise, table.paths))
     for reason in sorted({*why} - {""}):
         files = tuple(name for name, one in zip(table.rows["file_name"], why, strict=True) if one == reason)
-        done = "read as a viewer shows them" if pictures else f"read as they are stored{option}"
+        turned = pictures or reason == TURNED_TIFF
+        done = "read as a viewer shows them" if turned else f"read as they are stored{option}"
         tell([Finding("note", f"{len(files):,} of {len(table):,} pictures", f"{reason}; {done}", files)])
     if not pictures or not any(why):
         return table
