@@ -8,7 +8,7 @@ from reidgen.config import RenderConfig
 from reidgen.engine import tensorboard
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.engine.run import RunFolder
-from reidgen.errors import MissingExtraError
+from reidgen.errors import ConfigError, MissingExtraError
 
 needs_tensorboard = pytest.mark.skipif(
     not importlib.util.find_spec("tensorboard"), reason="the extra `tensorboard` is not installed"
@@ -79,7 +79,7 @@ def test_a_resumed_run_has_no_event_twice(tmp_path, on):
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'reidgen\[tensorboard\]'"):
         tensorboard.turn_on()
     assert not tensorboard.is_on()
@@ -108,3 +108,12 @@ def test_a_run_that_is_done_without_gets_one(tmp_path, monkeypatch):
     before = [path.name for path in tmp_path.glob(tensorboard.EVENTS)]
     RunFolder.begin(tmp_path, stage="toy", config=RenderConfig())
     assert [path.name for path in tmp_path.glob(tensorboard.EVENTS)] == before
+
+
+def test_a_broken_extra_is_told_before_anything_is_computed(tmp_path, monkeypatch):
+    (tmp_path / "tensorboard.py").write_text("raise ImportError('no symbol x')")
+    monkeypatch.delitem(sys.modules, "tensorboard", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="installed and cannot be imported"):
+        tensorboard.turn_on()
+    assert not tensorboard.is_on()

@@ -1,7 +1,7 @@
 import copy
 import dataclasses
-import importlib.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -90,7 +90,6 @@ def test_the_network_stays_where_it_is(model):
 
 
 def test_a_missing_extra_is_told(model, tmp_path, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(MissingExtraError, match=r"needs the package onnxscript(.|\n)*reidgen\[onnx\]"):
         export_onnx(model, out=tmp_path / "out")

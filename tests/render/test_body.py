@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 from scipy.spatial.transform import Rotation
 
-from reidgen.errors import ReidgenError
+from reidgen.errors import ConfigError, MissingExtraError
 from reidgen.render.body import load_anny, pose_bones, rotation_matrix, skin
 
 ARM = SimpleNamespace(bones={"root": 0, "upper": 1, "lower": 2}, parents=np.array([-1, 0, 1]))
@@ -37,5 +37,15 @@ def test_skinning_blends_linearly():
 
 def test_a_missing_extra_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "anny", None)
-    with pytest.raises(ReidgenError, match=r"pip install reidgen\[render\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'reidgen\[render\]'"):
         load_anny()
+
+
+def test_a_package_that_is_there_and_broken_is_told(monkeypatch, tmp_path):
+    (tmp_path / "anny.py").write_text("raise ImportError('no symbol x')")
+    monkeypatch.setitem(sys.modules, "warp", SimpleNamespace(config=SimpleNamespace()))
+    monkeypatch.delitem(sys.modules, "anny", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="package anny, which is installed and cannot be imported") as error:
+        load_anny()
+    assert error.value.got == "ImportError: no symbol x"

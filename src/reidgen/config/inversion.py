@@ -6,7 +6,6 @@ from typing import Literal
 from reidgen.config.base import Device, check_counts, check_not_negative, check_positive, check_seed, option, require
 from reidgen.config.sampling import Mixing, check_sampling
 
-METHODS = ("average", "encoder", "optimise", "pivotal")
 Invert = Literal["encoder", "optimise", "pivotal", "given"]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from reidgen.data.images import ENDINGS
-from reidgen.data.notes import as_shown, passed_over, tell
+from reidgen.data.notes import as_asked, passed_over, tell
 from reidgen.data.readers.folder import images_below
 from reidgen.data.readers.market1501 import PATTERN
 from reidgen.data.table import DISTRACTOR, ReidTable, holds_table
@@ -49,7 +49,7 @@ def gather_crops(
         table = ReidTable.read(path)
         part = table.query if split == "query" else table.gallery
         chosen = part if len(part) else table
-        chosen = as_shown(chosen, pictures) if pictures else chosen  # prepare has told of them
+        chosen = as_asked(chosen, pictures) if pictures else chosen  # prepare has told of them
         return Gathered(chosen, np.ones(len(chosen), dtype=bool))
     if path.is_file() and path.suffix.lower() in ENDINGS:
         return _named(path.parent, [path.name], split, pictures)
@@ -73,4 +73,4 @@ def _named(root: Path, files: list[str], split: str, pictures: str | None) -> Ga
     ]
     known = np.array([match is not None for match in found], dtype=bool)
     table = ReidTable.from_rows(rows, root=root, name=root.name)
-    return Gathered(as_shown(table, pictures, option="; --pictures as-shown"), known)
+    return Gathered(as_asked(table, pictures, option="; --pictures as-shown"), known)

@@ -65,7 +65,7 @@ def passed_over(root: Path | str, table: ReidTable) -> list[Finding]:
     ]
 
 
-def as_shown(table: ReidTable, pictures: str | None, *, option: str = "") -> ReidTable:
+def as_asked(table: ReidTable, pictures: str | None, *, option: str = "") -> ReidTable:
     """The table with its pictures as they are asked for, and a word of those that a viewer shows otherwise.
 
     Args:

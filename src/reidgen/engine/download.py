@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reidgen.engine.cache import writing_cache
 from reidgen.errors import WeightsError, command
-from reidgen.files import write_bytes
+from reidgen.files import file_sha256, read_regular, write_bytes
 
 TIMEOUT_SEC = 30
 CHUNK_BYTES = 2**20
@@ -45,8 +45,7 @@ def download(url: str, path: Path, *, what: str, fix: str) -> None:
 def check_digest(path: Path, digest: str) -> None:
     """Raise `WeightsError` unless the file has a digest such as "sha256:3d5f..." or begins with its digits."""
     kind, digits = digest.split(":")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, kind).hexdigest()
+    found = file_sha256(path) if kind == "sha256" else hashlib.new(kind, read_regular(path)).hexdigest()
     if not found.startswith(digits):
         raise WeightsError(
             f"{path} is not the file that was published.",

@@ -1,14 +1,14 @@
 """The records of metrics.jsonl as TensorBoard's event files, beside it; off unless asked for."""
 
 import atexit
-import importlib.util
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.errors import MissingExtraError
+from reidgen.errors import importing
 
 SWITCH = "REIDGEN_TENSORBOARD"  # an environment variable, so that worker processes have it too
 EVENTS = "events.out.tfevents.*"
@@ -30,9 +30,11 @@ def turn_on() -> None:
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
+        ConfigError: It is there and cannot be imported.
     """
-    if importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("tensorboard", extra="tensorboard", purpose="--tensorboard")
+    for module in ("tensorboard", "torch.utils.tensorboard"):
+        with importing("tensorboard", extra="tensorboard", purpose="--tensorboard"):
+            importlib.import_module(module)
     os.environ[SWITCH] = "1"
 
 

@@ -1,7 +1,7 @@
 """A re-ID network as one ONNX file, for programs that have neither reidgen nor torch."""
 
 import copy
-import importlib.util
+import importlib
 import json
 import logging
 import warnings
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from reidgen.config import ExportConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reidgen.engine import RunFolder
-from reidgen.errors import MissingExtraError, WeightsError
+from reidgen.errors import WeightsError, importing
 from reidgen.files import write_bytes, write_json
 from reidgen.models.embedder import Embedder
 from reidgen.reid.embed import Flip, ReidModel
@@ -58,6 +58,7 @@ def export_onnx(model: ReidModel, config: ExportConfig = ExportConfig(), *, out:
 
     Raises:
         MissingExtraError: The extra `onnx` is not installed.
+        ConfigError: A package of it is there and cannot be imported.
         WeightsError: The network cannot be exported, or onnxruntime's embeddings differ by more than 1e-4.
         RunError: The folder belongs to another run.
     """
@@ -191,6 +192,6 @@ class _Quiet:
 
 
 def _check_installed() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(missing[0], extra="onnx", purpose="reidgen export")
+    for name in NEEDED:
+        with importing(name, extra="onnx", purpose="reidgen export"):
+            importlib.import_module(name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reidgen.data.notes import FROM_ZERO, as_shown, passed_over, tell
+from reidgen.data.notes import FROM_ZERO, as_asked, passed_over, tell
 from reidgen.data.readers.market1501 import read_crops
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
@@ -70,7 +70,7 @@ class Queries:
 def _crops_in(folder: Path) -> ReidTable:
     crops = read_crops(folder)
     tell(passed_over(folder, crops))
-    return as_shown(crops, None)
+    return as_asked(crops, None)
 
 
 def own_pictures(asked: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from reidgen.errors import ReidgenError
+from reidgen.errors import importing
 
 Array = NDArray[np.floating[Any]]
 COCO = (
@@ -86,19 +86,18 @@ class RestBody:
 
 
 def load_anny() -> Any:
-    """Import anny, and say how to install it where it is missing."""
-    try:
+    """Import anny.
+
+    Raises:
+        MissingExtraError: It, or warp-lang, is not installed.
+        ConfigError: One is there and cannot be imported.
+    """
+    with importing("warp-lang", extra="render", purpose="Rendering people", module="warp"):
         import warp
 
         setattr(warp.config, "quiet", True)  # noqa: B010 - mypy sees no attribute
+    with importing("anny", extra="render", purpose="Rendering people"):
         import anny
-    except ImportError as error:
-        raise ReidgenError(
-            "Rendering people needs the extra 'render'.",
-            got=f"no module named {error.name}",
-            allowed="anny and warp-lang installed",
-            fix="pip install reidgen[render]",
-        ) from error
     return anny
 
 
