@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from reidgen.data.audit import audit
-from reidgen.data.findings import Audit
+from reidgen.data.findings import Audit, Finding
 from reidgen.data.inspect import inspect
 from reidgen.data.notes import FROM_ZERO
 from reidgen.errors import DataError, RunError
@@ -195,3 +195,10 @@ def test_a_damaged_audit_is_told(clean, tmp_path, change, got):
     with pytest.raises(RunError, match=r"audit\.json is damaged\.") as error:
         Audit.read(tmp_path)
     assert error.value.got == got
+
+
+def test_of_many_equal_pictures_a_few_are_shown():
+    one = Finding(
+        "warning", "duplicates", "equal", (" = ".join(f"{number}.jpg" for number in range(2000)), "a.jpg = b.jpg")
+    )
+    assert one.which() == "0.jpg = 1.jpg = 2.jpg = 3.jpg = 4.jpg = 1,995 more\na.jpg = b.jpg"

@@ -41,7 +41,11 @@ class Finding:
         """The first files or people concerned, and how many more there are."""
         if not self.files and not self.people:
             return ""
-        shown = [*self.files[:FILES_SHOWN]] if self.files else [", ".join(map(str, self.people[:PEOPLE_SHOWN]))]
+        shown = (
+            [*map(_short, self.files[:FILES_SHOWN])]
+            if self.files
+            else [", ".join(map(str, self.people[:PEOPLE_SHOWN]))]
+        )
         more = len(self.files) - FILES_SHOWN if self.files else len(self.people) - PEOPLE_SHOWN
         return "\n".join([*shown, *([f"and {more:,} more"] if more > 0 else [])])
 
@@ -120,3 +124,10 @@ class Audit:
             severity = Text(found.severity, STYLES[found.severity])
             table.add_row(severity, Text(found.what), Text(found.reason), Text(found.which()))
         return table
+
+
+def _short(files: str) -> str:
+    """The first of files that belong together, and how many more there are."""
+    names = files.split(" = ")
+    more = len(names) - FILES_SHOWN
+    return files if more <= 0 else f"{' = '.join(names[:FILES_SHOWN])} = {more:,} more"
