@@ -157,6 +157,8 @@ DAMAGED = [
     (b"{}", "no status"),
     ({"status": 5}, "status is of type int"),
     ({"config": []}, "config is of type list"),
+    ({"machine": None}, "machine is null"),
+    ({"versions": {"reidgen": "1", "torch": 2.6}}, "versions.torch is of type float"),
     ({"cost": None}, "cost is null"),
     ({"cost": {}}, "no cost.wall_sec"),
     ({"cost": {"wall_sec": "1", "peak_memory_gib": 0, "starts": 1}}, "cost.wall_sec is of type str"),

@@ -403,3 +403,11 @@ def test_folders_that_come_twice_are_refused(tmp_path):
         write_report(baseline=[], out=tmp_path / "page")
     with pytest.raises(RunError, match="no run folder"):
         write_report(baseline=[tmp_path], out=tmp_path / "page")
+
+
+@pytest.mark.parametrize(("fact", "value"), [("steps", "many"), ("dataset", None), ("training_seed", [])])
+def test_a_fact_of_another_type_is_told(tmp_path, fact, value):
+    people = ReidTable.read(people_run(tmp_path / "people"))
+    folder = evaluation_run(tmp_path / "result", people, **{fact: value})
+    with pytest.raises(RunError, match=rf"result\.json is damaged\.\n  got: facts\.{fact} is "):
+        write_report(ReportConfig(), baseline=[folder], out=tmp_path / "page")

@@ -23,7 +23,7 @@ from reidgen.files import remove_leftovers, sha256, write_json
 
 SCHEMA_VERSION = 1
 OBJECTS = ("config", "inputs", "summary", "cost", "versions")
-RECORD: Fields = {"status": str, "stage": str, **dict.fromkeys(OBJECTS, dict)}
+RECORD: Fields = {**dict.fromkeys(("status", "stage", "command", "machine"), str), **dict.fromkeys(OBJECTS, dict)}
 COST: Fields = {"wall_sec": NUMBER, "peak_memory_gib": NUMBER, "starts": int}
 
 
@@ -220,7 +220,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     record = read_json(file, RECORD)
     check_fields(file, record["cost"], COST, "cost.")
-    check_fields(file, record["versions"], {"reidgen": str}, "versions.")
+    check_fields(file, record["versions"], dict.fromkeys(("reidgen", *record["versions"]), str), "versions.")
     return record
 
 

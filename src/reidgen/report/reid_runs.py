@@ -8,13 +8,19 @@ from typing import Any
 import polars as pl
 
 from reidgen.data.table import ReidTable
+from reidgen.engine.records import NUMBER, Fields, check_fields
 from reidgen.errors import DataError, RunError
-from reidgen.evaluate import Result
+from reidgen.evaluate import RESULT, Result
 from reidgen.files import file_sha256
 from reidgen.report.folders import Run
 from reidgen.report.ranked import RankedList
 
 FIGURES = ("mAP", "rank1", "rank5", "rank10", "mAP_trapezoid", "mINP")
+COUNTS = ("steps", "images", "people", "generated_images", "generated_people")
+FACTS: Fields = {
+    **dict.fromkeys(("dataset", "crops", "model"), str),
+    **dict.fromkeys(("training_seed", *COUNTS), NUMBER),
+}
 WEIGHTS = "reid.safetensors"
 
 
@@ -81,9 +87,10 @@ def read_reid_run(run: Run, trainings: Mapping[str, Run]) -> ReidRun:
         trainings: Runs of train-reid by the hash of their weights.
 
     Raises:
-        RunError: The folder holds no result.
+        RunError: The folder holds no result, or a damaged one.
     """
     result = Result.read(run.path)
+    check_fields(run.path / RESULT, result.facts, FACTS, "facts.")
     training = trainings.get(result.facts["model"])
     return ReidRun(
         name=run.path.name,
