@@ -62,11 +62,11 @@ def serve():
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            os._exit(_status(order))
+            os._exit(as_process(order))
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
-def _status(order):
+def as_process(order):
     """Run a program as a process of its own would, to its exit status."""
     for number, path in zip((1, 2), order["heard"], strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
