@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: help setup quickstart test test-fast test-arithmetics check format bench clean
+.PHONY: help setup quickstart test test-fast test-arithmetics fuzz kill check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -45,6 +45,12 @@ ARITHMETICS := ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX512_CORE ATEN_CPU_C
 test-arithmetics: $(VENV)/.dev  ## the tests of numbers with other instructions and threads; tens of minutes
 	for setting in $(ARITHMETICS); do echo $$setting; \
 	env OMP_NUM_THREADS=1 $$setting $(BIN)/pytest -q -n 2 --dist worksteal -m "not gpu" $(NUMBERS) || exit 1; done
+
+fuzz: $(VENV)/.dev  ## hostile input: SEEDS (600) pictures, tables, run folders, weights and command lines each; minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile.fuzz 0 $(or $(SEEDS),600)
+
+kill: $(VENV)/.dev  ## every verb killed at KILLS (200) random moments, compared with undisturbed runs; 20 minutes
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.kill --kills $(or $(KILLS),200)
 
 format: $(VENV)/.dev  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

@@ -1,20 +1,8 @@
-"""Weight files of every kind, damaged by a seed: what a reader of strangers' files has to survive.
+"""Weight files of every kind, damaged by a seed: what a reader of strangers' files has to survive."""
 
-`python -m tests.hostile.weights FIRST COUNT` tries so many seeds under limits of memory and time, and prints faults.
-"""
-
-import contextlib
-import io
 import json
 import random
-import signal
-import sys
-import tempfile
-import traceback
-import warnings
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +10,6 @@ import numpy as np
 import torch
 
 from reidgen.config import EncoderConfig, ReidConfig, StyleGANConfig, as_dict, generator_preset
-from reidgen.errors import ReidgenError
 from reidgen.filters.detectors import open_detector
 from reidgen.generators.convert import convert_weights
 from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
@@ -34,51 +21,14 @@ from reidgen.reid.lpips import read_heads
 from reidgen.reid.weights import load_backbone
 from tests.darknet_files import small_cfg, write_darknet
 from tests.foreign_files import EasyDict, golden, module, upstream_pickle
+from tests.hostile.damage import BYTES, edited
+from tests.hostile.guard import Case
 
-WIDTHS = (8, 8, 8, 8)  # of the residual networks, so that a case costs milliseconds
 SMALL = {"size": (16, 8), "z_dim": 8, "w_dim": 8, "channel_base": 64, "channel_max": 8}
-ODD = (
-    *(None, True, False, -1, 0, 1, 3, 2**31, 2**62, 2**63, 10**30, -(10**30), 0.5, 1e308, float("nan"), float("inf")),
-    *(
-        "",
-        "x",
-        "x" * 3000,
-        "\x1b[31m",
-        "timm:",
-        [],
-        [[]],
-        [64],
-        [None, None],
-        [2**40, 2**40],
-        {},
-        {"a": {}},
-        [0] * 5000,
-    ),
-)
-PAGES = (
-    b"<!DOCTYPE html><html>quota</html>",
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
-    b"",
-)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One damaged file.
-
-    Attributes:
-        name: Kind of file and of damage.
-        path: The file.
-        use: Opens it and works with it once; returns numbers, which have to be finite.
-    """
-
-    name: str
-    path: Path
-    use: Callable[[], Any]
 
 
 class Cases:
-    """Whole files of every kind in a folder, and damaged ones beside them; `resnet.WIDTHS` has to be `WIDTHS`."""
+    """Whole files of every kind in a folder, and damaged ones beside them; with `small_networks`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -157,7 +107,7 @@ class Cases:
         kind = list(self.files)[seed % len(self.files)]
         path, use = self.files[kind]
         data = path.read_bytes()
-        changes = [_flip, _flip_early, _cut, _repeat, _insert, _zero, _page]
+        changes: list[Callable[[bytes, random.Random], bytes]] = [*BYTES]
         if path.suffix == ".safetensors":
             changes += [_number, _header, *[_config] * 6]
         if kind == "cfg":
@@ -166,43 +116,12 @@ class Cases:
         damaged = self.folder / "damaged" / path.name
         damaged.parent.mkdir(exist_ok=True)
         damaged.write_bytes(change(data, rng))
-        return Case(f"{seed}: {kind}{change.__name__}", damaged, lambda: use(damaged))
+        name = f"{seed}: {kind}, {change.__name__}"
+        return Case(name, lambda: _finite(use(damaged)), (damaged.parent,), self.folder)
 
 
-def _flip(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 8)):
-        changed[rng.randrange(len(data))] = rng.randrange(256)
-    return bytes(changed)
-
-
-def _flip_early(data: bytes, rng: random.Random) -> bytes:
-    return _flip(data[:400], rng) + data[400:]
-
-
-def _cut(data: bytes, rng: random.Random) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def _repeat(data: bytes, rng: random.Random) -> bytes:
-    start = rng.randrange(len(data))
-    end = min(start + rng.randint(1, 500), len(data))
-    return data[:end] + data[start:end] * rng.randint(1, 50) + data[end:]
-
-
-def _insert(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(len(data))
-    return data[:at] + rng.randbytes(rng.randint(1, 50)) + data[at:]
-
-
-def _zero(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(len(data))
-    size = min(rng.randint(1, 2000), len(data) - at)
-    return data[:at] + bytes([rng.choice((0, 255))]) * size + data[at + size :]
-
-
-def _page(data: bytes, rng: random.Random) -> bytes:
-    return rng.choice(PAGES)
+def _finite(found: Any) -> None:
+    assert np.isfinite(np.asarray(found.detach() if isinstance(found, torch.Tensor) else found)).all()
 
 
 def _line(data: bytes, rng: random.Random) -> bytes:
@@ -225,82 +144,19 @@ def _number(data: bytes, rng: random.Random) -> bytes:
 def _header(data: bytes, rng: random.Random) -> bytes:
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
-    return _joined(json.dumps(_edited(header, rng)), data[end:])
+    return _joined(json.dumps(edited(header, rng)), data[end:])
 
 
 def _config(data: bytes, rng: random.Random) -> bytes:
     """The config in the metadata changed at one place, or nested without end."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
-    config = json.dumps(_edited(json.loads(header["__metadata__"]["config"]), rng))
+    config = json.dumps(edited(json.loads(header["__metadata__"]["config"]), rng))
     header["__metadata__"]["config"] = "[" * 100_000 + "]" * 100_000 if rng.random() < 0.03 else config
     return _joined(json.dumps(header), data[end:])
-
-
-def _edited(tree: Any, rng: random.Random) -> Any:
-    """A value of nested JSON replaced, left out, or put in; the deeper places as often as the others."""
-    if not isinstance(tree, dict) or not tree:
-        return rng.choice(ODD)
-    name = rng.choice(list(tree))
-    inner = [key for key in tree if isinstance(tree[key], dict) and tree[key]]
-    if inner and rng.random() < 0.8:
-        name = rng.choice(inner)
-        return {**tree, name: _edited(tree[name], rng)}
-    if rng.random() < 0.1:
-        return {key: value for key, value in tree.items() if key != name}
-    return {**tree, "unknown" if rng.random() < 0.05 else name: rng.choice(ODD)}
 
 
 def _joined(header: str, data: bytes) -> bytes:
     text = header.encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data
-
-
-def ends_well(case: Case) -> str:
-    """Whether a case is "refused" by an error of ours or "opened", with finite numbers; anything else is raised."""
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        try:
-            found = case.use()
-        except ReidgenError as error:
-            assert "\x1b" not in str(error), case.name
-            return "refused"
-    assert np.isfinite(np.asarray(found.detach() if isinstance(found, torch.Tensor) else found)).all(), case.name
-    return "opened"
-
-
-def campaign(first: int, count: int) -> int:
-    """Try seeds under limits of memory and time; how many ended badly."""
-    import resource
-
-    resnet.WIDTHS = WIDTHS
-    ends, bad = Counter(), 0
-    with tempfile.TemporaryDirectory() as folder:
-        cases = Cases(Path(folder))
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, size + 2**30))
-        for seed in range(first, first + count):
-            case = cases.case(seed)
-            signal.alarm(10)
-            try:
-                ends[ends_well(case)] += 1
-            except BaseException as error:
-                signal.alarm(0)
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                bad += 1
-                sys.stdout.write(f"{case.name}: {type(error).__name__}: {str(error)[:200]}\n")
-                sys.stdout.write("".join(traceback.format_tb(error.__traceback__)[-3:]))
-            signal.alarm(0)
-    sys.stdout.write(f"{dict(ends)}, {bad} bad\n")
-    return bad
-
-
-def _too_slow(number: int, frame: Any) -> None:
-    raise TimeoutError("more than 10 s")
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGALRM, _too_slow)
-    sys.exit(min(campaign(int(sys.argv[1]), int(sys.argv[2])), 1))
