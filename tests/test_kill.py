@@ -1,5 +1,6 @@
 """The tool behind `make kill` tells what was killed, what had ended, and what differs."""
 
+import itertools
 import signal
 
 import polars as pl
@@ -13,8 +14,8 @@ def campaign(tmp_path, monkeypatch):
     """A verb that writes two files, each in half a second, and no process behind it."""
     monkeypatch.setattr(kill, "write_crop", lambda *_, **__: None)
     monkeypatch.setattr(kill, "run", lambda command, out, until_sec=None: command[0](out, until_sec))
-    clock = iter(range(100))
-    monkeypatch.setattr(kill.time, "monotonic", lambda: next(clock))  # the undisturbed run takes a second
+    clock = itertools.count()
+    monkeypatch.setattr(kill.time, "monotonic", lambda: next(clock))  # a run takes a second
     return kill.Campaign(tmp_path, seed=0)
 
 
