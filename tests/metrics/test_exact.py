@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reidgen.metrics import manifold
-from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
+from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of, smallest_in_order
 from reidgen.metrics.manifold import precision_recall
 from reidgen.metrics.neighbours import squares_to
 
@@ -42,6 +42,9 @@ def test_neighbours_do_not_hang_on_how_the_product_rounds(features):
         found, values = exact_smallest(features, features, squares, 5, margin_of(features))
         assert np.array_equal(found, order)
         assert np.array_equal(values, np.take_along_axis(exact, order, axis=1))
+        found, values = smallest_in_order(features, features, squares, 5, margin_of(features))
+        assert np.array_equal(found, order)
+        np.testing.assert_allclose(values, np.take_along_axis(exact, order, axis=1), atol=margin_of(features))
 
 
 def test_precision_and_recall_do_not_hang_on_blocks_and_order(features, monkeypatch):

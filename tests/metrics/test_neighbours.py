@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from reidgen.errors import DataError
 from reidgen.metrics import exact
 from reidgen.metrics import neighbours as module
+from reidgen.metrics.exact import margin_of
 from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pair_squares, refuse_equal, smallest
 from tests.metrics.slow_rerank import neighbour_lists, squares
 
@@ -56,14 +57,12 @@ def test_neighbours_do_not_hang_on_how_the_product_rounds(monkeypatch):
     far = torch.cdist(features.double(), features.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
     wanted = far.fill_diagonal_(-1).argsort(dim=1, stable=True)[:, :9]
     np.testing.assert_array_equal(found.indices, wanted)
-    for i in range(60):
-        for j, square in zip(found.indices[i], found.squares[i], strict=True):
-            back = np.flatnonzero(found.indices[j] == i)
-            assert (found.squares[j][back] == square).all()
+    near = far.gather(1, wanted).clamp(min=0).numpy()  # -1 stood for itself
+    np.testing.assert_allclose(found.squares, near, atol=margin_of(features))
     monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 60 * 7)
     again = nearest_neighbours(features, 9)
     np.testing.assert_array_equal(again.indices, found.indices)
-    np.testing.assert_array_equal(again.squares, found.squares)
+    np.testing.assert_allclose(again.squares, found.squares, atol=margin_of(features))
 
 
 def test_everything_is_its_own_nearest_among_twins():

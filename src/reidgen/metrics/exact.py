@@ -61,6 +61,27 @@ def exact_smallest(a: Tensor, b: Tensor, squares: Tensor, count: int, margin: fl
     return columns[kept], exact[kept]
 
 
+def smallest_in_order(
+    a: Tensor, b: Tensor, squares: Tensor, count: int, margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `exact_smallest`, for who is nearest and in which order; only what lies near another is computed anew.
+
+    Numbers further apart than two margins are in their order already, and keep the product's value.
+    """
+    if not count:
+        return np.empty((len(a), 0), np.int64), np.empty((len(a), 0))
+    rows, columns = candidates(squares, count, margin)
+    places = (torch.from_numpy(x).to(squares.device) for x in (rows, columns))
+    values = squares[tuple(places)].cpu().numpy().astype(np.float64)
+    order = np.lexsort((columns, values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    near = (np.diff(rows) == 0) & (np.diff(values) <= 2 * margin)
+    unsure = np.append(near, False) | np.append(False, near)
+    values[unsure] = exact_squares(a, b, rows[unsure], columns[unsure])
+    kept = first_of_rows(rows, values, columns, count=count, length=len(a))
+    return columns[kept], values[kept]
+
+
 def candidates(squares: Tensor, count: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the numbers that may be among the `count` smallest of their row, by rows."""
     may_be = squares <= _bound(squares, count) + 2 * margin

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import DataError
-from reidgen.metrics.exact import ROUNDING, candidates, exact_smallest, first_of_rows, margin_of
+from reidgen.metrics.exact import ROUNDING, candidates, first_of_rows, margin_of, smallest_in_order
 
 Metric = Literal["cosine", "euclid"]
 BLOCK_BYTES = 2**25  # of squared distances held at once
@@ -55,7 +55,7 @@ def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
         found = squares(part)
         farthest, own = found.amax(dim=1), torch.arange(len(found), device=found.device)
         found[own, first + own] = torch.inf
-        indices, values = exact_smallest(part, features, found, count - 1, margin)
+        indices, values = smallest_in_order(part, features, found, count - 1, margin)
         indices = np.insert(indices, 0, first + own.cpu().numpy(), axis=1)  # itself first, also among duplicates
         parts.append((indices, np.insert(values, 0, 0, axis=1).astype(np.float32), farthest.cpu().numpy()))
     return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -83,7 +83,7 @@ def nearest_of(
         found = squares(part)
         rows = np.flatnonzero(own[first : first + block] >= 0)
         found[torch.from_numpy(rows), torch.from_numpy(own[first + rows])] = torch.inf
-        parts.append(exact_smallest(part, features, found, count, margin))
+        parts.append(smallest_in_order(part, features, found, count, margin))
     indices, values = zip(*parts, strict=True)
     return np.concatenate(indices), np.concatenate(values).astype(np.float32)
 
