@@ -69,3 +69,15 @@ def test_pairs_that_do_not_count_hide_no_neighbour(count):
     found, values = exact_smallest(features[:4], features, squares, count, margin_of(features))
     assert np.array_equal(found, np.argsort(squares.numpy(), axis=1, kind="stable")[:, :count])
     assert np.isfinite(values).all()
+
+
+def test_what_is_far_apart_keeps_its_order_and_what_is_near_is_computed_anew():
+    made = torch.randn(200, 8, generator=torch.Generator().manual_seed(3))
+    made[100:] = made[:100] + 1e-4  # each has one that is nearly itself, and else others far apart
+    exact = exact_squares(made, made, *np.divmod(np.arange(200 * 200), 200)).reshape(200, 200)
+    order = np.argsort(exact, axis=1, kind="stable")[:, :9]
+    for squares in (squares_to(made)(made), rounded_otherwise(made, made)):
+        found, values = smallest_in_order(made, made, squares, 9, margin_of(made))
+        assert np.array_equal(found, order)
+        anew = values == np.take_along_axis(exact, order, axis=1)
+        assert anew.any() and not anew.all()  # both kinds are among them

@@ -27,7 +27,8 @@ class Neighbours:
 
     Attributes:
         indices: int64 (N, k), nearest first.
-        squares: float32 (N, k), squared Euclidean distances to them, ascending; 0 to itself.
+        squares: float32 (N, k), squared Euclidean distances to them, ascending; 0 to itself. The order is exact; a
+            number itself may be a product's, right to `margin_of`.
         farthest: float32 (N,), the largest squared distance of each feature to any.
     """
 
