@@ -11,7 +11,7 @@ from reidgen.cli import main
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "log.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "log.md"]
 COMMANDS = [
     (path.name, line.split("#")[0].strip())
     for path in DOCUMENTS

@@ -24,7 +24,8 @@ from tests.generators.test_convert import STYLEGAN3_R, network, snapshot
 from tests.sweep.made import Inline, pretend
 
 ROOT = Path(__file__).parents[1]
-TEXTS = {path.name: path.read_text() for path in (ROOT / "README.md", ROOT / "docs" / "guide.md")}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 COMMANDS = [
     shlex.split(line, comments=True)[1:]
     for text in TEXTS.values()
