@@ -1,4 +1,4 @@
-"""SPGAN's similarity network, by whose distances two crops are of one person or of two (Deng et al. 2018, section 3.2)."""
+"""SPGAN's similarity network, whose distances tell people apart (Deng et al. 2018, section 3.2)."""
 
 import itertools
 
