@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidgen.data.pairs import camera_pair, count_pairs
+from reidgen.config import PairsConfig
+from reidgen.data.pairs import TABLE, camera_pair, count_pairs, in_words, write_pairs
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import ConfigError, DataError
 from tests.factories import make_table
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "market1501_train.csv.xz"
@@ -102,3 +103,32 @@ def test_no_people():
     assert count_pairs(make_table([-1, 0])).height == 0
     with pytest.raises(DataError, match="there are none"):
         camera_pair(make_table([-1, 0]), 1, 2)
+
+
+def test_pairs_csv(market, tmp_path):
+    counts = write_pairs(market, PairsConfig(), out=tmp_path)
+    text = (tmp_path / TABLE).read_text().splitlines()
+    assert text[0] == "source,target,pairs,test,new"
+    assert "5,6,14133,695,517" in text
+    assert "6,5,14133,606,355" in text
+    assert len(text) == 31
+    words = in_words(counts).splitlines()
+    assert words[5].startswith("camera 6 from camera 5: 14,133 pairs; 695 crops of camera 5 have no partner, 517 of")
+    assert [line.split()[4] for line in words] == ["6:", "3:", "6:", "1:", "6:", "5:"], "the choices of table 3"
+    assert write_pairs(market, PairsConfig(), out=tmp_path).equals(counts), "the same command again"
+
+
+def test_one_pair_both_ways(tmp_path):
+    table = drawn(1)
+    counts = write_pairs(table, PairsConfig(source=7, target=2, split="all"), out=tmp_path)
+    assert counts.select("source", "target").rows() == [(2, 7), (7, 2)]
+    assert counts.equals(count_pairs(table).filter(pl.col("source") + pl.col("target") == 9))
+
+
+def test_errors_of_the_stage(tmp_path):
+    with pytest.raises(ConfigError, match="belong together"):
+        PairsConfig(source=1)
+    with pytest.raises(DataError, match="two of the cameras 1, 2"):
+        write_pairs(make_table([1, 1, 2]), PairsConfig(source=1, target=3), out=tmp_path)
+    with pytest.raises(DataError, match="two cameras or more"):
+        write_pairs(make_table([1, 1], splits="query"), PairsConfig(), out=tmp_path)

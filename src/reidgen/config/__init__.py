@@ -8,6 +8,7 @@ from reidgen.config.base import require as require
 from reidgen.config.conversion import ConvertConfig as ConvertConfig
 from reidgen.config.conversion import ExportConfig as ExportConfig
 from reidgen.config.data import AugmentConfig as AugmentConfig
+from reidgen.config.data import PairsConfig as PairsConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
 from reidgen.config.data import RenderConfig as RenderConfig
 from reidgen.config.fidelity import FidelityConfig as FidelityConfig

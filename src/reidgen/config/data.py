@@ -43,6 +43,30 @@ class RenderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """Which cameras are paired.
+
+    Attributes:
+        source: Camera whose crops are counted, with `target`; None takes all pairs of cameras.
+        target: The other camera.
+        split: Whose crops count.
+    """
+
+    source: int | None = None
+    target: int | None = None
+    split: Literal["train", "all"] = "train"
+
+    def __post_init__(self) -> None:
+        require(
+            (self.source is None) == (self.target is None),
+            "--source and --target belong together.",
+            got=f"--source {self.source} --target {self.target}",
+            allowed="both, or neither for all pairs of cameras",
+            fix="--source 1 --target 2",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """Which dataset is read and what is done with the files that the audit finds bad.
 

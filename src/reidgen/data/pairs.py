@@ -11,13 +11,18 @@ Rows of nobody in particular, distractors and junk, are in none of them.
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from reidgen.config import PairsConfig
 from reidgen.data.table import DISTRACTOR, ReidTable
+from reidgen.engine import RunFolder
 from reidgen.errors import DataError
+from reidgen.files import sha256, write_text
 
+TABLE = "pairs.csv"
 COUNTS = ("source", "target", "pairs", "test", "new")
 
 
@@ -91,6 +96,58 @@ def count_pairs(table: ReidTable) -> pl.DataFrame:
         if a != b
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(COUNTS, pl.Int64), orient="row")
+
+
+def write_pairs(table: ReidTable, config: PairsConfig, *, out: Path | str) -> pl.DataFrame:
+    """Write `count_pairs` of a table, or of two of its cameras, as pairs.csv. Opens no crop.
+
+    Args:
+        table: The crops; only its train split counts, unless `config.split` says otherwise.
+        config: Which cameras and split.
+        out: Folder of the run.
+
+    Returns:
+        The counts that were written.
+
+    Raises:
+        DataError: A camera has no crop of a person, or no two cameras have.
+    """
+    crops = table.train if config.split == "train" else table
+    rows = sha256(f"{row}\n".encode() for row in crops.rows.select("pid", "camid", "seq").iter_rows())
+    with RunFolder.begin(out, stage="pairs", config=config, inputs={"rows": rows}) as run:
+        counts = _asked(crops, config)
+        if not run.done:
+            write_text(run.path / TABLE, counts.write_csv())
+            run.finish({"crops": len(crops), "ways": counts.height})
+    return counts
+
+
+def in_words(counts: pl.DataFrame) -> str:
+    """For each target the source with the most pairs, and how many crops of it can show somebody new to the target."""
+    best = counts.sort("pairs", "source", descending=[True, False]).unique("target", keep="first").sort("target")
+    return "\n".join(
+        f"camera {target} from camera {source}: {pairs:,} pairs; {test:,} crops of camera {source} have no partner, "
+        f"{new:,} of them show people whom camera {target} never saw"
+        for source, target, pairs, test, new in best.iter_rows()
+    )
+
+
+def _asked(crops: ReidTable, config: PairsConfig) -> pl.DataFrame:
+    people = _people(crops)
+    if config.source is not None and config.target is not None:
+        _check_cameras(people, config.source, config.target)
+        asked = [config.source, config.target]
+        return count_pairs(crops).filter(pl.col("source").is_in(asked) & pl.col("target").is_in(asked))
+    if people["camid"].n_unique() < 2:
+        raise DataError(
+            f"{crops.name or 'The table'} has crops of people from fewer than two cameras.",
+            got=f"{people['camid'].n_unique()} in its {config.split} split"
+            if config.split == "train"
+            else "all splits",
+            allowed="two cameras or more",
+            fix="--split all, or another --data",
+        )
+    return count_pairs(crops)
 
 
 def _people(table: ReidTable) -> pl.DataFrame:

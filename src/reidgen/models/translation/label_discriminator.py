@@ -5,14 +5,14 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import draw_weights, halvings
+from reidgen.models.translation.blocks import halvings
 
 SLOPE = 0.01
 DEEPEST = 6  # halvings of the paper's network
 
 
 class LabelDiscriminator(nn.Module):
-    """Images -> logits of patches and of domains.
+    """Images -> logits of patches and of domains. Its weights start as torch's do: the paper does not say how.
 
     Args:
         domains: How many there are.
@@ -31,7 +31,6 @@ class LabelDiscriminator(nn.Module):
         self.layers = nn.Sequential(*steps)
         self.source = nn.Conv2d(plan[-1], 1, 3, padding=1, bias=False)
         self.domain = nn.Conv2d(plan[-1], domains, (size[0] >> depth, size[1] >> depth), bias=False)
-        draw_weights(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W), -1 to 1 -> patches (N, 1, h, w) and domains (N, domains), in float32."""

@@ -1,0 +1,314 @@
+"""The knobs of translators: networks that show a person in another camera's style and place."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from reidgen.config.base import (
+    Device,
+    check_counts,
+    check_not_negative,
+    check_positive,
+    check_seed,
+    check_size,
+    option,
+    require,
+)
+
+TranslatorPreset = Literal[
+    "pix2pix", "pix2pix-mask", "pix2pix-pose", "background", "background-pose", "camstyle", "spgan", "stargan", "paste"
+]
+Family = Literal["paired", "cycle", "domains", "paste"]
+Sees = Literal["image", "image-mask", "image-masks"]
+HeldTo = Literal["l1", "static", "variable"]
+Judged = Literal["everything", "place"]
+Backgrounds = Literal["mean", "random", "inpainted"]
+DEEPEST = 8  # halvings of the U-Net at most
+FEWEST_TARGETS = 10  # crops of the target below which nothing is learned of it
+
+
+class _OfPreset:
+    """The default of an option whose value the preset gives."""
+
+    def __repr__(self) -> str:
+        return "of the preset"
+
+
+OF_PRESET: Any = _OfPreset()
+
+# Isola et al. 2017, section 3.3 and appendix 6.2, and Kolbeinsson 2019, section 4.2: Adam 2e-4, .5; batch 1; L1 100.
+PIX2PIX: dict[str, Any] = {
+    "batch": 1,
+    "lr": 2e-4,
+    "decay": 0.0,
+    "norm": "instance",  # what batch normalisation does with a batch of one
+    "sees": "image",
+    "held_to": "l1",
+    "judged_by": "everything",
+    "l1_weight": 100.0,
+}
+# Kolbeinsson 2019, section 4.7: weights 70 and 30, ten target crops a source crop, batch 32.
+BACKGROUND: dict[str, Any] = {
+    **PIX2PIX,
+    "batch": 32,
+    "norm": "batch",
+    "held_to": "static",
+    "judged_by": "place",
+    "l1_weight": 0.0,
+    "foreground_weight": 70.0,
+    "background_weight": 30.0,
+    "targets_per_crop": 10,
+    "mask_blur": 0.0,
+}
+# Zhu et al. 2017, section 4 and appendix 7.1: cycle 10, identity .5 of it, 50 kept images, batch 1; the last two fifths
+# of the steps with a falling rate as Zhong et al. 2018 (CamStyle) trained: 30 epochs, then 20.
+CAMSTYLE: dict[str, Any] = {
+    "batch": 1,
+    "lr": 2e-4,
+    "decay": 0.4,
+    "norm": "instance",
+    "cycle_weight": 10.0,
+    "identity_weight": 5.0,
+    "history": 50,
+}
+PRESETS: dict[TranslatorPreset, dict[str, Any]] = {
+    "pix2pix": PIX2PIX,
+    "pix2pix-mask": {**PIX2PIX, "sees": "image-mask"},
+    "pix2pix-pose": {**PIX2PIX, "sees": "image-masks"},
+    "background": BACKGROUND,
+    # equations 10 to 13, which the thesis proposes and leaves to others: pairs of one person, both masks seen
+    "background-pose": {
+        **BACKGROUND,
+        "sees": "image-masks",
+        "held_to": "variable",
+        "judged_by": "everything",
+        "targets_per_crop": 0,
+    },
+    "camstyle": CAMSTYLE,
+    "spgan": {**CAMSTYLE, "decay": 0.0, "similarity_weight": 2.0},  # Deng et al. 2018, section 4.2
+    # Choi et al. 2018, section 6: Adam 1e-4, batch 16, five steps of the critic, the second half with a falling rate
+    "stargan": {
+        "batch": 16,
+        "lr": 1e-4,
+        "decay": 0.5,
+        "norm": "instance",
+        "cycle_weight": 10.0,
+        "class_weight": 1.0,
+        "penalty_weight": 10.0,
+        "critic_steps": 5,
+    },
+    "paste": {"batch": 1, "lr": 0.0, "decay": 0.0, "norm": "instance", "backgrounds": "inpainted", "kept": 256},
+}
+FAMILIES: dict[TranslatorPreset, Family] = {
+    "camstyle": "cycle",
+    "spgan": "cycle",
+    "stargan": "domains",
+    "paste": "paste",
+}  # fmt: skip; the others are paired
+OFF: dict[str, Any] = {  # values of options that a preset does not have
+    "sees": "image",
+    "held_to": "l1",
+    "judged_by": "everything",
+    "backgrounds": "inpainted",
+    "l1_weight": 0.0,
+    "foreground_weight": 0.0,
+    "background_weight": 0.0,
+    "mask_blur": 0.0,
+    "cycle_weight": 0.0,
+    "identity_weight": 0.0,
+    "similarity_weight": 0.0,
+    "class_weight": 0.0,
+    "penalty_weight": 0.0,
+    "targets_per_crop": 0,
+    "history": 0,
+    "critic_steps": 1,
+    "kept": 0,
+}
+WEIGHTS = tuple(name for name in OFF if name.endswith("_weight"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslatorConfig:
+    """Cameras, networks, losses and schedule of a translator.
+
+    Options without a value get the preset's (`reidgen.config.translation` has them side by side, with their sources).
+
+    Attributes:
+        preset: "pix2pix", "pix2pix-mask" and "pix2pix-pose" are the models 1 to 3 of Kolbeinsson 2019, "background" its
+            model 4, whose target needs no labels, "background-pose" the variable loss that it proposes; "camstyle" is
+            CycleGAN between two cameras, "spgan" the same with a loss that keeps people apart, "stargan" one network
+            for all cameras; "paste" has no network and lays the person on backgrounds of the target.
+        source: Camera whose people are moved; None with stargan, which learns all cameras.
+        target: Camera that they are moved to; None with stargan.
+        size: (height, width) of the crops, of which the networks halve both sides without a remainder.
+        steps: Length of the training in steps of a batch.
+        batch: Crops a step.
+        width: Channels of the networks at the largest maps.
+        depth: Halvings of the U-Net; None takes as many as both sides allow, up to 8.
+        blocks: Residual blocks of camstyle, spgan and stargan; None: 6, and 9 from a height of 256.
+        patch_layers: Halvings of the patch discriminator, 3 for patches of 70x70 pixels; None takes 3, or what the size
+            leaves.
+        norm: Normalisation of the U-Net and the patch discriminator: over the batch, or each crop by itself.
+        lr: Adam's step size, of all networks.
+        beta1: Adam's first decay.
+        decay: Share of the steps, at the end, over which the step size falls to 0.
+        sees: What the U-Net sees: the crop, its mask too, or also the mask that the person shall have.
+        held_to: What the made crop is held to: "l1" the target crop; "static" the person of the source crop and the
+            place of the target crop; "variable" person and place of the target crop with weights of their own.
+        judged_by: What of the input the discriminator sees beside a crop: everything, or the place without people.
+        gan_weight: Weight of the discriminator's verdict in the generator's loss.
+        l1_weight: Weight of the L1 loss.
+        foreground_weight: Weight of the loss on the person.
+        background_weight: Weight of the loss on the place.
+        targets_per_crop: Target crops, of anybody, that each source crop is paired with; 0 pairs crops of one person
+            and sequence.
+        mask_blur: Deviation in pixels by which the masks of static and variable losses are blurred, so that person and
+            place blend.
+        cycle_weight: Weight of the way there and back.
+        identity_weight: Weight of the loss that leaves a crop of the target as it is.
+        similarity_weight: Weight of SPGAN's contrastive loss.
+        class_weight: Weight of StarGAN's loss on cameras.
+        penalty_weight: Weight of StarGAN's gradient penalty.
+        history: Made crops that are kept and shown to the discriminator again.
+        critic_steps: Steps of the discriminator for each of the generator.
+        backgrounds: What paste lays people on: the mean background of the target, or crops of the target whose people
+            are filled with that mean ("random"), or from the pixels around them ("inpainted").
+        kept: Backgrounds of the target that paste keeps.
+        mirror: Whether crops are also shown mirrored, both of a pair alike.
+        split: Whose crops are learned from; anything but "train" shows the translator test people.
+        snapshot_steps: Steps between two sheets of translated crops.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+        save_dtype: Number format of translator.safetensors; "float16" halves the file.
+        precision: "bf16" computes the convolutions in bfloat16.
+    """
+
+    preset: TranslatorPreset = "background"
+    source: int | None = None
+    target: int | None = None
+    size: tuple[int, int] = (128, 64)
+    steps: int = 20_000
+    batch: int = OF_PRESET
+    width: int = 64
+    depth: int | None = None
+    blocks: int | None = None
+    patch_layers: int | None = None
+    norm: Literal["batch", "instance"] = OF_PRESET
+    lr: float = OF_PRESET
+    beta1: float = 0.5
+    decay: float = OF_PRESET
+    sees: Sees = OF_PRESET
+    held_to: HeldTo = OF_PRESET
+    judged_by: Judged = OF_PRESET
+    gan_weight: float = 1.0
+    l1_weight: float = OF_PRESET
+    foreground_weight: float = OF_PRESET
+    background_weight: float = OF_PRESET
+    targets_per_crop: int = OF_PRESET
+    mask_blur: float = OF_PRESET
+    cycle_weight: float = OF_PRESET
+    identity_weight: float = OF_PRESET
+    similarity_weight: float = OF_PRESET
+    class_weight: float = OF_PRESET
+    penalty_weight: float = OF_PRESET
+    history: int = OF_PRESET
+    critic_steps: int = OF_PRESET
+    backgrounds: Backgrounds = OF_PRESET
+    kept: int = OF_PRESET
+    mirror: bool = True
+    split: Literal["train", "all"] = "train"
+    snapshot_steps: int = 2000
+    checkpoint_sec: float = 300
+    save_dtype: Literal["float32", "float16"] = "float32"
+    device: Device = "auto"
+    precision: Literal["float32", "bf16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = ", ".join(get_args(TranslatorPreset))
+        require(self.preset in PRESETS, "There is no such --preset.", got=self.preset, allowed=known)
+        for field in fields(self):
+            if getattr(self, field.name) is OF_PRESET:
+                value = PRESETS[self.preset].get(field.name, OFF.get(field.name))
+                object.__setattr__(self, field.name, value)
+        self._check_options()
+        self._check_cameras()
+        self._check_size()
+        check_counts(self, "steps", "batch", "width", "depth", "blocks", "patch_layers", "critic_steps")
+        check_counts(self, "snapshot_steps")
+        check_not_negative(self, *WEIGHTS, "mask_blur", "history", "targets_per_crop", "kept", "checkpoint_sec")
+        check_positive(self, *(["gan_weight", "lr"] if self.family != "paste" else []))
+        check_seed(self.seed)
+        require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+        require(0 <= self.decay <= 1, "--decay is a share of the steps.", got=self.decay, allowed="0 to 1")
+
+    @property
+    def family(self) -> Family:
+        """How the preset learns: from pairs, in cycles, all cameras at once, or not at all."""
+        return FAMILIES.get(self.preset, "paired")
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether the crops need masks."""
+        return self.family == "paste" or self.sees != "image" or self.held_to != "l1"
+
+    @property
+    def needs_pose(self) -> bool:
+        """Whether a translation needs the mask that the person shall have."""
+        return self.sees == "image-masks"
+
+    def _check_options(self) -> None:
+        for name, off in OFF.items():
+            has = name in PRESETS[self.preset]
+            value = getattr(self, name)
+            owners = ", ".join(preset for preset, values in PRESETS.items() if name in values)
+            what = f"{option(name)} is an option of other presets than {self.preset}."
+            require(has or value == off, what, got=value, allowed=f"--preset {owners}", fix=f"leave {option(name)} out")
+        paired = self.targets_per_crop == 0
+        require(
+            self.held_to == "static" or paired,
+            "--targets-per-crop pairs crops of two people, which this loss would make one.",
+            got=f"--held-to {self.held_to} --targets-per-crop {self.targets_per_crop}",
+            allowed="0, but for --held-to static",
+            fix="--targets-per-crop 0",
+        )
+
+    def _check_cameras(self) -> None:
+        if self.family == "domains":
+            given = [one for one in (self.source, self.target) if one is not None]
+            what = f"--preset {self.preset} learns all cameras of the table at once."
+            require(not given, what, got=f"--source {self.source} --target {self.target}", allowed="neither of them")
+            return
+        require(
+            self.source is not None and self.target is not None and self.source != self.target,
+            f"--preset {self.preset} moves people from one camera to another.",
+            got=f"--source {self.source} --target {self.target}",
+            allowed="two cameras of the table",
+            fix="--source 1 --target 2",
+        )
+
+    def _check_size(self) -> None:
+        check_size("--size", self.size)
+        deepest = min((side & -side).bit_length() - 1 for side in self.size)
+        least = {"paired": 3, "cycle": 2, "domains": 3, "paste": 0}[self.family]
+        require(
+            deepest >= least and min(self.size) >= 16,
+            "--size cannot be halved often enough.",
+            got=f"{self.size[0]}x{self.size[1]}, whose sides can both be halved {deepest} times without a remainder",
+            allowed=f"sides of 16 or more that are multiples of {2**least}",
+            fix="--size 128 64",
+        )
+        require(
+            self.depth is None or 3 <= self.depth <= min(deepest, DEEPEST),
+            "--depth does not fit the size.",
+            got=f"{self.depth} halvings of {self.size[0]}x{self.size[1]}",
+            allowed=f"3 to {min(deepest, DEEPEST)}",
+            fix=f"--depth {min(deepest, DEEPEST)}",
+        )
+        most = int(math.log2(min(self.size) / 3))
+        require(
+            self.patch_layers is None or self.patch_layers <= most,
+            "--patch-layers leaves no patch.",
+            got=f"{self.patch_layers} halvings of {self.size[0]}x{self.size[1]}",
+            allowed=f"1 to {most}",
+            fix=f"--patch-layers {min(most, 3)}",
+        )

@@ -1,0 +1,1 @@
+"""Translators: training them, and showing people in another camera's style and place."""

@@ -1,0 +1,130 @@
+"""CycleGAN between two cameras (CamStyle), and SPGAN, which keeps people apart on the way."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from reidgen.config.translation import TranslatorConfig
+from reidgen.data.samplers import EpochSampler
+from reidgen.engine.device import seeded
+from reidgen.generators.sampling import to_pixels
+from reidgen.generators.translation.crops import Crops, check_camera
+from reidgen.generators.translation.history import History
+from reidgen.generators.translation.networks import BACK, GENERATOR
+from reidgen.generators.translation.training import SHOWN, TranslatorTraining
+from reidgen.losses.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
+from reidgen.losses.reconstruction import absolute_error, cycle_error
+from reidgen.losses.similarity import similarity_loss
+
+
+class CycleTraining(TranslatorTraining):
+    """Zhu et al. 2017, section 3 and 4; with a similarity network Deng et al. 2018, section 3.2.
+
+    Attributes:
+        histories: Made crops of the target and of the source.
+    """
+
+    NAMES: ClassVar = ("loss_g", "loss_d", "gan", "cycle", "identity", "similarity", "d_real", "d_fake")
+    GROUPS: ClassVar = {
+        "generators": (GENERATOR, BACK),
+        "discriminators": ("of_target", "of_source"),
+        "similarity": ("similarity",),
+    }
+
+    def __init__(self, config: TranslatorConfig, fabric: Fabric, crops: Crops) -> None:
+        super().__init__(config, fabric, crops)
+        assert config.source is not None
+        assert config.target is not None
+        self.rows = [check_camera(crops.table, camera) for camera in (config.source, config.target)]
+        self.samplers = [
+            EpochSampler(len(rows), config.batch, config.seed, stream=stream) for stream, rows in enumerate(self.rows)
+        ]
+        self.histories = [History(config.history), History(config.history)]
+
+    def play(self) -> Sequence[Tensor]:
+        """Both generators learn from a batch of each camera, then the discriminators, then the similarity network."""
+        source, target = self._batch(0), self._batch(1)
+        with self.autocast():
+            to_target, to_source = self.networks[GENERATOR](source), self.networks[BACK](target)
+            there_and_back = self.networks[BACK](to_target), self.networks[GENERATOR](to_source)
+        of_target, of_source = self._judge("of_target", to_target), self._judge("of_source", to_source)
+        gan = least_squares_generator_loss(of_target) + least_squares_generator_loss(of_source)
+        cycle = cycle_error(source, there_and_back[0], target, there_and_back[1])
+        identity = self._identity(source, target)
+        similarity = self._similarity(source, to_target, target, to_source)
+        config = self.config
+        held = config.cycle_weight * cycle + config.identity_weight * identity
+        loss_g = config.gan_weight * gan + held + config.similarity_weight * similarity
+        self.move("generators", loss_g)
+        loss_d, real, fake = self._discriminate(source, target, to_source.detach(), to_target.detach())
+        if config.similarity_weight:
+            made = to_target.detach(), to_source.detach()
+            self.move("similarity", self._similarity(source, made[0], target, made[1]))
+        return loss_g, loss_d, gan, cycle, identity, similarity, real, fake
+
+    @torch.inference_mode()
+    def sheet(self) -> np.ndarray:
+        """A row a crop of each camera: source, its translation, and back; target, its translation, and back."""
+        source, target = (
+            self.crops.images(rows[np.linspace(0, len(rows) - 1, SHOWN).astype(np.int64)]) for rows in self.rows
+        )
+        forth, back = self.networks[GENERATOR], self.networks[BACK]
+        made = [source, forth(source), back(forth(source)), target, back(target), forth(back(target))]
+        return to_pixels(torch.stack(made, dim=1).flatten(0, 1))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `load` needs."""
+        return {**super().state(), "histories": [history.state() for history in self.histories]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        super().load(state)
+        for history, kept in zip(self.histories, state["histories"], strict=True):
+            history.load(kept, self.fabric.device)
+
+    def _batch(self, side: int) -> Tensor:
+        rows = self.rows[side][self.samplers[side].indices(self.step)]
+        return self.crops.images(rows, self.mirrored(len(rows), f"mirror {side}"))
+
+    def _judge(self, name: str, crops: Tensor) -> Tensor:
+        with self.autocast():
+            logits: Tensor = self.networks[name](crops)
+            return logits
+
+    def _identity(self, source: Tensor, target: Tensor) -> Tensor:
+        """What is in its camera already stays as it is (Zhu et al. 2017, section 5.2)."""
+        if not self.config.identity_weight:
+            return source.new_zeros(())
+        with self.autocast():
+            kept = self.networks[GENERATOR](target), self.networks[BACK](source)
+        return absolute_error(kept[0], target) + absolute_error(kept[1], source)
+
+    def _similarity(self, source: Tensor, to_target: Tensor, target: Tensor, to_source: Tensor) -> Tensor:
+        if not self.config.similarity_weight:
+            return source.new_zeros(())
+        network = self.networks["similarity"]
+        with seeded(self.fabric.device, "similarity dropout", self.config.seed, self.step), self.autocast():
+            embedded = [network(crops) for crops in (source, to_target, target, to_source)]
+        return similarity_loss(*embedded)
+
+    def _discriminate(
+        self, source: Tensor, target: Tensor, to_source: Tensor, to_target: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Both discriminators learn, half as fast, from crops and from histories of made ones."""
+        losses, reals, fakes = [], [], []
+        for name, history, real, made in (
+            ("of_target", self.histories[0], target, to_target),
+            ("of_source", self.histories[1], source, to_source),
+        ):
+            real_logits = self._judge(name, real)
+            fake_logits = self._judge(name, history.show(made, self.random(f"history {name}")))
+            losses.append(least_squares_discriminator_loss(real_logits, fake_logits) / 2)
+            reals.append(real_logits.mean())
+            fakes.append(fake_logits.mean())
+        loss = losses[0] + losses[1]
+        self.move("discriminators", loss)
+        return loss, torch.stack(reals).mean(), torch.stack(fakes).mean()

@@ -1,0 +1,55 @@
+import pytest
+
+from reidgen.config import as_dict, from_dict
+from reidgen.config.translation import OFF, PRESETS, TranslatorConfig
+from reidgen.errors import ConfigError
+
+
+def config(preset="background", **changes):
+    cameras = {} if preset == "stargan" else {"source": 5, "target": 6}
+    return TranslatorConfig(**{"preset": preset, **cameras, **changes})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_and_its_json(preset):
+    one = config(preset)
+    assert all(getattr(one, name) == value for name, value in PRESETS[preset].items())
+    assert all(getattr(one, name) == off for name, off in OFF.items() if name not in PRESETS[preset])
+    assert from_dict(TranslatorConfig, as_dict(one)) == one
+
+
+def test_the_thesis():
+    """Kolbeinsson 2019, sections 4.2 and 4.7."""
+    one, four = config("pix2pix"), config("background")
+    assert (one.batch, one.lr, one.beta1, one.l1_weight) == (1, 2e-4, 0.5, 100)
+    assert (four.batch, four.foreground_weight, four.background_weight, four.targets_per_crop) == (32, 70, 30, 10)
+    assert (four.held_to, four.judged_by, four.sees) == ("static", "place", "image")
+    variable = config("background-pose")
+    assert (variable.held_to, variable.judged_by, variable.targets_per_crop) == ("variable", "everything", 0)
+    assert variable.needs_pose
+    without = {preset for preset in PRESETS if not config(preset).needs_masks}
+    assert without == {"pix2pix", "camstyle", "spgan", "stargan"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"source": None}, "two cameras"),
+        ({"target": 5}, "two cameras"),
+        ({"preset": "stargan", "source": 1}, "all cameras"),
+        ({"size": (128, 50)}, "halved 1 times"),
+        ({"size": (8, 8)}, "halved"),
+        ({"depth": 7}, "3 to 6"),
+        ({"patch_layers": 5}, "1 to 4"),
+        ({"preset": "pix2pix", "cycle_weight": 1.0}, "camstyle, spgan, stargan"),
+        ({"preset": "pix2pix", "targets_per_crop": 10}, "targets-per-crop"),
+        ({"preset": "camstyle", "l1_weight": 1.0}, "pix2pix"),
+        ({"held_to": "variable"}, "targets-per-crop"),
+        ({"decay": 1.5}, "0 to 1"),
+        ({"lr": 0.0}, "> 0"),
+        ({"preset": "none"}, "camstyle"),
+    ],
+)
+def test_what_does_not_go(changes, told):
+    with pytest.raises(ConfigError, match=told):
+        config(**changes)
