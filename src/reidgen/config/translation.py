@@ -312,3 +312,37 @@ class TranslatorConfig:
             allowed=f"1 to {most}",
             fix=f"--patch-layers {min(most, 3)}",
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateConfig:
+    """Which crops are translated, where to, and how often.
+
+    Attributes:
+        crops: "all" of the source, "test" those whose person the target does not have in the same sequence, "new" those
+            of people whom the target never saw.
+        source: Camera whose people are moved; None takes every camera that the translator can move people from.
+        target: Camera that they are moved to; None takes every one that it can.
+        outputs: Crops made of each, with other noise, backgrounds and poses.
+        pose: For translators that need a pose: the mask of a "random" crop of the target, or the person's "own".
+        split: Whose crops are translated; anything but "train" puts test people into the train split.
+        batch: Crops computed at once; does not change the pixels.
+        quality: JPEG quality of the files.
+        device: "auto" computes where the translator was loaded.
+    """
+
+    crops: Literal["all", "test", "new"] = "all"
+    source: int | None = None
+    target: int | None = None
+    outputs: int = 1
+    pose: Literal["random", "own"] = "random"
+    split: Literal["train", "all"] = "train"
+    batch: int = 64
+    quality: int = 95
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "outputs", "batch")
+        check_seed(self.seed)
+        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")

@@ -1,12 +1,19 @@
 """A made table of two or three cameras, whose people stand before a background of the camera's colour."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from reidgen.config.translation import TranslatorConfig
+from reidgen.data.table import ReidTable
 from reidgen.generators.translation.crops import Crops
+from reidgen.generators.translation.networks import GENERATOR, build_networks
+from reidgen.generators.translation.translator import FILE, load_translator, write_translator
+from reidgen.models.translation.paste import Paste
 from tests.factories import make_table
 
 SIZE = (32, 16)
@@ -44,3 +51,42 @@ def tiny_config(preset, **changes):
     small = {"size": SIZE, "width": 4, "steps": 8, "device": "cpu", "snapshot_steps": 4}
     batch = {} if preset == "paste" else {"batch": 3}
     return TranslatorConfig(**{"preset": preset, **cameras, **small, **batch, **changes})
+
+
+def write_people(folder, **options):
+    """`made_crops` as a table on the disk: one crop of each of two sequences, masks as PNG."""
+    crops = made_crops(**options)
+    rows = []
+    for i, row in enumerate(crops.table.rows.iter_rows(named=True)):
+        mask = f"maps/mask/{Path(row['file_name']).stem}.png"
+        for name, pixels in (
+            (row["file_name"], crops.pictures.pictures[i].permute(1, 2, 0).numpy()),
+            (mask, crops.masks.pictures[i, 0].numpy()),
+        ):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / name)
+        rows.append({**row, "seq": 1 + i % 2, "mask": mask})
+    table = ReidTable.from_rows([{k: v for k, v in row.items() if k != "root"} for row in rows], root=folder)
+    table.write_metadata(folder)
+    return table
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """Six people in cameras 1 and 2; two crops of each in each."""
+    return write_people(tmp_path_factory.mktemp("people"))
+
+
+def untrained(preset, folder, cameras=(1, 2), **changes):
+    """A translator with random weights that are large enough to change something."""
+    config = tiny_config(preset, **changes)
+    torch.manual_seed(0)
+    if preset == "paste":
+        networks = torch.nn.ModuleDict({GENERATOR: Paste(4, config.size)})
+        networks[GENERATOR].backgrounds.random_(0, 256)
+    else:
+        networks = build_networks(config, len(cameras))
+    for weights in networks.parameters():
+        weights.data += 0.3 * torch.randn_like(weights)
+    write_translator(folder / FILE, networks, config=config, cameras=cameras, training={"steps": 7})
+    return load_translator(folder)

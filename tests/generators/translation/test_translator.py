@@ -8,8 +8,7 @@ from reidgen.config.translation import FAMILIES
 from reidgen.errors import DataError, WeightsError
 from reidgen.generators.translation.networks import BACK, GENERATOR, build_networks
 from reidgen.generators.translation.translator import FILE, load_translator, write_translator
-from reidgen.models.translation.paste import Paste
-from tests.generators.translation.conftest import SIZE, tiny_config
+from tests.generators.translation.conftest import SIZE, tiny_config, untrained
 
 PRESETS = ("pix2pix-pose", "background", "spgan", "stargan", "paste")
 COUNT = 19  # more than a pass
@@ -18,25 +17,8 @@ COUNT = 19  # more than a pass
 @pytest.fixture(scope="module", params=PRESETS)
 def translator(request, tmp_path_factory):
     """A translator with random weights, read from its file."""
-    config = tiny_config(request.param)
-    cameras = [1, 2, 3] if request.param == "stargan" else [1, 2]
-    networks = {GENERATOR: Paste(4, SIZE)} if request.param == "paste" else dict(build_networks(config, 3).items())
-    if request.param == "paste":
-        networks[GENERATOR].backgrounds.random_(0, 256)
-    torch.manual_seed(0)
-    for one in networks.values():
-        for weights in one.parameters():
-            weights.data += 0.3 * torch.randn_like(weights)
-    path = tmp_path_factory.mktemp(request.param) / FILE
-    facts = {"steps": 7}
-    write_translator(path, torch.nn.ModuleDict(networks), config=config, cameras=cameras, training=facts)
-    opened = load_translator(path.parent)
-    assert opened.config == config
-    assert opened.training == facts
-    for name in opened.networks:
-        theirs, ours = opened.networks[name].state_dict(), networks[name].state_dict()
-        assert all(torch.equal(value, ours[key]) for key, value in theirs.items())
-    return opened
+    cameras = (1, 2, 3) if request.param == "stargan" else (1, 2)
+    return untrained(request.param, tmp_path_factory.mktemp(request.param), cameras)
 
 
 def pictures(count=COUNT):
@@ -85,6 +67,20 @@ def test_what_a_crop_depends_on(translator):
         "paste": {"crops", "masks", "seeds"},
     }
     assert matters == expected[preset], "these canvases are too small for maps with dropout"
+
+
+@pytest.mark.parametrize("preset", ["background", "spgan"])
+def test_what_a_file_keeps(preset, tmp_path):
+    config = tiny_config(preset)
+    networks = build_networks(config, 2)
+    write_translator(tmp_path / FILE, networks, config=config, cameras=[1, 2], training={"steps": 7})
+    opened = load_translator(tmp_path)
+    assert opened.config == config
+    assert opened.training == {"steps": 7}
+    assert opened.cameras == (1, 2)
+    for name in opened.networks:
+        theirs, ours = opened.networks[name].state_dict(), networks[name].state_dict()
+        assert all(torch.equal(value, ours[key]) for key, value in theirs.items())
 
 
 def test_dropout_is_drawn_from_the_seed(tmp_path):

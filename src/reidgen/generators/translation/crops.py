@@ -11,9 +11,11 @@ from torch import Tensor
 from reidgen.config.translation import FEWEST_TARGETS, TranslatorConfig
 from reidgen.data.pairs import CameraPair, camera_pair
 from reidgen.data.samplers import EpochSampler
+from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 from reidgen.generators.sampling import to_tensor
+from reidgen.generators.translation.masks import read_masks
 
 
 class Pixels(Protocol):
@@ -45,6 +47,14 @@ class Crops:
         """Masks (B, 1, H, W) float32, 0 to 1; None where there are none."""
         return None if self.masks is None else _mirror(self.masks.batch(rows).float() / 255, mirrored)
 
+    def pixels(self, rows: np.ndarray) -> np.ndarray:
+        """Crops as they are, uint8 (B, H, W, 3)."""
+        return self.pictures.batch(rows).permute(0, 2, 3, 1).cpu().numpy()
+
+    def mask_pixels(self, rows: np.ndarray) -> np.ndarray | None:
+        """Masks as they are, uint8 (B, H, W); None where there are none."""
+        return None if self.masks is None else self.masks.batch(rows)[:, 0].cpu().numpy()
+
     @property
     def cameras(self) -> list[int]:
         """The cameras, sorted."""
@@ -53,6 +63,15 @@ class Crops:
     def rows_of(self, camera: int) -> np.ndarray:
         """The rows of a camera, int64, in order."""
         return np.flatnonzero(self.table.camids == camera)
+
+
+def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops:
+    """The crops of a table, decoded once and kept in the cache, with or without their masks.
+
+    Raises:
+        DataError: A crop or a mask cannot be read.
+    """
+    return Crops(table, CropStore.open(table, size=size), read_masks(table, size=size) if masks else None)
 
 
 @dataclass(frozen=True, eq=False)

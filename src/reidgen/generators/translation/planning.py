@@ -1,0 +1,108 @@
+"""Which crops are translated to which cameras, and how each is made, before anything is computed."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reidgen.config.translation import TranslateConfig
+from reidgen.data.pairs import camera_pair
+from reidgen.data.table import ReidTable
+from reidgen.engine.device import derive_seed
+from reidgen.errors import ConfigError, DataError
+from reidgen.files import file_sha256
+from reidgen.generators.translation.masks import mask_paths
+from reidgen.generators.translation.translation import DIGITS, Translation
+from reidgen.generators.translation.translator import TrainedTranslator
+
+Way = tuple[int, int]  # source and target camera
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One crop to be made: the row of its parent, that of its pose, and how it is made."""
+
+    parent: int
+    pose: int | None
+    operation: Translation
+
+
+def plan_translations(
+    translator: TrainedTranslator, crops: ReidTable, ways: Sequence[Way], config: TranslateConfig
+) -> list[Planned]:
+    """All crops that shall be made, in order; each one's draws depend on the names of its parent and its target alone.
+
+    Raises:
+        DataError: There is no crop to translate.
+    """
+    files = fingerprints(crops, translator)
+    names = crops.rows["file_name"].to_list()
+    planned = []
+    for source, target in ways:
+        there = np.flatnonzero(crops.camids == target)
+        for row in _chosen(crops, (source, target), config).tolist():
+            for number in range(config.outputs):
+                key = (config.seed, names[row], target, number)
+                content, mask = files[names[row]]
+                noise = derive_seed("translation noise", *key)
+                one = Translation(source, target, content, noise, config.quality, mask)
+                pose = _pose(there, row, config, key) if translator.config.needs_pose else None
+                if pose is not None:
+                    one = dataclasses.replace(one, pose=names[pose], posed=files[names[pose]][1])
+                planned.append(Planned(row, pose, one))
+    if not planned:
+        raise DataError(
+            f"{crops.name or 'The table'} has no crop to translate.",
+            got=f"{config.crops} crops, ways {', '.join(f'{a} to {b}' for a, b in ways)}",
+            allowed="at least one crop",
+            fix="--crops all, or other cameras (reidgen pairs shows how many crops are new)",
+        )
+    return planned
+
+
+def planned_ways(translator: TrainedTranslator, crops: ReidTable, config: TranslateConfig) -> list[Way]:
+    """The ways of the translator that were asked for and whose source has crops.
+
+    Raises:
+        ConfigError: It was trained for other cameras.
+    """
+    asked = [(a, b) for a, b in translator.ways if config.source in (None, a) and config.target in (None, b)]
+    if not asked:
+        raise ConfigError(
+            f"{translator.path} was trained for other cameras.",
+            got=f"--source {config.source} --target {config.target}",
+            allowed=", ".join(f"{a} to {b}" for a, b in translator.ways),
+            fix="a translator for these cameras: reidgen train-translator",
+        )
+    cameras = set(crops.camids.tolist())
+    return [way for way in asked if way[0] in cameras or config.source is not None]
+
+
+def fingerprints(crops: ReidTable, translator: TrainedTranslator) -> dict[str, tuple[str, str | None]]:
+    """Of each crop's file, by name, and of its mask's if the translator needs masks, the first digits of SHA-256.
+
+    Raises:
+        DataError: A file is missing.
+    """
+    names, contents = crops.rows["file_name"], (content[:DIGITS] for content in crops.contents())
+    masks: Sequence[Path | None] = mask_paths(crops) if translator.config.needs_masks else [None] * len(crops)
+    hashes = (None if path is None else file_sha256(path)[:DIGITS] for path in masks)
+    return dict(zip(names, zip(contents, hashes, strict=True), strict=True))
+
+
+def _chosen(crops: ReidTable, way: Way, config: TranslateConfig) -> np.ndarray:
+    """The rows that are moved one way."""
+    rows = np.flatnonzero(crops.camids == way[0])
+    if config.crops == "all" or not len(rows) or not (crops.camids == way[1]).any():
+        return rows  # without a crop of the target nobody has a partner there
+    pair = camera_pair(crops, *way)
+    return pair.test if config.crops == "test" else pair.new
+
+
+def _pose(there: np.ndarray, row: int, config: TranslateConfig, key: tuple[int | str, ...]) -> int:
+    """The row whose mask a person is given: of any crop of the target, or its own."""
+    if config.pose == "own" or not len(there):
+        return row
+    return int(there[derive_seed("translation pose", *key) % len(there)])

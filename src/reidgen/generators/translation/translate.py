@@ -1,0 +1,215 @@
+"""Crops of real people in another camera's style and place, as a table."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidgen.config.translation import TranslateConfig
+from reidgen.data.images import read_rgb
+from reidgen.data.table import DISTRACTOR, ReidTable
+from reidgen.data.threads import chunks
+from reidgen.data.tree import market_names
+from reidgen.engine import RunFolder
+from reidgen.engine.progress import progress
+from reidgen.errors import DataError, WeightsError
+from reidgen.generators.crops import CropWriter
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.translation.crops import open_crops
+from reidgen.generators.translation.masks import with_masks
+from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
+from reidgen.generators.translation.translation import Translation
+from reidgen.generators.translation.translator import TrainedTranslator
+
+BATCH = 64  # crops regenerated at once
+SHEET, SHEET_CROPS = "translated.png", 16
+
+
+def translate(
+    translator: TrainedTranslator,
+    table: ReidTable,
+    config: TranslateConfig | None = None,
+    *,
+    out: Path | str,
+    **options: Any,
+) -> ReidTable:
+    """Show people as another camera would, as a Market-1501 tree of JPEG files.
+
+    The same call again keeps the files that are there and makes the missing ones. Writes also translated.png: crops,
+    what was made of them, and a crop of the target.
+
+    Args:
+        translator: A trained translator.
+        table: Real people; generated and rejected crops, distractors and junk are left out.
+        config: Every knob; None takes the defaults.
+        out: The run folder.
+        options: Fields of `TranslateConfig`.
+
+    Returns:
+        The table: pid of the real crop, whose file name is the `parent`; `camid` and `target_camid` are the camera that
+        it was moved to. `regenerate_translated` makes it again.
+
+    Raises:
+        ConfigError: An option is out of range, or the cameras are not those of the translator.
+        DataError: There is no such crop, or masks that the translator needs are missing.
+        RunError: The folder belongs to another run.
+    """
+    config = dataclasses.replace(config or TranslateConfig(), **options)
+    crops = _people(table, config)
+    if translator.config.needs_masks:
+        crops = with_masks(crops, f"a translator of preset {translator.config.preset}")
+    ways = planned_ways(translator, crops, config)
+    plan = plan_translations(translator, crops, ways, config)
+    inputs = {"translator": translator.hash, "crops": crops.hash(), "ways": [list(way) for way in ways]}
+    with RunFolder.begin(out, stage="generate translate", config=config, inputs=inputs) as run:
+        if not run.done:
+            run.finish(_generate(translator.on(config.device), crops, table, plan, config, run.path))
+    return ReidTable.read(run.path)
+
+
+def regenerate_translated(translator: TrainedTranslator, table: ReidTable, sources: ReidTable) -> np.ndarray:
+    """The pixels of translated crops, before JPEG, from what their rows say of them: uint8 (N, H, W, 3).
+
+    Args:
+        translator: The translator that the rows name.
+        table: Rows of `translate`.
+        sources: The table that the crops were made from.
+
+    Raises:
+        WeightsError: The crops were made with other weights.
+        DataError: A row is not one of `translate`, or its parent is not there any more as it was.
+    """
+    others = table.rows.filter(pl.col("generator").is_null() | (pl.col("generator") != translator.hash))
+    if others.height:
+        raise WeightsError(
+            f"{others['file_name'][0]} was not made with {translator.path}.",
+            got=f"generator {others['generator'][0]}",
+            allowed=f"generator {translator.hash}",
+            fix="load_translator with the weights that the row names",
+        )
+    operations = [Translation.parse(text) for text in table.rows["operation"]]
+    named = {*table.rows["parent"], *(one.pose for one in operations)}
+    known = sources.where(pl.col("file_name").is_in([name for name in named if name is not None]))
+    if translator.config.needs_masks:
+        known = with_masks(known, "the translator")
+    files, place = fingerprints(known, translator), {name: row for row, name in enumerate(known.rows["file_name"])}
+    planned = []
+    for parent, one in zip(table.rows["parent"], operations, strict=True):
+        as_it_was = files.get(parent) == (one.crop, one.mask)
+        posed = one.pose is None or (one.pose in files and files[one.pose][1] == one.posed)
+        if not (as_it_was and posed):
+            raise DataError(
+                f"{parent if posed else one.pose} is not as it was when the crop was made.",
+                got="another file, another mask, or none",
+                allowed="the table that generate translate had",
+                fix="sources=load_dataset('reidgen', root=...) with that table's folder",
+            )
+        planned.append(Planned(place[parent], place[one.pose] if one.pose else None, one))
+    return np.concatenate([pixels for _, pixels in _made(translator, known, planned, batch=BATCH)])
+
+
+def _people(table: ReidTable, config: TranslateConfig) -> ReidTable:
+    crops = (table.train if config.split == "train" else table).kept
+    return crops.where((pl.col("origin") != "generated") & (pl.col("pid") > DISTRACTOR))
+
+
+def _generate(
+    translator: TrainedTranslator,
+    crops: ReidTable,
+    table: ReidTable,
+    planned: Sequence[Planned],
+    config: TranslateConfig,
+    folder: Path,
+) -> dict[str, Any]:
+    """Write all crops and the table, and return the run's summary."""
+    rows = _rows(translator, crops, table, planned)
+    paths = [folder / name for name in rows["file_name"]]
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    with (
+        progress("generate translate (crops)", len(paths), start=len(paths) - len(missing)) as bar,
+        CropWriter() as writer,
+    ):
+        todo = _made(translator, crops, [planned[number] for number in missing], batch=config.batch)
+        for part, pixels in todo:
+            bar.advance(writer.write([paths[missing[i]] for i in part], pixels, quality=config.quality))
+        bar.advance(writer.wait())
+    made = ReidTable.from_rows(rows, root=folder, name="translated people")
+    made.write_metadata(folder)
+    _write_sheet(made, crops, translator.config.size, folder)
+    return {
+        "people": rows["pid"].n_unique(),
+        "crops": len(made),
+        "by_way": {f"{a} to {b}": count for a, b, count in _per_way(planned)},
+        "split": config.split,
+        "origins": sorted(crops.rows["origin"].unique()),
+        "preset": translator.config.preset,
+        "translator": translator.hash,
+        "translator_training": translator.training,
+    }
+
+
+def _rows(
+    translator: TrainedTranslator, crops: ReidTable, table: ReidTable, planned: Sequence[Planned]
+) -> pl.DataFrame:
+    """The rows of all crops that are made, with names that no crop of the table has."""
+    parents = crops.rows[[one.parent for one in planned]]
+    rows = parents.select("pid", "seq", "frame", parent="file_name", parent_origin="origin").with_columns(
+        pl.Series("camid", [one.operation.target for one in planned], dtype=pl.Int64),
+        pl.Series("seed", [one.operation.noise for one in planned], dtype=pl.Int64),
+        pl.Series("operation", [str(one.operation) for one in planned]),
+        file_name=pl.lit("new.jpg"),
+        split=pl.lit("train"),
+        origin=pl.lit("generated"),
+        generator=pl.lit(translator.hash),
+    )
+    rows = rows.with_columns(target_camid=pl.col("camid"))
+    known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
+    names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
+    return rows.with_columns(file_name=pl.Series(names))
+
+
+def _made(
+    translator: TrainedTranslator, crops: ReidTable, planned: Sequence[Planned], *, batch: int
+) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+    """What is planned, by parts: its places in the plan, and pixels uint8 (N, H, W, 3)."""
+    if not planned:
+        return
+    decoded = open_crops(crops, translator.config.size, masks=translator.config.needs_masks)
+    for part in chunks(range(len(planned)), batch):
+        ones = [planned[i] for i in part]
+        parents = np.array([one.parent for one in ones])
+        poses = np.array([one.parent if one.pose is None else one.pose for one in ones])
+        out = np.empty((len(ones), *translator.config.size, 3), np.uint8)
+        for way in sorted({(one.operation.source, one.operation.target) for one in ones}):
+            which = [i for i, one in enumerate(ones) if (one.operation.source, one.operation.target) == way]
+            out[which] = translator.translate(
+                decoded.pixels(parents[which]),
+                [ones[i].operation.noise for i in which],
+                way=way,
+                masks=decoded.mask_pixels(parents[which]),
+                poses=decoded.mask_pixels(poses[which]),
+            )
+        yield list(part), out
+
+
+def _per_way(planned: Sequence[Planned]) -> list[tuple[int, int, int]]:
+    counts = Counter((one.operation.source, one.operation.target) for one in planned)
+    return [(*way, count) for way, count in sorted(counts.items())]
+
+
+def _write_sheet(made: ReidTable, crops: ReidTable, size: tuple[int, int], folder: Path) -> None:
+    """A row a crop: the crop, what was made of it, and a crop of the first target; of the first of some people."""
+    firsts = made.rows.unique("pid", keep="first", maintain_order=True).head(SHEET_CROPS)
+    shown: list[list[Path]] = []
+    for parent, target in firsts.select("parent", "target_camid").iter_rows():
+        own = crops.where(pl.col("file_name") == parent).paths
+        there = crops.where(pl.col("camid") == target).paths
+        shown.append([*own, *made.where(pl.col("parent") == parent).paths, *there[len(shown) :][:1]])
+    cells = np.zeros((len(shown), max(map(len, shown)), *size, 3), np.uint8)
+    for cell, paths in zip(cells, shown, strict=True):
+        cell[: len(paths)] = [np.asarray(read_rgb(path, size=size)) for path in paths]
+    write_sheet(folder / SHEET, cells.reshape(-1, *size, 3), columns=cells.shape[1])
