@@ -24,6 +24,9 @@ class Pixels(Protocol):
     def batch(self, indices: np.ndarray) -> Tensor:
         """Those of some rows: uint8 (B, C, H, W)."""
 
+    def to(self, device: torch.device) -> "Pixels":
+        """The same with batches on a device."""
+
 
 @dataclass(frozen=True)
 class Crops:
@@ -46,6 +49,11 @@ class Crops:
     def people(self, rows: np.ndarray, mirrored: Tensor | None = None) -> Tensor | None:
         """Masks (B, 1, H, W) float32, 0 to 1; None where there are none."""
         return None if self.masks is None else _mirror(self.masks.batch(rows).float() / 255, mirrored)
+
+    def to(self, device: torch.device) -> "Crops":
+        """The same crops with batches on a device."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Crops(self.table, self.pictures.to(device), masks)
 
     def pixels(self, rows: np.ndarray) -> np.ndarray:
         """Crops as they are, uint8 (B, H, W, 3)."""
@@ -126,7 +134,7 @@ class PairSampler:
         return np.stack([self.sources[which], self.targets[which, nth]], axis=1)
 
 
-def check_camera(table: ReidTable, camera: int) -> np.ndarray:
+def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
     """The rows of a camera that is to be learned from.
 
     Raises:

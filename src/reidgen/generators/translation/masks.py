@@ -30,7 +30,11 @@ class Masks:
 
     def batch(self, indices: np.ndarray) -> Tensor:
         """Those of some rows: uint8 (B, 1, H, W)."""
-        return self.pictures[torch.as_tensor(indices)]
+        return self.pictures[torch.as_tensor(indices).to(self.pictures.device)]
+
+    def to(self, device: torch.device) -> "Masks":
+        """The same on a device."""
+        return Masks(self.pictures.to(device))
 
 
 def with_masks(table: ReidTable, whose: str) -> ReidTable:

@@ -1,0 +1,153 @@
+"""Training a translator on the crops of a table: what it learns from, start, loop, sheets, checkpoints."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import nn
+
+from reidgen.config.translation import Family, TranslatorConfig
+from reidgen.data.table import ReidTable
+from reidgen.engine import RunFolder
+from reidgen.engine.bfloat16 import sound_bfloat16
+from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from reidgen.engine.device import is_out_of_memory, setup
+from reidgen.engine.progress import progress
+from reidgen.errors import TrainingError
+from reidgen.files import file_sha256
+from reidgen.generators.sheets import write_sheet
+from reidgen.generators.translation.crops import Crops, PairSampler, check_camera, open_crops
+from reidgen.generators.translation.cycle import CycleTraining
+from reidgen.generators.translation.domains import DomainTraining
+from reidgen.generators.translation.masks import with_masks
+from reidgen.generators.translation.networks import GENERATOR
+from reidgen.generators.translation.paired import PairedTraining
+from reidgen.generators.translation.pasting import make_paste
+from reidgen.generators.translation.training import SHOWN, TranslatorTraining
+from reidgen.generators.translation.translator import FILE, TrainedTranslator, load_translator, write_translator
+
+LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run
+TRAININGS: dict[Family, type[TranslatorTraining]] = {
+    "paired": PairedTraining,
+    "cycle": CycleTraining,
+    "domains": DomainTraining,
+}
+
+
+def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | str) -> TrainedTranslator:
+    """Train a translator on a table's crops.
+
+    Writes translator.safetensors, a sheet of translated crops each `snapshot_steps`, and metrics.jsonl. The same call
+    again resumes at the last checkpoint, to the same bytes as a run that was never stopped, or returns what is there.
+    The preset "paste" has nothing to learn: its file holds backgrounds of the target.
+
+    Args:
+        table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
+            filter has rejected.
+        config: Preset, cameras, networks, losses, schedule.
+        out: The run folder.
+
+    Raises:
+        DataError: A camera has too few crops, no person is in both, masks are missing or wrong, or a crop cannot be
+            read.
+        RunError: The folder belongs to another run.
+        TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint stays.
+    """
+    crops = learned_from(table, config)
+    with RunFolder.begin(out, stage="train-translator", config=config, inputs={"table": crops.hash()}) as run:
+        if not run.done:
+            run.finish(_train(run, crops, config))
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
+    return load_translator(run.path, device=config.device)
+
+
+def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:
+    """The crops of the config's cameras, all with masks where it needs them.
+
+    Raises:
+        DataError: They are not enough to learn from.
+    """
+    crops = (table.train if config.split == "train" else table).kept
+    if config.family != "domains":
+        for camera in (config.source, config.target):
+            check_camera(crops, camera)
+        crops = crops.where(pl.col("camid").is_in([config.source, config.target]))
+    if config.needs_masks:
+        crops = with_masks(crops, f"--preset {config.preset}")
+    for camera in sorted(set(crops.camids.tolist())):
+        check_camera(crops, camera)
+    if config.family == "paired":
+        PairSampler.of(crops, config)
+    return crops
+
+
+def _train(run: RunFolder, table: ReidTable, config: TranslatorConfig) -> dict[str, Any]:
+    """Train to the end, write the weights, and return the run's summary."""
+    crops = open_crops(table, config.size, masks=config.needs_masks)
+    facts = {
+        "split": config.split,
+        "images": len(table),
+        "table": run.record["inputs"]["table"],
+        "origins": sorted(table.rows["origin"].unique().to_list()),
+        "people": table.rows["pid"].n_unique(),
+        "steps": config.steps,
+    }
+    left: dict[str, Any] = {}
+    if config.family == "paste":
+        networks = nn.ModuleDict({GENERATOR: make_paste(config, crops)})
+    else:
+        networks, left = _learn(run, crops, config)
+    write_translator(run.path / FILE, networks, config=config, cameras=crops.cameras, training=facts)
+    return {**facts, **left, "weights": file_sha256(run.path / FILE)}
+
+
+def _learn(run: RunFolder, crops: Crops, config: TranslatorConfig) -> tuple[nn.ModuleDict, dict[str, Any]]:
+    fabric = setup(config.device)
+    try:
+        training = TRAININGS[config.family](config, fabric, crops.to(fabric.device))
+        if (state := load_checkpoint(run)) is not None:
+            training.load(state["training"])
+        with sound_bfloat16(fabric.device, config.precision) as kept:
+            _loop(run, training)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "Memory ran out.",
+            got=f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}",
+            fix="a smaller --batch or --width; the last checkpoint stays",
+        ) from error
+    return training.networks, {"kept_in_float32": kept} if kept else {}
+
+
+def _loop(run: RunFolder, training: TranslatorTraining) -> None:
+    config = training.config
+    log_steps = max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1)
+    began_sec, began_step = time.monotonic(), training.step
+    saved_sec = began_sec
+    with progress("train translator (steps)", config.steps, start=training.step) as bar:
+        while training.step < config.steps:
+            training.advance()
+            bar.advance(1)
+            last, now_sec = training.step == config.steps, time.monotonic()
+            logs, shows = training.step % log_steps == 0, training.step % config.snapshot_steps == 0
+            saves = last or now_sec - saved_sec > config.checkpoint_sec
+            if (logs or saves or shows) and not training.finite():
+                raise TrainingError(
+                    f"A loss is no number after {training.step:,} steps.",
+                    got=f"lr {config.lr}, precision {config.precision}",
+                    fix="a smaller --lr, or --precision float32; the last checkpoint and the sheets stay",
+                )
+            if logs:
+                figures = training.figures()
+                run.metrics.write(**figures)
+                bar.advance(0, **{name: figures[name] for name in ("loss_g", "loss_d")})
+            if shows or last:
+                sheet = training.sheet()
+                write_sheet(run.path / f"translated-{training.step:08d}.png", sheet, columns=len(sheet) // SHOWN)
+            if saves:
+                save_checkpoint(run, {"training": training.state()})
+                speed = (now_sec - began_sec) / (training.step - began_step)
+                run.note_cost(sec_per_step=round(speed, 4))
+                saved_sec = time.monotonic()
