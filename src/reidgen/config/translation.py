@@ -23,6 +23,7 @@ Sees = Literal["image", "image-mask", "image-masks"]
 HeldTo = Literal["l1", "static", "variable"]
 Judged = Literal["everything", "place"]
 Backgrounds = Literal["mean", "random", "inpainted"]
+Gap = Literal["free", "inpainted"]
 DEEPEST = 8  # halvings of the U-Net at most
 FEWEST_TARGETS = 10  # crops of the target below which nothing is learned of it
 
@@ -58,6 +59,7 @@ BACKGROUND: dict[str, Any] = {
     "foreground_weight": 70.0,
     "background_weight": 30.0,
     "targets_per_crop": 10,
+    "gap": "free",
     "mask_blur": 0.0,
 }
 # Zhu et al. 2017, section 4 and appendix 7.1: cycle 10, identity .5 of it, 50 kept images, batch 1; the last two fifths
@@ -83,6 +85,7 @@ PRESETS: dict[TranslatorPreset, dict[str, Any]] = {
         "held_to": "variable",
         "judged_by": "everything",
         "targets_per_crop": 0,
+        "gap": "free",
     },
     "camstyle": CAMSTYLE,
     "spgan": {**CAMSTYLE, "decay": 0.0, "similarity_weight": 2.0},  # Deng et al. 2018, section 4.2
@@ -110,6 +113,7 @@ OFF: dict[str, Any] = {  # values of options that a preset does not have
     "held_to": "l1",
     "judged_by": "everything",
     "backgrounds": "inpainted",
+    "gap": "free",
     "l1_weight": 0.0,
     "foreground_weight": 0.0,
     "background_weight": 0.0,
@@ -138,7 +142,8 @@ class TranslatorConfig:
             model 4, whose target needs no labels, "background-pose" the variable loss that it proposes; "camstyle" is
             CycleGAN between two cameras, "spgan" the same with a loss that keeps people apart, "stargan" one network
             for all cameras; "paste" has no network and lays the person on backgrounds of the target.
-        source: Camera whose people are moved; None with stargan, which learns all cameras.
+        source: Camera whose people are moved; None with stargan, which learns all cameras. With camstyle and spgan
+            None, here and in `target`, stands for all pairs of cameras: `train_translators`.
         target: Camera that they are moved to; None with stargan.
         size: (height, width) of the crops, of which the networks halve both sides without a remainder.
         steps: Length of the training in steps of a batch.
@@ -162,6 +167,9 @@ class TranslatorConfig:
         background_weight: Weight of the loss on the place.
         targets_per_crop: Target crops, of anybody, that each source crop is paired with; 0 pairs crops of one person
             and sequence.
+        gap: What the static loss wants where the target's person stands and the source's does not: nothing ("free", as
+            in model 4, whose backgrounds can differ left and right of the person), or what is around the target's
+            person ("inpainted").
         mask_blur: Deviation in pixels by which the masks of static and variable losses are blurred, so that person and
             place blend.
         cycle_weight: Weight of the way there and back.
@@ -204,6 +212,7 @@ class TranslatorConfig:
     foreground_weight: float = OF_PRESET
     background_weight: float = OF_PRESET
     targets_per_crop: int = OF_PRESET
+    gap: Gap = OF_PRESET
     mask_blur: float = OF_PRESET
     cycle_weight: float = OF_PRESET
     identity_weight: float = OF_PRESET
@@ -263,6 +272,13 @@ class TranslatorConfig:
             owners = ", ".join(preset for preset, values in PRESETS.items() if name in values)
             what = f"{option(name)} is an option of other presets than {self.preset}."
             require(has or value == off, what, got=value, allowed=f"--preset {owners}", fix=f"leave {option(name)} out")
+        require(
+            self.held_to == "static" or self.gap == "free",
+            "--gap inpainted fills a gap that only the static loss has.",
+            got=f"--held-to {self.held_to} --gap {self.gap}",
+            allowed="--gap free, but for --held-to static",
+            fix="--gap free",
+        )
         paired = self.targets_per_crop == 0
         require(
             self.held_to == "static" or paired,
@@ -278,11 +294,12 @@ class TranslatorConfig:
             what = f"--preset {self.preset} learns all cameras of the table at once."
             require(not given, what, got=f"--source {self.source} --target {self.target}", allowed="neither of them")
             return
+        every = self.family == "cycle" and self.source is None and self.target is None
         require(
-            self.source is not None and self.target is not None and self.source != self.target,
+            every or (self.source is not None and self.target is not None and self.source != self.target),
             f"--preset {self.preset} moves people from one camera to another.",
             got=f"--source {self.source} --target {self.target}",
-            allowed="two cameras of the table",
+            allowed="two cameras of the table" + (", or neither for all pairs" if self.family == "cycle" else ""),
             fix="--source 1 --target 2",
         )
 

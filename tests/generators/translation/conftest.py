@@ -88,5 +88,6 @@ def untrained(preset, folder, cameras=(1, 2), **changes):
         networks = build_networks(config, len(cameras))
     for weights in networks.parameters():
         weights.data += 0.3 * torch.randn_like(weights)
+    folder.mkdir(parents=True, exist_ok=True)
     write_translator(folder / FILE, networks, config=config, cameras=cameras, training={"steps": 7})
     return load_translator(folder)

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError, RunError, TrainingError
+from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.generators.translation import train_translator as stage
-from reidgen.generators.translation.train_translator import train_translator
+from reidgen.generators.translation.train_translator import train_translator, train_translators
 from reidgen.generators.translation.training import TranslatorTraining
 from reidgen.generators.translation.translator import FILE
-from tests.generators.translation.conftest import SIZE, made_crops, tiny_config
+from tests.generators.translation.conftest import SIZE, made_crops, tiny_config, write_people
 
 
 def bytes_of(folder):
@@ -61,6 +61,18 @@ def test_resumed_to_the_byte(preset, people, tmp_path, monkeypatch):
     monkeypatch.undo()
     train_translator(people, config, out=tmp_path / "cut")
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+def test_all_pairs_of_cameras(tmp_path):
+    table = write_people(tmp_path / "people", cameras=(1, 2, 3))
+    config = tiny_config("camstyle", source=None, target=None, steps=1)
+    ones = train_translators(table, config, out=tmp_path / "all")
+    assert [(one.config.source, one.config.target) for one in ones] == [(1, 2), (1, 3), (2, 3)]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["1-2", "1-3", "2-3"]
+    with pytest.raises(ConfigError, match="camstyle and spgan"):
+        train_translators(table, tiny_config("background"), out=tmp_path / "other")
+    with pytest.raises(ConfigError, match="between two cameras"):
+        train_translator(table, config, out=tmp_path / "one")
 
 
 def test_a_loss_that_is_no_number(people, tmp_path):

@@ -9,6 +9,7 @@ import torch
 
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import setup
+from reidgen.generators.blur import blur
 from reidgen.generators.translation.crops import Crops, PairSampler
 from reidgen.generators.translation.cycle import CycleTraining
 from reidgen.generators.translation.domains import DomainTraining
@@ -169,3 +170,33 @@ def test_what_is_seen():
     assert seen_by_discriminator(tiny_config("pix2pix-pose"), seen, m, n) is seen
     place = seen_by_discriminator(tiny_config("background"), x, m, n)
     assert torch.equal(place, torch.where((m + n) > 0, torch.zeros_like(x), x))
+
+
+def test_a_gap_that_is_filled_is_held_to_what_is_around_the_targets_person():
+    """The background loss is then over all that is not the source's person."""
+    free, filled = training("background"), training("background", gap="inpainted")
+    free.advance()
+    filled.advance()
+    one, other = free.figures(), filled.figures()
+    assert one["foreground"] == other["foreground"]
+    assert other["background"] > one["background"], "more pixels count"
+    made, x, y = torch.randn(3, 2, 3, *SIZE)
+    m_in, m_out = torch.zeros(2, 1, *SIZE), torch.zeros(2, 1, *SIZE)
+    m_in[:, :, 4:20, 2:6], m_out[:, :, 4:20, 8:12] = 1, 1
+    y = torch.full_like(y, 0.3)
+    y[:, :, 4:20, 8:12] = -1
+    _, _, background = filled._held(made, x, y, m_in, m_out)
+    expected = ((made - 0.3).abs() * (1 - m_in)).mean()
+    torch.testing.assert_close(background, expected)
+
+
+def test_blurred_masks_blend_person_and_place():
+    sharp, soft = training("background"), training("background", mask_blur=2.0)
+    made, x, y = torch.randn(3, 2, 3, *SIZE)
+    m = torch.zeros(2, 1, *SIZE)
+    m[:, :, 8:24, 4:12] = 1
+    _, foreground, _ = soft._held(made, x, y, m, m)
+    weights = blur(m, 2.0)
+    torch.testing.assert_close(foreground, ((made - x).abs() * weights).mean())
+    assert 0.2 < weights[0, 0, 8, 8] < 0.8, "half at the border"
+    assert sharp._held(made, x, y, m, m)[1] != foreground

@@ -13,6 +13,7 @@ from reidgen.errors import ConfigError, DataError, WeightsError
 from reidgen.generators.crops import encode
 from reidgen.generators.translation.translate import SHEET, regenerate_translated, translate
 from reidgen.generators.translation.translation import Translation
+from reidgen.generators.translation.translator import load_translators
 from tests.generators.translation.conftest import untrained, write_people
 
 
@@ -137,3 +138,23 @@ def test_regenerate_needs_what_was_there(posed, tmp_path):
     assert parent.name in str(caught.value)
     with pytest.raises(DataError, match="another command"):
         regenerate_translated(posed, ReidTable(made.rows.with_columns(operation=pl.lit("render"))), table)
+
+
+def test_several_translators_make_one_table(tmp_path):
+    """Each crop in every other camera's style, as CamStyle does with a translator for each two cameras."""
+    table = write_people(tmp_path / "people", cameras=(1, 2, 3), people=3)
+    pairs = [(1, 2), (1, 3), (2, 3)]
+    ones = [untrained("camstyle", tmp_path / f"{a}-{b}", (a, b), source=a, target=b, seed=a) for a, b in pairs]
+    opened = load_translators(tmp_path)
+    assert [one.hash for one in opened] == [one.hash for one in ones]
+    made = translate(opened, table, out=tmp_path / "made")
+    per_parent = made.rows.group_by("parent").agg(pl.col("target_camid").sort())
+    cameras = dict(table.rows.select("file_name", "camid").iter_rows())
+    assert len(per_parent) == len(table)
+    assert all(targets == sorted({1, 2, 3} - {cameras[name]}) for name, targets in per_parent.iter_rows())
+    of_last = made.where(pl.col("generator") == ones[2].hash)
+    assert set(of_last.camids) == {2, 3}
+    assert len(regenerate_translated(ones[2], of_last, table)) == len(of_last)
+    some = translate(opened, table, source=3, target=1, out=tmp_path / "some")
+    assert set(some.rows["generator"]) == {ones[1].hash}
+    assert load_translators(tmp_path / "1-2")[0].hash == ones[0].hash

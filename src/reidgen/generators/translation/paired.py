@@ -18,6 +18,7 @@ from reidgen.generators.translation.training import SHOWN, TranslatorTraining
 from reidgen.losses.adversarial import discriminator_loss, generator_loss
 from reidgen.losses.person_and_place import static_losses, variable_losses
 from reidgen.losses.reconstruction import absolute_error
+from reidgen.models.translation.paste import inpaint, without_people
 
 
 class PairedTraining(TranslatorTraining):
@@ -78,6 +79,8 @@ class PairedTraining(TranslatorTraining):
         none = made.new_zeros(())
         if self.config.held_to == "l1" or mask is None or target_mask is None:
             return absolute_error(made, target), none, none
+        if self.config.gap == "inpainted":
+            target, target_mask = inpaint(target, without_people(target_mask)), torch.zeros_like(target_mask)
         mask, target_mask = (blur(one, self.config.mask_blur) for one in (mask, target_mask))
         if self.config.held_to == "static":
             return none, *static_losses(made, source, target, mask, target_mask)

@@ -22,74 +22,73 @@ Way = tuple[int, int]  # source and target camera
 
 @dataclass(frozen=True)
 class Planned:
-    """One crop to be made: the row of its parent, that of its pose, and how it is made."""
+    """One crop to be made: which translator makes it, the row of its parent, that of its pose, and how it is made."""
 
+    translator: int
     parent: int
     pose: int | None
     operation: Translation
 
 
 def plan_translations(
-    translator: TrainedTranslator, crops: ReidTable, ways: Sequence[Way], config: TranslateConfig
+    translators: Sequence[TrainedTranslator], crops: ReidTable, config: TranslateConfig
 ) -> list[Planned]:
     """All crops that shall be made, in order; each one's draws depend on the names of its parent and its target alone.
 
     Raises:
+        ConfigError: The translators were trained for other cameras.
         DataError: There is no crop to translate.
     """
-    files = fingerprints(crops, translator)
+    ways = [(number, way) for number, one in enumerate(translators) for way in _ways(one, config)]
+    if not ways:
+        known = sorted({way for one in translators for way in one.ways})
+        raise ConfigError(
+            f"{translators[0].path} was trained for other cameras.",
+            got=f"--source {config.source} --target {config.target}",
+            allowed=", ".join(f"{a} to {b}" for a, b in known),
+            fix="a translator for these cameras: reidgen train-translator",
+        )
+    files = fingerprints(crops, masks=any(one.config.needs_masks for one in translators))
     names = crops.rows["file_name"].to_list()
     planned = []
-    for source, target in ways:
+    for which, (source, target) in ways:
+        needs = translators[which].config
         there = np.flatnonzero(crops.camids == target)
         for row in _chosen(crops, (source, target), config).tolist():
             for number in range(config.outputs):
                 key = (config.seed, names[row], target, number)
                 content, mask = files[names[row]]
                 noise = derive_seed("translation noise", *key)
-                one = Translation(source, target, content, noise, config.quality, mask)
-                pose = _pose(there, row, config, key) if translator.config.needs_pose else None
+                one = Translation(source, target, content, noise, config.quality, mask if needs.needs_masks else None)
+                pose = _pose(there, row, config, key) if needs.needs_pose else None
                 if pose is not None:
                     one = dataclasses.replace(one, pose=names[pose], posed=files[names[pose]][1])
-                planned.append(Planned(row, pose, one))
+                planned.append(Planned(which, row, pose, one))
     if not planned:
         raise DataError(
             f"{crops.name or 'The table'} has no crop to translate.",
-            got=f"{config.crops} crops, ways {', '.join(f'{a} to {b}' for a, b in ways)}",
+            got=f"{config.crops} crops, ways {', '.join(f'{a} to {b}' for _, (a, b) in ways)}",
             allowed="at least one crop",
             fix="--crops all, or other cameras (reidgen pairs shows how many crops are new)",
         )
     return planned
 
 
-def planned_ways(translator: TrainedTranslator, crops: ReidTable, config: TranslateConfig) -> list[Way]:
-    """The ways of the translator that were asked for and whose source has crops.
-
-    Raises:
-        ConfigError: It was trained for other cameras.
-    """
-    asked = [(a, b) for a, b in translator.ways if config.source in (None, a) and config.target in (None, b)]
-    if not asked:
-        raise ConfigError(
-            f"{translator.path} was trained for other cameras.",
-            got=f"--source {config.source} --target {config.target}",
-            allowed=", ".join(f"{a} to {b}" for a, b in translator.ways),
-            fix="a translator for these cameras: reidgen train-translator",
-        )
-    cameras = set(crops.camids.tolist())
-    return [way for way in asked if way[0] in cameras or config.source is not None]
-
-
-def fingerprints(crops: ReidTable, translator: TrainedTranslator) -> dict[str, tuple[str, str | None]]:
-    """Of each crop's file, by name, and of its mask's if the translator needs masks, the first digits of SHA-256.
+def fingerprints(crops: ReidTable, *, masks: bool) -> dict[str, tuple[str, str | None]]:
+    """Of each crop's file, by name, and with `masks` of its mask's, the first digits of SHA-256.
 
     Raises:
         DataError: A file is missing.
     """
     names, contents = crops.rows["file_name"], (content[:DIGITS] for content in crops.contents())
-    masks: Sequence[Path | None] = mask_paths(crops) if translator.config.needs_masks else [None] * len(crops)
-    hashes = (None if path is None else file_sha256(path)[:DIGITS] for path in masks)
+    paths: Sequence[Path | None] = mask_paths(crops) if masks else [None] * len(crops)
+    hashes = (None if path is None else file_sha256(path)[:DIGITS] for path in paths)
     return dict(zip(names, zip(contents, hashes, strict=True), strict=True))
+
+
+def _ways(translator: TrainedTranslator, config: TranslateConfig) -> list[Way]:
+    """The ways of the translator that were asked for."""
+    return [(a, b) for a, b in translator.ways if config.source in (None, a) and config.target in (None, b)]
 
 
 def _chosen(crops: ReidTable, way: Way, config: TranslateConfig) -> np.ndarray:

@@ -1,12 +1,15 @@
 """Training a translator on the crops of a table: what it learns from, start, loop, sheets, checkpoints."""
 
+import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from torch import nn
 
+from reidgen.config.base import require
 from reidgen.config.translation import Family, TranslatorConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -54,12 +57,47 @@ def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | 
         RunError: The folder belongs to another run.
         TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint stays.
     """
+    require(
+        config.family in ("domains", "paste") or config.source is not None,
+        "A translator is trained between two cameras.",
+        got="neither --source nor --target",
+        allowed="two cameras of the table; train_translators trains all pairs",
+        fix="--source 1 --target 2",
+    )
     crops = learned_from(table, config)
     with RunFolder.begin(out, stage="train-translator", config=config, inputs={"table": crops.hash()}) as run:
         if not run.done:
             run.finish(_train(run, crops, config))
         (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_translator(run.path, device=config.device)
+
+
+def train_translators(table: ReidTable, config: TranslatorConfig, *, out: Path | str) -> list[TrainedTranslator]:
+    """Train a translator between each two cameras of a table, one after the other: CamStyle's 15 for Market-1501.
+
+    Each has a run folder of its own in `out`, named by its cameras, 1-2; `load_translators` opens them all.
+
+    Args:
+        table: As for `train_translator`.
+        config: Of the preset camstyle or spgan, without cameras.
+        out: Folder of the run folders.
+
+    Raises:
+        ConfigError: The config names cameras, or its preset moves people one way.
+        DataError, RunError, TrainingError: As `train_translator`.
+    """
+    require(
+        config.family == "cycle" and config.source is None,
+        "All pairs of cameras are trained by --preset camstyle and spgan, without --source and --target.",
+        got=f"--preset {config.preset} --source {config.source} --target {config.target}",
+        allowed="--preset camstyle or spgan, no cameras",
+    )
+    crops = (table.train if config.split == "train" else table).kept
+    cameras = sorted(set(crops.camids.tolist()))
+    configs = [replace(config, source=a, target=b) for a, b in itertools.combinations(cameras, 2)]
+    for one in configs:  # what is missing is told before the first of many trainings
+        learned_from(table, one)
+    return [train_translator(table, one, out=Path(out) / f"{one.source}-{one.target}") for one in configs]
 
 
 def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:

@@ -1,6 +1,7 @@
 """Crops of real people in another camera's style and place, as a table."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from reidgen.generators.crops import CropWriter
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import open_crops
 from reidgen.generators.translation.masks import with_masks
-from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
+from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations
 from reidgen.generators.translation.translation import Translation
 from reidgen.generators.translation.translator import TrainedTranslator
 
@@ -30,7 +31,7 @@ SHEET, SHEET_CROPS = "translated.png", 16
 
 
 def translate(
-    translator: TrainedTranslator,
+    translator: TrainedTranslator | Sequence[TrainedTranslator],
     table: ReidTable,
     config: TranslateConfig | None = None,
     *,
@@ -43,7 +44,7 @@ def translate(
     what was made of them, and a crop of the target.
 
     Args:
-        translator: A trained translator.
+        translator: A trained translator, or several for several cameras.
         table: Real people; generated and rejected crops, distractors and junk are left out.
         config: Every knob; None takes the defaults.
         out: The run folder.
@@ -60,14 +61,15 @@ def translate(
     """
     config = dataclasses.replace(config or TranslateConfig(), **options)
     crops = _people(table, config)
-    if translator.config.needs_masks:
-        crops = with_masks(crops, f"a translator of preset {translator.config.preset}")
-    ways = planned_ways(translator, crops, config)
-    plan = plan_translations(translator, crops, ways, config)
-    inputs = {"translator": translator.hash, "crops": crops.hash(), "ways": [list(way) for way in ways]}
+    translators = [translator] if isinstance(translator, TrainedTranslator) else list(translator)
+    for needing in (one.config.preset for one in translators if one.config.needs_masks):
+        crops = with_masks(crops, f"a translator of preset {needing}")
+    plan = plan_translations(translators, crops, config)
+    inputs = {"translators": [one.hash for one in translators], "crops": crops.hash()}
     with RunFolder.begin(out, stage="generate translate", config=config, inputs=inputs) as run:
         if not run.done:
-            run.finish(_generate(translator.on(config.device), crops, table, plan, config, run.path))
+            on_device = [one.on(config.device) for one in translators]
+            run.finish(_generate(on_device, crops, table, plan, config, run.path))
     return ReidTable.read(run.path)
 
 
@@ -96,7 +98,8 @@ def regenerate_translated(translator: TrainedTranslator, table: ReidTable, sourc
     known = sources.where(pl.col("file_name").is_in([name for name in named if name is not None]))
     if translator.config.needs_masks:
         known = with_masks(known, "the translator")
-    files, place = fingerprints(known, translator), {name: row for row, name in enumerate(known.rows["file_name"])}
+    files = fingerprints(known, masks=translator.config.needs_masks)
+    place = {name: row for row, name in enumerate(known.rows["file_name"])}
     planned = []
     for parent, one in zip(table.rows["parent"], operations, strict=True):
         as_it_was = files.get(parent) == (one.crop, one.mask)
@@ -108,8 +111,8 @@ def regenerate_translated(translator: TrainedTranslator, table: ReidTable, sourc
                 allowed="the table that generate translate had",
                 fix="sources=load_dataset('reidgen', root=...) with that table's folder",
             )
-        planned.append(Planned(place[parent], place[one.pose] if one.pose else None, one))
-    return np.concatenate([pixels for _, pixels in _made(translator, known, planned, batch=BATCH)])
+        planned.append(Planned(0, place[parent], place[one.pose] if one.pose else None, one))
+    return np.concatenate([pixels for _, pixels in _made([translator], known, planned, batch=BATCH)])
 
 
 def _people(table: ReidTable, config: TranslateConfig) -> ReidTable:
@@ -118,7 +121,7 @@ def _people(table: ReidTable, config: TranslateConfig) -> ReidTable:
 
 
 def _generate(
-    translator: TrainedTranslator,
+    translators: Sequence[TrainedTranslator],
     crops: ReidTable,
     table: ReidTable,
     planned: Sequence[Planned],
@@ -126,34 +129,34 @@ def _generate(
     folder: Path,
 ) -> dict[str, Any]:
     """Write all crops and the table, and return the run's summary."""
-    rows = _rows(translator, crops, table, planned)
+    rows = _rows(translators, crops, table, planned)
     paths = [folder / name for name in rows["file_name"]]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     with (
         progress("generate translate (crops)", len(paths), start=len(paths) - len(missing)) as bar,
         CropWriter() as writer,
     ):
-        todo = _made(translator, crops, [planned[number] for number in missing], batch=config.batch)
+        todo = _made(translators, crops, [planned[number] for number in missing], batch=config.batch)
         for part, pixels in todo:
             bar.advance(writer.write([paths[missing[i]] for i in part], pixels, quality=config.quality))
         bar.advance(writer.wait())
     made = ReidTable.from_rows(rows, root=folder, name="translated people")
     made.write_metadata(folder)
-    _write_sheet(made, crops, translator.config.size, folder)
+    _write_sheet(made, crops, translators[0].config.size, folder)
     return {
         "people": rows["pid"].n_unique(),
         "crops": len(made),
         "by_way": {f"{a} to {b}": count for a, b, count in _per_way(planned)},
         "split": config.split,
         "origins": sorted(crops.rows["origin"].unique()),
-        "preset": translator.config.preset,
-        "translator": translator.hash,
-        "translator_training": translator.training,
+        "presets": sorted({one.config.preset for one in translators}),
+        "translators": [one.hash for one in translators],
+        "translator_training": [one.training for one in translators],
     }
 
 
 def _rows(
-    translator: TrainedTranslator, crops: ReidTable, table: ReidTable, planned: Sequence[Planned]
+    translators: Sequence[TrainedTranslator], crops: ReidTable, table: ReidTable, planned: Sequence[Planned]
 ) -> pl.DataFrame:
     """The rows of all crops that are made, with names that no crop of the table has."""
     parents = crops.rows[[one.parent for one in planned]]
@@ -164,7 +167,7 @@ def _rows(
         file_name=pl.lit("new.jpg"),
         split=pl.lit("train"),
         origin=pl.lit("generated"),
-        generator=pl.lit(translator.hash),
+        generator=pl.Series([translators[one.translator].hash for one in planned]),
     )
     rows = rows.with_columns(target_camid=pl.col("camid"))
     known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
@@ -173,27 +176,25 @@ def _rows(
 
 
 def _made(
-    translator: TrainedTranslator, crops: ReidTable, planned: Sequence[Planned], *, batch: int
+    translators: Sequence[TrainedTranslator], crops: ReidTable, planned: Sequence[Planned], *, batch: int
 ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
     """What is planned, by parts: its places in the plan, and pixels uint8 (N, H, W, 3)."""
     if not planned:
         return
-    decoded = open_crops(crops, translator.config.size, masks=translator.config.needs_masks)
-    for part in chunks(range(len(planned)), batch):
-        ones = [planned[i] for i in part]
-        parents = np.array([one.parent for one in ones])
-        poses = np.array([one.parent if one.pose is None else one.pose for one in ones])
-        out = np.empty((len(ones), *translator.config.size, 3), np.uint8)
-        for way in sorted({(one.operation.source, one.operation.target) for one in ones}):
-            which = [i for i, one in enumerate(ones) if (one.operation.source, one.operation.target) == way]
-            out[which] = translator.translate(
-                decoded.pixels(parents[which]),
-                [ones[i].operation.noise for i in which],
-                way=way,
-                masks=decoded.mask_pixels(parents[which]),
-                poses=decoded.mask_pixels(poses[which]),
-            )
-        yield list(part), out
+    decoded = {
+        size: open_crops(crops, size, masks=any(one.config.needs_masks for one in translators))
+        for size in {one.config.size for one in translators}
+    }
+    ways = [(one.translator, (one.operation.source, one.operation.target)) for one in planned]
+    for (which, way), group in itertools.groupby(range(len(planned)), key=ways.__getitem__):
+        translator = translators[which]
+        known = decoded[translator.config.size]
+        for part in chunks(list(group), batch):
+            parents = np.array([planned[i].parent for i in part])
+            poses = np.array([planned[i].parent if planned[i].pose is None else planned[i].pose for i in part])
+            seeds = [planned[i].operation.noise for i in part]
+            masks, posed = known.mask_pixels(parents), known.mask_pixels(poses)
+            yield part, translator.translate(known.pixels(parents), seeds, way=way, masks=masks, poses=posed)
 
 
 def _per_way(planned: Sequence[Planned]) -> list[tuple[int, int, int]]:

@@ -183,6 +183,19 @@ def load_translator(path: Path | str, *, device: Device = "auto") -> TrainedTran
     return TrainedTranslator(opened, config, cameras, file_sha256(file), training, file, where)
 
 
+def load_translators(path: Path | str, *, device: Device = "auto") -> list[TrainedTranslator]:
+    """Open one translator, or all whose run folders lie in a folder, sorted by the names of these.
+
+    Raises:
+        WeightsError: There is none, or a file is damaged or of another network.
+    """
+    folder = Path(path)
+    inside = sorted(file.parent for file in folder.glob(f"*/{FILE}")) if folder.is_dir() else []
+    if not inside or (folder / FILE).is_file():
+        return [load_translator(folder, device=device)]
+    return [load_translator(one, device=device) for one in inside]
+
+
 def _built(config: TranslatorConfig, cameras: int, tensors: dict[str, Tensor]) -> nn.Module:
     if config.family == "paste":
         return Paste(len(tensors.get("backgrounds", ())), config.size)

@@ -45,12 +45,17 @@ def backgrounds(crops: Tensor, masks: Tensor, fill: Fill) -> Tensor:
     Returns:
         float32 (K, 3, H, W), 0 to 255.
     """
-    known = (functional.max_pool2d(masks, 2 * MARGIN + 1, 1, MARGIN) < 0.5).to(crops.dtype)
+    known = without_people(masks)
     if fill == "inpainted":
         return inpaint(crops, known)
     seen = known.sum(dim=0, keepdim=True)
     mean = inpaint((crops * known).sum(dim=0, keepdim=True) / seen.clamp(min=1), (seen > 0).to(crops.dtype))
     return mean if fill == "mean" else torch.lerp(mean, crops, known)
+
+
+def without_people(masks: Tensor) -> Tensor:
+    """Where there is nobody: 1 outside of masks (N, 1, H, W) and of a margin around them, else 0."""
+    return (functional.max_pool2d(masks, 2 * MARGIN + 1, 1, MARGIN) < 0.5).to(masks.dtype)
 
 
 def inpaint(pictures: Tensor, known: Tensor) -> Tensor:
