@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from reidgen.cli import main
 from reidgen.config.sweep import PRESET_AXES
 from reidgen.generators import train
+from reidgen.generators.translation import crops as translation_crops
 from reidgen.models import resnet
 from reidgen.sweep import run, worker
 from tests.darknet_files import small_cfg, write_darknet
@@ -44,6 +45,7 @@ TOY = {
     "train-generator": "--size 16 8 --kimg 0.004 --batch 4 --z-dim 32",
     "train-encoder": f"--width 8 --steps 2 --batch 2 --passes 1 --test-crops 2 --weights random {LIKENESS}",
     "invert": f"--crops 2 {SEARCH} {LIKENESS}",
+    "train-translator": "--size 32 16 --width 4 --steps 2 --batch 2",
     "generate people": "--people 6 --variants 3",
     "generate variants": f"--crops 1 --variants 2 {SEARCH} {LIKENESS}",
     "generate grid": "--rows 1 --columns 2",
@@ -149,6 +151,7 @@ def folder(tmp_path, monkeypatch):
         worker, "run_point", lambda order: pretend(order) if REAL not in order["folder"] else trained(order)
     )
     monkeypatch.setattr(train, "SHEET_IMAGES", 4)
+    monkeypatch.setattr(translation_crops, "FEWEST_TARGETS", 2)
     downloads(tmp_path / "data")
     return tmp_path
 

@@ -35,6 +35,16 @@ _PUBLIC = {
     "compare_inversions": "reidgen.generators.comparison",
     "VariantsConfig": "reidgen.config",
     "generate_variants": "reidgen.generators.variants",
+    "PairsConfig": "reidgen.config",
+    "write_pairs": "reidgen.data.pairs",
+    "TranslatorConfig": "reidgen.config",
+    "train_translator": "reidgen.generators.translation.train_translator",
+    "train_translators": "reidgen.generators.translation.train_translator",
+    "load_translator": "reidgen.generators.translation.translator",
+    "load_translators": "reidgen.generators.translation.translator",
+    "TranslateConfig": "reidgen.config",
+    "translate": "reidgen.generators.translation.translate",
+    "regenerate_translated": "reidgen.generators.translation.translate",
     "WalkConfig": "reidgen.config",
     "generate_video": "reidgen.generators.video",
     "GridConfig": "reidgen.config",
@@ -87,12 +97,15 @@ if TYPE_CHECKING:
     from reidgen.config import GridConfig as GridConfig
     from reidgen.config import InversionConfig as InversionConfig
     from reidgen.config import LikenessConfig as LikenessConfig
+    from reidgen.config import PairsConfig as PairsConfig
     from reidgen.config import PrepareConfig as PrepareConfig
     from reidgen.config import ReidConfig as ReidConfig
     from reidgen.config import RenderConfig as RenderConfig
     from reidgen.config import ReportConfig as ReportConfig
     from reidgen.config import StyleGANConfig as StyleGANConfig
     from reidgen.config import SweepConfig as SweepConfig
+    from reidgen.config import TranslateConfig as TranslateConfig
+    from reidgen.config import TranslatorConfig as TranslatorConfig
     from reidgen.config import VariantsConfig as VariantsConfig
     from reidgen.config import WalkConfig as WalkConfig
     from reidgen.config import generator_preset as generator_preset

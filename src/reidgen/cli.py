@@ -18,10 +18,12 @@ from reidgen.cli_base import planned as _planned
 from reidgen.cli_base import read_table as _read
 from reidgen.cli_base import say as _say
 from reidgen.cli_generate import GENERATE, generate_people
+from reidgen.cli_translate import pairs, train_translator_of
 from reidgen.config import (
     ENCODER_PRESETS,
     PRESETS,
     RECIPES,
+    TRANSLATOR_PRESETS,
     ConvertConfig,
     EncoderConfig,
     EncoderPreset,
@@ -90,6 +92,8 @@ def _dispatch(given: list[str]) -> None:
             _check_preset_has(preset, given)
         of_names = {"train-generator": _train_generator_of(preset)}
         of_names["train-encoder"] = _train_encoder_of(_asked(given, "--preset", ENCODER_PRESETS, "person"))
+        translator = _asked(given, "--preset", TRANSLATOR_PRESETS, "background")
+        of_names["train-translator"] = train_translator_of(translator)
         of_names["train-reid"] = _train_reid_of(_asked(given, "--recipe", RECIPES, "ide"))
         of_names["sweep"] = _sweep_of(_asked(given, "--reid.recipe", RECIPES, "ide"))
         verbs = {**VERBS, **of_names}
@@ -445,6 +449,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "render": render,
     "prepare": prepare,
     "train-generator": _train_generator_of("person-stylegan2"),
+    "pairs": pairs,
+    "train-translator": train_translator_of("background"),
     "train-encoder": _train_encoder_of("person"),
     "invert": invert,
     "generate": generate_people,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Out = Annotated[Path, arg(help="Folder of this run. The same command again resumes it, or says that it is done.")]
 Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepare, generate, filter or extend.")]
 Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
+Translator = Annotated[Path, arg(help="Run folder of train-translator, a folder of several, or a .safetensors file.")]
 Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
 Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
 Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]

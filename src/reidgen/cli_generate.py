@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from reidgen.cli_base import Data, DryRun, Encoder, Generator, Inverted, Out, Reid, planned, read_table, say
+from reidgen.cli_translate import generate_translate
 from reidgen.config import GenerateConfig, GridConfig, VariantsConfig, WalkConfig
 
 
@@ -81,6 +82,7 @@ def generate_grid(
 GENERATE: dict[str, Callable[..., None]] = {
     "people": generate_people,
     "variants": generate_variants,
+    "translate": generate_translate,
     "video": generate_video,
     "grid": generate_grid,
 }

@@ -2,15 +2,18 @@
 
 import itertools
 import lzma
+import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from reidgen.config import PairsConfig
+from reidgen.data.load import load_dataset
 from reidgen.data.pairs import TABLE, camera_pair, count_pairs, in_words, write_pairs
-from reidgen.data.table import ReidTable
+from reidgen.data.table import FOLDERS, ReidTable
 from reidgen.errors import ConfigError, DataError
 from tests.factories import make_table
 
@@ -132,3 +135,19 @@ def test_errors_of_the_stage(tmp_path):
         write_pairs(make_table([1, 1, 2]), PairsConfig(source=1, target=3), out=tmp_path)
     with pytest.raises(DataError, match="two cameras or more"):
         write_pairs(make_table([1, 1], splits="query"), PairsConfig(), out=tmp_path)
+
+
+def test_a_folder_of_one_pixel_files_under_the_real_names(market, tmp_path):
+    """The way that a user goes: Market-1501's folder is read by its names, and no crop is opened."""
+    pixel = tmp_path / "pixel.jpg"
+    Image.new("RGB", (1, 1)).save(pixel)
+    root = tmp_path / "market"
+    for sub in FOLDERS.values():
+        (root / sub).mkdir(parents=True)
+    for pid, camid, seq, frame in market.rows.select("pid", "camid", "seq", "frame").iter_rows():
+        os.link(pixel, root / FOLDERS["train"] / f"{pid:04d}_c{camid}s{seq}_{frame:06d}_00.jpg")
+    for sub in ("query", "bounding_box_test"):
+        os.link(pixel, root / sub / "0001_c1s1_000001_00.jpg")
+    table = load_dataset("market1501", root=root, expect_counts="any")
+    counts = write_pairs(table, PairsConfig(), out=tmp_path / "pairs")
+    assert counts.equals(count_pairs(market))

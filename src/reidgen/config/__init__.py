@@ -41,3 +41,7 @@ from reidgen.config.sampling import GenerateConfig as GenerateConfig
 from reidgen.config.sampling import GridConfig as GridConfig
 from reidgen.config.sampling import WalkConfig as WalkConfig
 from reidgen.config.sweep import SweepConfig as SweepConfig
+from reidgen.config.translation import TRANSLATOR_PRESETS as TRANSLATOR_PRESETS
+from reidgen.config.translation import TranslateConfig as TranslateConfig
+from reidgen.config.translation import TranslatorConfig as TranslatorConfig
+from reidgen.config.translation import TranslatorPreset as TranslatorPreset

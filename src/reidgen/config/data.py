@@ -50,13 +50,16 @@ class PairsConfig:
         source: Camera whose crops are counted, with `target`; None takes all pairs of cameras.
         target: The other camera.
         split: Whose crops count.
+        seed: As every verb has one; counting draws nothing.
     """
 
     source: int | None = None
     target: int | None = None
     split: Literal["train", "all"] = "train"
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         require(
             (self.source is None) == (self.target is None),
             "--source and --target belong together.",

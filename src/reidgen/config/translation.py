@@ -73,7 +73,7 @@ CAMSTYLE: dict[str, Any] = {
     "identity_weight": 5.0,
     "history": 50,
 }
-PRESETS: dict[TranslatorPreset, dict[str, Any]] = {
+TRANSLATOR_PRESETS: dict[TranslatorPreset, dict[str, Any]] = {
     "pix2pix": PIX2PIX,
     "pix2pix-mask": {**PIX2PIX, "sees": "image-mask"},
     "pix2pix-pose": {**PIX2PIX, "sees": "image-masks"},
@@ -143,7 +143,7 @@ class TranslatorConfig:
             CycleGAN between two cameras, "spgan" the same with a loss that keeps people apart, "stargan" one network
             for all cameras; "paste" has no network and lays the person on backgrounds of the target.
         source: Camera whose people are moved; None with stargan, which learns all cameras. With camstyle and spgan
-            None, here and in `target`, stands for all pairs of cameras: `train_translators`.
+            none, here and in `target`, stands for all pairs of cameras.
         target: Camera that they are moved to; None with stargan.
         size: (height, width) of the crops, of which the networks halve both sides without a remainder.
         steps: Length of the training in steps of a batch.
@@ -234,10 +234,10 @@ class TranslatorConfig:
 
     def __post_init__(self) -> None:
         known = ", ".join(get_args(TranslatorPreset))
-        require(self.preset in PRESETS, "There is no such --preset.", got=self.preset, allowed=known)
+        require(self.preset in TRANSLATOR_PRESETS, "There is no such --preset.", got=self.preset, allowed=known)
         for field in fields(self):
             if getattr(self, field.name) is OF_PRESET:
-                value = PRESETS[self.preset].get(field.name, OFF.get(field.name))
+                value = TRANSLATOR_PRESETS[self.preset].get(field.name, OFF.get(field.name))
                 object.__setattr__(self, field.name, value)
         self._check_options()
         self._check_cameras()
@@ -267,9 +267,9 @@ class TranslatorConfig:
 
     def _check_options(self) -> None:
         for name, off in OFF.items():
-            has = name in PRESETS[self.preset]
+            has = name in TRANSLATOR_PRESETS[self.preset]
             value = getattr(self, name)
-            owners = ", ".join(preset for preset, values in PRESETS.items() if name in values)
+            owners = ", ".join(preset for preset, values in TRANSLATOR_PRESETS.items() if name in values)
             what = f"{option(name)} is an option of other presets than {self.preset}."
             require(has or value == off, what, got=value, allowed=f"--preset {owners}", fix=f"leave {option(name)} out")
         require(
@@ -294,12 +294,18 @@ class TranslatorConfig:
             what = f"--preset {self.preset} learns all cameras of the table at once."
             require(not given, what, got=f"--source {self.source} --target {self.target}", allowed="neither of them")
             return
-        every = self.family == "cycle" and self.source is None and self.target is None
         require(
-            every or (self.source is not None and self.target is not None and self.source != self.target),
-            f"--preset {self.preset} moves people from one camera to another.",
+            (self.source is None and self.target is None) or None not in (self.source, self.target),
+            "--source and --target belong together.",
             got=f"--source {self.source} --target {self.target}",
-            allowed="two cameras of the table" + (", or neither for all pairs" if self.family == "cycle" else ""),
+            allowed="two cameras of the table",
+            fix="--source 1 --target 2",
+        )
+        require(
+            self.source is None or self.source != self.target,
+            "--source and --target are two cameras.",
+            got=f"camera {self.source} twice",
+            allowed="two cameras of the table",
             fix="--source 1 --target 2",
         )
 

@@ -1,7 +1,7 @@
 import pytest
 
 from reidgen.config import as_dict, from_dict
-from reidgen.config.translation import OFF, PRESETS, TranslatorConfig
+from reidgen.config.translation import OFF, TRANSLATOR_PRESETS, TranslatorConfig
 from reidgen.errors import ConfigError
 
 
@@ -10,11 +10,11 @@ def config(preset="background", **changes):
     return TranslatorConfig(**{"preset": preset, **cameras, **changes})
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", TRANSLATOR_PRESETS)
 def test_a_preset_and_its_json(preset):
     one = config(preset)
-    assert all(getattr(one, name) == value for name, value in PRESETS[preset].items())
-    assert all(getattr(one, name) == off for name, off in OFF.items() if name not in PRESETS[preset])
+    assert all(getattr(one, name) == value for name, value in TRANSLATOR_PRESETS[preset].items())
+    assert all(getattr(one, name) == off for name, off in OFF.items() if name not in TRANSLATOR_PRESETS[preset])
     assert from_dict(TranslatorConfig, as_dict(one)) == one
 
 
@@ -27,14 +27,14 @@ def test_the_thesis():
     variable = config("background-pose")
     assert (variable.held_to, variable.judged_by, variable.targets_per_crop) == ("variable", "everything", 0)
     assert variable.needs_pose
-    without = {preset for preset in PRESETS if not config(preset).needs_masks}
+    without = {preset for preset in TRANSLATOR_PRESETS if not config(preset).needs_masks}
     assert without == {"pix2pix", "camstyle", "spgan", "stargan"}
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"source": None}, "two cameras"),
+        ({"source": None}, "belong together"),
         ({"target": 5}, "two cameras"),
         ({"preset": "stargan", "source": 1}, "all cameras"),
         ({"size": (128, 50)}, "halved 1 times"),
@@ -47,7 +47,7 @@ def test_the_thesis():
         ({"held_to": "variable"}, "targets-per-crop"),
         ({"held_to": "variable", "targets_per_crop": 0, "gap": "inpainted"}, "static loss"),
         ({"preset": "pix2pix", "gap": "inpainted"}, "gap"),
-        ({"preset": "camstyle", "target": None}, "neither for all pairs"),
+        ({"preset": "camstyle", "target": None}, "belong together"),
         ({"decay": 1.5}, "0 to 1"),
         ({"lr": 0.0}, "> 0"),
         ({"preset": "none"}, "camstyle"),

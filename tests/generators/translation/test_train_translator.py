@@ -71,7 +71,7 @@ def test_all_pairs_of_cameras(tmp_path):
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["1-2", "1-3", "2-3"]
     with pytest.raises(ConfigError, match="camstyle and spgan"):
         train_translators(table, tiny_config("background"), out=tmp_path / "other")
-    with pytest.raises(ConfigError, match="between two cameras"):
+    with pytest.raises(ConfigError, match="from one camera to another"):
         train_translator(table, config, out=tmp_path / "one")
 
 

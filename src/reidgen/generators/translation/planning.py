@@ -30,6 +30,24 @@ class Planned:
     operation: Translation
 
 
+def planned_ways(translators: Sequence[TrainedTranslator], config: TranslateConfig) -> list[tuple[int, Way]]:
+    """The ways that were asked for, each with the number of the translator that goes it.
+
+    Raises:
+        ConfigError: The translators were trained for other cameras.
+    """
+    known = [(number, way) for number, one in enumerate(translators) for way in one.ways]
+    ways = [(n, (a, b)) for n, (a, b) in known if config.source in (None, a) and config.target in (None, b)]
+    if not ways:
+        raise ConfigError(
+            f"{translators[0].path} was trained for other cameras.",
+            got=f"--source {config.source} --target {config.target}",
+            allowed=", ".join(f"{a} to {b}" for _, (a, b) in known),
+            fix="a translator for these cameras: reidgen train-translator",
+        )
+    return ways
+
+
 def plan_translations(
     translators: Sequence[TrainedTranslator], crops: ReidTable, config: TranslateConfig
 ) -> list[Planned]:
@@ -39,15 +57,7 @@ def plan_translations(
         ConfigError: The translators were trained for other cameras.
         DataError: There is no crop to translate.
     """
-    ways = [(number, way) for number, one in enumerate(translators) for way in _ways(one, config)]
-    if not ways:
-        known = sorted({way for one in translators for way in one.ways})
-        raise ConfigError(
-            f"{translators[0].path} was trained for other cameras.",
-            got=f"--source {config.source} --target {config.target}",
-            allowed=", ".join(f"{a} to {b}" for a, b in known),
-            fix="a translator for these cameras: reidgen train-translator",
-        )
+    ways = planned_ways(translators, config)
     files = fingerprints(crops, masks=any(one.config.needs_masks for one in translators))
     names = crops.rows["file_name"].to_list()
     planned = []
@@ -84,11 +94,6 @@ def fingerprints(crops: ReidTable, *, masks: bool) -> dict[str, tuple[str, str |
     paths: Sequence[Path | None] = mask_paths(crops) if masks else [None] * len(crops)
     hashes = (None if path is None else file_sha256(path)[:DIGITS] for path in paths)
     return dict(zip(names, zip(contents, hashes, strict=True), strict=True))
-
-
-def _ways(translator: TrainedTranslator, config: TranslateConfig) -> list[Way]:
-    """The ways of the translator that were asked for."""
-    return [(a, b) for a, b in translator.ways if config.source in (None, a) and config.target in (None, b)]
 
 
 def _chosen(crops: ReidTable, way: Way, config: TranslateConfig) -> np.ndarray:

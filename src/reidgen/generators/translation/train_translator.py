@@ -59,9 +59,9 @@ def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | 
     """
     require(
         config.family in ("domains", "paste") or config.source is not None,
-        "A translator is trained between two cameras.",
+        f"--preset {config.preset} moves people from one camera to another.",
         got="neither --source nor --target",
-        allowed="two cameras of the table; train_translators trains all pairs",
+        allowed="two cameras of the table",
         fix="--source 1 --target 2",
     )
     crops = learned_from(table, config)

@@ -22,7 +22,7 @@ from reidgen.generators.crops import CropWriter
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import open_crops
 from reidgen.generators.translation.masks import with_masks
-from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations
+from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
 from reidgen.generators.translation.translation import Translation
 from reidgen.generators.translation.translator import TrainedTranslator
 
@@ -60,8 +60,9 @@ def translate(
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or TranslateConfig(), **options)
-    crops = _people(table, config)
     translators = [translator] if isinstance(translator, TrainedTranslator) else list(translator)
+    cameras = {camera for _, way in planned_ways(translators, config) for camera in way}
+    crops = _people(table, config).where(pl.col("camid").is_in(sorted(cameras)))
     for needing in (one.config.preset for one in translators if one.config.needs_masks):
         crops = with_masks(crops, f"a translator of preset {needing}")
     plan = plan_translations(translators, crops, config)
@@ -203,13 +204,14 @@ def _per_way(planned: Sequence[Planned]) -> list[tuple[int, int, int]]:
 
 
 def _write_sheet(made: ReidTable, crops: ReidTable, size: tuple[int, int], folder: Path) -> None:
-    """A row a crop: the crop, what was made of it, and a crop of the first target; of the first of some people."""
+    """A row a crop of some people: it, what was made of it, and a real one of a target, of the person if there is."""
     firsts = made.rows.unique("pid", keep="first", maintain_order=True).head(SHEET_CROPS)
     shown: list[list[Path]] = []
-    for parent, target in firsts.select("parent", "target_camid").iter_rows():
+    for pid, parent, target in firsts.select("pid", "parent", "target_camid").iter_rows():
         own = crops.where(pl.col("file_name") == parent).paths
-        there = crops.where(pl.col("camid") == target).paths
-        shown.append([*own, *made.where(pl.col("parent") == parent).paths, *there[len(shown) :][:1]])
+        there = crops.where(pl.col("camid") == target)
+        real = [*there.where(pl.col("pid") == pid).paths, *there.paths[len(shown) :]]
+        shown.append([*own, *made.where(pl.col("parent") == parent).paths, *real[:1]])
     cells = np.zeros((len(shown), max(map(len, shown)), *size, 3), np.uint8)
     for cell, paths in zip(cells, shown, strict=True):
         cell[: len(paths)] = [np.asarray(read_rgb(path, size=size)) for path in paths]
