@@ -32,13 +32,14 @@ from tests.forked import STAGES, as_process
 TIMED = ("point.json", "report.json", "index.html", "points.csv", ".lock")  # what says how long something took
 LOGS = "logs"  # folder of what a sweep's workers said, of the killed ones too
 COSTS = ("wall_sec", "peak_memory_gib", "wall_sec_of_runs")  # columns and fields that do
-INPUTS = ("prepare", "gan", "people", "encoder", "variants", "reid", "evaluate")  # of other verbs
+INPUTS = ("prepare", "gan", "people", "encoder", "variants", "translator", "reid", "evaluate")  # of other verbs
 ROW = 4  # kills before a command is left to end
 MAIN = "from reidgen.cli import main\nmain()"
 NARROW = (
     "from reidgen.models import resnet\nresnet.WIDTHS = (8, 8, 8, 8)\n"  # of networks, so that checkpoints are small
 )
 OF_16X8 = ["--size", "16", "8", "--z-dim", "8", "--w-dim", "8", "--channel-base", "64", "--channel-max", "8"]
+OF_32X16 = ["--size", "32", "16", "--width", "2", "--steps", "6", "--batch", "2", "--snapshot-steps", "3"]
 REID = {"backbone": "resnet18", "weights": "random", "size": ["32", "16"], "bottleneck": "8", "batch": "4"}
 OFTEN = ["--checkpoint-sec", "0"]
 
@@ -82,6 +83,9 @@ def chain(root: Path) -> Iterator[tuple[str, list[Any]]]:
         "encoder": ["train-encoder", *latent, *plain, *network, "--steps", "6", "--test-steps", "3", *OFTEN],
         "invert": ["invert", *latent, "--encoder", of["encoder"], *plain, *search, "--crops", "2"],
         "variants": ["generate", "variants", *latent, "--crops", "2", "--variants", "3", "--encoder", of["encoder"]],
+        "pairs": ["pairs", "--data", of["prepare"]],
+        "translator": ["train-translator", "--data", of["prepare"], "--preset", "camstyle", *OF_32X16, *OFTEN],
+        "translated": ["generate", "translate", "--translator", of["translator"], "--data", of["prepare"]],
         "grid": ["generate", "grid", "--generator", of["gan"], "--rows", "2", "--columns", "3", "--scale", "1"],
         "video": ["generate", "video", "--generator", of["gan"], "--rows", "1", "--columns", "2", "--scale", "1"],
         "reid": ["train-reid", "--data", of["prepare"], *reid, "--epochs", "4", *OFTEN],

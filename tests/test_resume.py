@@ -9,6 +9,7 @@ from tests.darknet_files import small_cfg, write_darknet
 from tests.factories import make_table, write_crop
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import run_forked
+from tests.generators.translation.conftest import write_people
 
 KILL_AT_WRITE = """
 import os, signal, sys
@@ -205,6 +206,21 @@ def test_real_people_in_the_latent_space(tmp_path):
     made = ["generate", "variants", *own, "--crops", "2", "--variants", "3"]
     killed_and_whole(tmp_path / "v", [3, 9], *made, "--encoder", encoder)
     killed_and_whole(tmp_path / "t", [5], *made, *plain, *search, "--invert", "pivotal")
+
+
+@pytest.mark.slow
+def test_people_in_another_cameras_style(tmp_path):
+    """Histories of made crops and the similarity network of spgan, running statistics of model 4: none may be lost."""
+    people = tmp_path / "people"
+    write_people(people)
+    named = ["train-translator", "--data", people, "--source", "1", "--target", "2", "--device", "cpu"]
+    often = ["--steps", "4", "--snapshot-steps", "2", "--checkpoint-sec", "0"]
+    small = [*named, "--size", "32", "16", "--width", "2", "--batch", "3", *often]
+    one = killed_and_whole(tmp_path / "spgan", [5, 9], *small, "--preset", "spgan")
+    killed_and_whole(tmp_path / "background", [4, 7], *small, "--preset", "background")
+    translated = ["generate", "translate", "--translator", one, "--data", people, "--batch", "5"]
+    killed_and_whole(tmp_path / "translated", [4, 9], *translated)
+    killed_and_whole(tmp_path / "pairs", [1, 2], "pairs", "--data", people)
 
 
 @pytest.mark.slow

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidgen.config import EncoderConfig, ReidConfig, StyleGANConfig, as_dict, generator_preset
+from reidgen.config import EncoderConfig, ReidConfig, StyleGANConfig, TranslatorConfig, as_dict, generator_preset
 from reidgen.filters.detectors import open_detector
 from reidgen.generators.convert import convert_weights
 from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
 from reidgen.generators.trained import load_generator
+from reidgen.generators.translation.networks import GENERATOR, build_networks
+from reidgen.generators.translation.translator import load_translator, write_translator
 from reidgen.generators.weights import build_generator, write_generator
 from reidgen.models import resnet
+from reidgen.models.translation.paste import Paste
 from reidgen.reid.embed import build_network, load_reid, save_reid
 from reidgen.reid.lpips import read_heads
 from reidgen.reid.weights import load_backbone
@@ -39,6 +42,7 @@ class Cases:
         self._networks()
         self._foreign()
         self._detector()
+        self._translators()
 
     def _generators(self) -> None:
         configs = {
@@ -52,6 +56,20 @@ class Cases:
             parts = {"generator": build_generator(config).state_dict(), "discriminator": {}}
             write_generator(path, parts, config=config, training={"split": "train"})
             self.files[kind] = path, lambda file: load_generator(file, device="cpu").sample([0])
+
+    def _translators(self) -> None:
+        black = np.zeros((1, 32, 16, 3), np.uint8)
+        for preset in ("pix2pix", "spgan", "stargan", "paste"):
+            cameras = {} if preset == "stargan" else {"source": 1, "target": 2}
+            config = TranslatorConfig(preset=preset, size=(32, 16), width=2, **cameras)
+            path = self.folder / f"{preset}.safetensors"
+            paste = torch.nn.ModuleDict({GENERATOR: Paste(2, (32, 16))})
+            networks = paste if preset == "paste" else build_networks(config, 2)
+            write_translator(path, networks, config=config, cameras=[1, 2], training={"steps": 1})
+            self.files[preset] = (
+                path,
+                lambda file: load_translator(file, device="cpu").translate(black, [0], way=(1, 2), masks=black[..., 0]),
+            )
 
     def _networks(self) -> None:
         gan = load_generator(self.folder / "stylegan2.safetensors", device="cpu")

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
 OPTIONAL: dict[str, Any] = {
     **dict.fromkeys((*MAPS, "rejected_by", "identity", "parent_origin"), pl.String),
     "yaw": pl.Float64,
+    "target_camid": pl.Int64,  # camera that generate translate moved a crop to
     "keypoints": pl.List(pl.Float64),
 }
 PATHS = ("file_name", "parent", *MAPS)

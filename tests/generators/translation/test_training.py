@@ -200,3 +200,15 @@ def test_blurred_masks_blend_person_and_place():
     torch.testing.assert_close(foreground, ((made - x).abs() * weights).mean())
     assert 0.2 < weights[0, 0, 8, 8] < 0.8, "half at the border"
     assert sharp._held(made, x, y, m, m)[1] != foreground
+
+
+@pytest.mark.parametrize("preset", ["background", "spgan", "stargan"])
+def test_bfloat16_computes_about_the_same(preset):
+    """The networks are the same at the start, so are the first figures up to the rounding of 8 bits, in each layer."""
+    full, half = training(preset), training(preset, precision="bf16")
+    full.advance()
+    half.advance()
+    one, other = full.figures(), half.figures()
+    assert half.finite()
+    assert other["loss_d"] == pytest.approx(one["loss_d"], rel=0.1)
+    assert other != one
