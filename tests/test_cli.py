@@ -45,7 +45,7 @@ def test_an_option_of_another_preset_says_whose_it_is(options, other, capsys, tm
         main(["train-generator", "--data", str(tmp_path), "--out", str(tmp_path / "new"), *options])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "is no option of --preset" in said
+    assert "goes with other names than --preset" in said
     assert other in said.splitlines()[2]
     assert "--help" in said.splitlines()[3]
     assert not (tmp_path / "new").exists()
@@ -91,7 +91,7 @@ def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "crops/1.jpg")
 
-    monkeypatch.setattr("reidgen.cli._read", refuse)
+    monkeypatch.setattr("reidgen.cli.reid.read_table", refuse)
     with pytest.raises(SystemExit) as end:
         main(["train-reid", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")])
     assert end.value.code == 2

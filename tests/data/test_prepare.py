@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from reidgen.cli_base import planned
+from reidgen.cli import VERBS
 from reidgen.config import PrepareConfig
 from reidgen.data.findings import Audit
 from reidgen.data.images import ORIENTATION, read_rgb
@@ -85,7 +85,7 @@ def test_nothing_is_written_beside_a_dataset_in_an_inner_folder_and_a_dry_run_te
     with pytest.raises(ConfigError, match="is a folder that is read"):
         prepare(ANY, root=root, out=root)
     with pytest.raises(ConfigError, match="is a folder that is read"):
-        planned(True, "prepare", ANY, root=root, out=root)
+        VERBS["prepare"].command()(root=root, out=root, config=ANY, dry_run=True)
     assert contents(root) == before
 
 
@@ -176,7 +176,6 @@ def contents(root):
 
 KILL = """
 import os, signal, sys
-from reidgen.cli_base import planned
 from reidgen.config import PrepareConfig
 from reidgen.data import prepare, tree
 real, left = tree._write_crop, [5]

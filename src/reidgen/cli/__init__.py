@@ -1,0 +1,75 @@
+"""The command line `reidgen VERB ...`. Imports no torch: each verb loads its stage when it is run."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import tyro
+
+from reidgen.cli.generate import GENERATE
+from reidgen.cli.generators import TRAINED
+from reidgen.cli.reid import REID
+from reidgen.cli.tables import JUDGED, MADE
+from reidgen.cli.verb import Verb
+from reidgen.errors import ReidgenError
+from reidgen.files import DISK_FULL
+
+DESCRIPTION = (
+    "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
+)
+EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+VERBS: dict[str, Verb] = {**MADE, **TRAINED, **JUDGED, **REID}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `reidgen VERB ...`; a user's error is printed and ends with status 2."""
+    # Threads that wait for work sleep instead of spinning: on a machine that does something else too, spinning made a
+    # training ten times slower (docs/log.md). It has to be said before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):  # a locale may lack what is printed, and a file's name may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        _dispatch(given)
+    except ReidgenError as error:
+        sys.exit(_complain(f"error: {error}", EXIT_USER_ERROR))
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK_FULL:  # no file of the user's: something of ours
+            raise
+        name = "A file" if error.filename is None else error.filename
+        sys.exit(_complain(f"error: {name} cannot be read or written.\n  got: {error.strerror}", EXIT_USER_ERROR))
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped; the same command goes on from the last checkpoint.", EXIT_INTERRUPTED))
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return status
+
+
+def _dispatch(given: list[str]) -> None:
+    if given == ["--version"]:
+        import reidgen
+
+        sys.stdout.write(f"reidgen {reidgen.__version__}\n")
+    elif given[:1] == ["generate"]:
+        _run(_commands(GENERATE, given[1:]), given[1:], "reidgen generate", str(generate.__doc__))
+    else:
+        before, after = _commands({**MADE, **TRAINED}, given), _commands({**JUDGED, **REID}, given)
+        _run({**before, "generate": generate, **after}, given, "reidgen", DESCRIPTION)
+
+
+def generate() -> None:
+    """Make crops with a trained generator: people, variants of real ones, a translation, a video, a grid."""
+
+
+def _commands(verbs: Mapping[str, Verb], given: Sequence[str]) -> dict[str, Callable[..., None]]:
+    if given and given[0] in verbs:
+        verbs[given[0]].check(given)
+    return {name: one.command(given) for name, one in verbs.items()}
+
+
+def _run(commands: dict[str, Callable[..., None]], given: Sequence[str], prog: str, description: str) -> None:
+    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=given)

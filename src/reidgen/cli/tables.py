@@ -1,0 +1,87 @@
+"""The verbs that make, read, judge and join tables of crops. Imports no torch: each loads its stage when it is run."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from reidgen.cli.arguments import CropFiles, Data, Out, Real, read_table
+from reidgen.cli.verb import by_name, verb
+from reidgen.config import ExtendConfig, FilterConfig, PairsConfig, PrepareConfig, QuickstartConfig, RenderConfig
+
+
+@verb("quickstart", QuickstartConfig())
+def quickstart(config: QuickstartConfig, out: Out = Path("quickstart")) -> str:
+    """The whole chain on the shipped rendered people: a few minutes on a CPU, ends with a page."""
+    from reidgen.quickstart import quickstart as run
+
+    return f"page: {run(config, out=out)}"
+
+
+@verb("render", RenderConfig())
+def render(out: Out, config: RenderConfig) -> str:
+    """Render 3D people as cameras would see them (extra: render)."""
+    from reidgen.render.people import render_people
+
+    return f"{len(render_people(config, out=out)):,} crops in {out}"
+
+
+@verb("prepare", PrepareConfig())
+def prepare(
+    root: Annotated[Path, arg(help="The dataset as it was downloaded.")],
+    out: Out,
+    config: PrepareConfig,
+    crops: CropFiles = "link",
+) -> str:
+    """Read a dataset, audit it, and write it as a table."""
+    from rich import print as show
+
+    from reidgen.data.findings import Audit
+    from reidgen.data.prepare import prepare as run
+
+    table = run(config, root=root, out=out, crops=crops)
+    show(Audit.read(out).table())
+    return f"{len(table):,} crops in {out}"
+
+
+@verb("pairs", PairsConfig())
+def pairs(data: Data, out: Out, config: PairsConfig) -> str:
+    """Count for each two cameras the pairs of crops that show one person, and whom only one of them saw: pairs.csv."""
+    from reidgen.data.pairs import TABLE, in_words, write_pairs
+
+    return f"{in_words(write_pairs(read_table(data), config, out=out))}\ntable: {out / TABLE}"
+
+
+@verb("filter", FilterConfig())
+def filter_crops(
+    data: Data,
+    out: Out,
+    config: FilterConfig,
+    reference: Annotated[Path | None, arg(help="Real crops for thresholds and calibration.")] = None,
+    crops: CropFiles = "link",
+) -> str:
+    """Score generated crops and record a verdict for each; nothing is deleted."""
+    from reidgen.filters.apply import run_filters as run
+
+    real = read_table(reference).train if reference else None
+    table = run(read_table(data), config, reference=real, out=out, crops=crops)
+    return f"{len(table.kept):,} of {len(table):,} crops kept in {out}"
+
+
+@verb("extend", ExtendConfig())
+def extend(
+    real: Real,
+    generated: Annotated[Path, arg(help="Table of generated crops, filtered or not.")],
+    out: Out,
+    config: ExtendConfig,
+    crops: CropFiles = "link",
+) -> str:
+    """Add generated people to a real train split."""
+    from reidgen.extend import run_extend as run
+
+    table = run(read_table(real), read_table(generated), config, out=out, crops=crops)
+    return f"{len(table.train):,} train crops of {table.train.rows['pid'].n_unique():,} people in {out}"
+
+
+MADE = by_name(quickstart, render, prepare, pairs)
+JUDGED = by_name(filter_crops, extend)
