@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from reidgen.cli import main
 from reidgen.config.sweep import PRESET_AXES
-from reidgen.generators import train
+from reidgen.generators import gan
 from reidgen.generators.translation import crops as translation_crops
 from reidgen.models import resnet
 from reidgen.sweep import run, worker
@@ -150,7 +150,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(
         worker, "run_point", lambda order: pretend(order) if REAL not in order["folder"] else trained(order)
     )
-    monkeypatch.setattr(train, "SHEET_IMAGES", 4)
+    monkeypatch.setattr(gan, "SHEET_IMAGES", 4)
     monkeypatch.setattr(translation_crops, "FEWEST_TARGETS", 2)
     downloads(tmp_path / "data")
     return tmp_path

@@ -6,10 +6,10 @@ import torch
 
 from reidgen.config import DCGANConfig, StyleGANConfig
 from reidgen.data.store import CropStore
+from reidgen.engine import loop
 from reidgen.engine.checkpoint import load_state, load_weights, save_state
 from reidgen.engine.device import setup
 from reidgen.errors import ConfigError, TrainingError, WeightsError
-from reidgen.generators import train
 from reidgen.generators.dcgan import DCGANTraining
 from reidgen.generators.diagnosis import advice, diagnose
 from reidgen.generators.operation import Operation
@@ -139,7 +139,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(dcgan, crops, tmp_path, monkeypa
     class Stop(Exception):
         pass
 
-    monkeypatch.setattr(train.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
+    monkeypatch.setattr(loop.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
     advance = DCGANTraining.advance
     for stop_at in (2, 11, 19):
 

@@ -8,6 +8,7 @@ import torch
 from reidgen.config import EncoderConfig
 from reidgen.data.store import CropStore
 from reidgen.engine.bfloat16 import sound_bfloat16
+from reidgen.engine.device import setup
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError, WeightsError
 from reidgen.generators import encoder_training as module
 from reidgen.generators.encoder import fixed_noise, load_encoder, refine
@@ -106,8 +107,8 @@ def test_each_pass_adds_a_step_to_the_one_before(trained, gan, crops):
 
 
 def test_gradients_end_at_the_pass(gan, crops, likeness):
-    config = EncoderConfig(**OPTIONS)
-    training = EncoderTraining(config, gan, CropStore.open(crops.train, size=gan.size), likeness)
+    config, store = EncoderConfig(**OPTIONS), CropStore.open(crops.train, size=gan.size)
+    training = EncoderTraining(config, gan, store, likeness, fabric=setup("cpu"), tested=store.images, facts={})
     target = likeness.of(training._batch())
     for ws, image in refine(training.network, gan.network, target.images, training.noise, passes=2):
         assert ws.grad_fn is not None
@@ -205,10 +206,13 @@ def test_bfloat16_is_near_float32_and_is_told_apart(crops, gan, likeness, monkey
     trainings = {}
     for precision in ("float32", "bf16"):
         training = EncoderTraining(
-            EncoderConfig(**OPTIONS | {"precision": precision}),
+            EncoderConfig(**OPTIONS | {"precision": precision, "test_steps": 5}),
             gan,
             CropStore.open(crops.train, size=gan.size),
             likeness,
+            fabric=setup("cpu"),
+            tested=CropStore.open(crops.gallery, size=gan.size).images,
+            facts={},
         )
         convolution = training.network.backbone.layer1[0].conv1
         convolution.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
@@ -217,7 +221,7 @@ def test_bfloat16_is_near_float32_and_is_told_apart(crops, gan, likeness, monkey
                 training.advance()
         trainings[precision] = training.figures()
         assert all(parameter.dtype == torch.float32 for parameter in training.network.parameters())
-        test = training.test(CropStore.open(crops.gallery, size=gan.size).images)
+        test = training.test(training.tested)
         assert test["test_loss"] > 0
     passes = OPTIONS["passes"]
     assert seen == [torch.float32] * 4 * passes + [torch.bfloat16] * 3 * passes + [torch.float32] * passes

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from reidgen.config import StyleGANConfig
-from reidgen.engine import RunFolder
+from reidgen.engine import RunFolder, loop
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.errors import DataError, RunError, TrainingError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.generators import train, training
+from reidgen.generators import gan as gan_training
+from reidgen.generators import training
 from reidgen.generators.diagnosis import diagnose
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
@@ -83,7 +84,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(gan, tiny, crops, tmp_path, monk
     class Stop(Exception):
         pass
 
-    monkeypatch.setattr(train.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
+    monkeypatch.setattr(loop.time, "monotonic", iter(range(0, 10**6, 120)).__next__)  # a checkpoint each 3 steps
     advance = training.StyleGANTraining.advance
     for stop_at in (2, 7, 11, 19):
 
@@ -152,14 +153,14 @@ def test_snapshots_of_a_run_that_becomes_longer_are_called_alike(tmp_path):
     after = dataclasses.replace(before, kimg=20)
     for name in ("snapshot-000005.000.safetensors", "fakes-000005.000.png", "snapshot-000005.400.safetensors"):
         (tmp_path / name).write_text(name)
-    train._rename_snapshots(tmp_path, after)
-    train._rename_snapshots(tmp_path, after)
+    gan_training.rename_snapshots(tmp_path, after)
+    gan_training.rename_snapshots(tmp_path, after)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "snapshot-000005.safetensors": "snapshot-000005.000.safetensors",
         "fakes-000005.png": "fakes-000005.000.png",
         "snapshot-000005.400.safetensors": "snapshot-000005.400.safetensors",
     }
-    train._rename_snapshots(tmp_path, before)
+    gan_training.rename_snapshots(tmp_path, before)
     assert (tmp_path / "fakes-000005.000.png").exists()
 
 
@@ -253,11 +254,13 @@ def test_crops_of_other_sizes_are_resized(tiny, tmp_path):
 )
 def test_snapshots_have_names_of_their_own_that_sort_by_time(kimg, snapshot_kimg, batch, steps, names):
     config = StyleGANConfig(kimg=kimg, snapshot_kimg=snapshot_kimg, batch=batch)
-    assert tuple(train.snapshot_name(step, config) for step in steps) == names
+    assert tuple(gan_training.snapshot_name(step, config) for step in steps) == names
     every = range(
-        training.steps_of(snapshot_kimg, config), training.total_steps(config), training.steps_of(snapshot_kimg, config)
+        gan_training.steps_of(snapshot_kimg, config),
+        gan_training.total_steps(config),
+        gan_training.steps_of(snapshot_kimg, config),
     )
-    told = [train.snapshot_name(step, config) for step in (*every, training.total_steps(config))]
+    told = [gan_training.snapshot_name(step, config) for step in (*every, gan_training.total_steps(config))]
     assert told == sorted(set(told))
 
 

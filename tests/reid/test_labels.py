@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from reidgen.config import AugmentConfig, ReidConfig
+from reidgen.engine import loop
 from reidgen.errors import ConfigError, DataError, ReidgenError
 from reidgen.losses.cross_entropy import cross_entropy
-from reidgen.reid import train
+from reidgen.reid import training
 from reidgen.reid.embed import load_reid
 from reidgen.reid.labels import Labels
 from reidgen.reid.people import People
@@ -78,7 +79,7 @@ def test_each_policy_trains_and_says_so(label, table, real_run, tmp_path):
 def test_a_stopped_training_ends_with_the_same_bytes(label, stop_after, table, real_run, tmp_path, monkeypatch):
     """Stopped within an epoch of three steps, before generated crops have any weight (step 4) and after."""
     config = policy(label, real_run, generated_from=0.6, generated_ratio=(3, 1), checkpoint_sec=0)
-    steps, saved = 0, train._save
+    steps, saved = 0, loop.save_checkpoint
 
     def stop(*arguments):
         nonlocal steps
@@ -88,7 +89,7 @@ def test_a_stopped_training_ends_with_the_same_bytes(label, stop_after, table, r
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_save", stop)
+        patch.setattr(loop, "save_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             train_reid(table, config, out=tmp_path / "stopped")
     for name in ("stopped", "whole"):
@@ -130,13 +131,13 @@ def test_the_loss_is_the_mean_over_the_batch_of_weighted_losses(table):
 def test_the_error_counts_crops_with_a_person_alone(table, tmp_path):
     rows = []
 
-    class Recorder(train.Sums):
+    class Recorder(training.Sums):
         def add(self, loss, logits, labels):
             rows.append(labels.tolist())
             super().add(loss, logits, labels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Sums", Recorder)
+        patch.setattr(training, "Sums", Recorder)
         train_reid(table, replace(TINY, steps=3, generated_label="lsro"), out=tmp_path)
     named = sum(label >= 0 for batch in rows for label in batch)
     assert 0 < named < 12

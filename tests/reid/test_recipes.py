@@ -12,9 +12,8 @@ import torch
 
 from reidgen.config import AugmentConfig, EvaluateConfig, ReidConfig, as_dict, with_recipe
 from reidgen.config.recipes import RECIPES
-from reidgen.engine import device
+from reidgen.engine import device, loop
 from reidgen.errors import ConfigError, DataError
-from reidgen.reid import train
 from reidgen.reid.embed import build_network, load_reid
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
@@ -248,7 +247,7 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(recipe, table, tm
     """Adam's moments, the centers, and with parts and ghost batches the running statistics come back exactly."""
     config = small(recipe, epochs=3, checkpoint_sec=0, accumulate=2, norm_batch=2, optimizer="amsgrad", frozen=0.2)
     whole = train_reid(table, config, out=tmp_path / "whole")
-    saves, saved = 0, train._save
+    saves, saved = 0, loop.save_checkpoint
 
     def stop(*arguments):
         nonlocal saves
@@ -258,7 +257,7 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(recipe, table, tm
         saved(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_save", stop)
+        patch.setattr(loop, "save_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             train_reid(table, config, out=tmp_path / "stopped")
     stopped = train_reid(table, config, out=tmp_path / "stopped")
@@ -287,7 +286,7 @@ def test_a_frozen_backbone_stays_as_it_was(table, tmp_path):
     config = small("softmax", steps=3, frozen=1.0)
     model = train_reid(table, config, out=tmp_path)
     fresh = build_network(config, 5)
-    fresh.initialise(train.generator("reid", "weights", 0))
+    fresh.initialise(device.generator("reid", "weights", 0))
     for name, value in fresh.backbone.state_dict().items():
         assert torch.equal(model.network.backbone.state_dict()[name], value), name
     assert not torch.equal(model.network.classifier.weight, fresh.classifier.weight)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from reidgen.config import ReidConfig
-from reidgen.reid import train
+from reidgen.engine import loop
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
 from tests.reid import timm_stand_in
@@ -70,7 +70,7 @@ def test_random_layers_draw_from_the_seed_whatever_torchs_state(package, table, 
     train_reid(table, CONFIG, out=tmp_path / "whole")
     torch.manual_seed(2)
     train_reid(table, CONFIG, out=tmp_path / "again")
-    saves, saved = 0, train._save
+    saves, saved = 0, loop.save_checkpoint
 
     def stop(*arguments):
         nonlocal saves
@@ -80,7 +80,7 @@ def test_random_layers_draw_from_the_seed_whatever_torchs_state(package, table, 
         saved(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_save", stop)
+        patch.setattr(loop, "save_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             train_reid(table, CONFIG, out=tmp_path / "stopped")
     train_reid(table, CONFIG, out=tmp_path / "stopped")

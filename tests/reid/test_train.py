@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from reidgen.config import AugmentConfig, ReidConfig
-from reidgen.engine import bfloat16
+from reidgen.engine import bfloat16, loop
 from reidgen.errors import DataError, ReidgenError, RunError, TrainingError, WeightsError
-from reidgen.reid import train
+from reidgen.reid import train, training
 from reidgen.reid.embed import load_reid
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
@@ -84,7 +84,7 @@ def test_another_config_in_the_same_folder_is_an_error(whole, table):
 @pytest.mark.parametrize("stop_after", [1, 4])
 def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(whole, table, tmp_path, monkeypatch, stop_after):
     """Stopped after a checkpoint within an epoch, and after one in the second epoch; the step after it is lost."""
-    steps, saved = 0, train._save
+    steps, saved = 0, loop.save_checkpoint
 
     def stop(*arguments):
         nonlocal steps
@@ -95,7 +95,7 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(whole, table, tmp
 
     config = replace(TINY, checkpoint_sec=0)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_save", stop)
+        patch.setattr(loop, "save_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             train_reid(table, config, out=tmp_path)
     train_reid(table, config, out=tmp_path)
@@ -114,17 +114,18 @@ import os, signal, sys
 from reidgen.config import AugmentConfig, ReidConfig
 from reidgen.data.table import ReidTable
 from reidgen.models import resnet
+from reidgen.engine import loop
 from reidgen.reid import train
 resnet.WIDTHS = (8, 8, 8, 8)
 table = ReidTable.from_rows({table.rows.drop("root").to_dicts()!r}, root={str(table.rows["root"][0])!r}, name="made")
-saves, save = 4, train._save
+saves, save = 4, loop.save_checkpoint
 def kill(*arguments):
     global saves
     saves -= 1
     save(*arguments)
     if saves == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-train._save = kill
+loop.save_checkpoint = kill
 train.train_reid(table, {config!r}, out={str(tmp_path / "killed")!r})
 """
     killed = run_forked(program)
@@ -185,7 +186,7 @@ def test_a_network_that_the_last_update_breaks_is_not_kept(table, tmp_path, deca
 
 
 def test_a_broken_network_takes_no_checkpoints_place(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "_save", lambda *_: pytest.fail("kept"))
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *_: pytest.fail("kept"))
     with pytest.raises(TrainingError, match=r"The training loss is not a number any more\."):
         train_reid(table, replace(TINY, lr=3e38, backbone_lr=1.0, weight_decay=1e10, checkpoint_sec=0), out=tmp_path)
 
@@ -197,13 +198,13 @@ def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):
     def run_out(*_):
         raise error
 
-    monkeypatch.setattr(train, "apply", run_out)
+    monkeypatch.setattr(training, "apply", run_out)
     with pytest.raises(TrainingError) as caught:
         train_reid(table, TINY, out=tmp_path)
     assert str(caught.value) == (
-        "The memory does not suffice for the training.\n"
-        f"  got: --batch 4; {error}\n"
-        "  allowed: a batch that fits\n"
+        f"The training in {tmp_path} ran out of memory.\n"
+        "  got: --batch 4 --accumulate 1\n"
+        "  allowed: there is no checkpoint yet\n"
         "  try: --accumulate 2, --batch 2, a smaller --size, or --precision bf16 on a GPU; in another --out"
     )
 
@@ -213,7 +214,7 @@ def test_other_errors_of_torch_are_not_called_memory(table, tmp_path, monkeypatc
     def fail(*_):
         raise kind("shapes differ")
 
-    monkeypatch.setattr(train, "apply", fail)
+    monkeypatch.setattr(training, "apply", fail)
     with pytest.raises(kind, match="shapes differ"):
         train_reid(table, TINY, out=tmp_path)
 

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, Precision, check_counts, check_not_negative, check_seed, option, require
+from reidgen.config.base import Precision, check_counts, check_not_negative, check_seed, option, require
+from reidgen.config.devices import DevicesConfig, check_shared_batch
 
 Network = Literal["stylegan2", "stylegan3-t", "stylegan3-r"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGANConfig:
+class StyleGANConfig(DevicesConfig):
     """Network, losses and schedule of a style generator.
 
     StyleGAN2 and 3: Karras et al. 2020 (CVPR) and 2021; adaptive augmentation: Karras et al. 2020 (NeurIPS).
@@ -28,8 +29,8 @@ class StyleGANConfig:
         kimg: Length of the training in thousands of real images shown to the discriminator.
         batch: Images a step.
         accumulate: Parts that a batch is computed in, one after the other: the memory of a part, the gradient of the
-            batch (but for the discriminator's statistic over groups of four, which is taken within a part). It may be
-            changed when a run is taken up again.
+            batch (but for the discriminator's statistic over groups of four, which is taken within a part). Several
+            devices share the parts, so it is a multiple of their number. It may change when a run is taken up again.
         loss: "logistic" is the non-saturating loss with R1; "relativistic" compares each fake with a real crop and
             adds R2, the same penalty on the fakes (Huang et al. 2024, R3GAN).
         gamma: R1 (and R2) weight. None: with the logistic loss 0.0002 * height * width / batch, the auto rule of
@@ -92,11 +93,11 @@ class StyleGANConfig:
     split: Literal["train", "all"] = "train"
     checkpoint_sec: float = 300
     save_dtype: Literal["float32", "float16"] = "float32"
-    device: Device = "auto"
     precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_gan_size(self.size)
         for name in ("kimg", "snapshot_kimg", "ada_kimg", "lr_generator", "lr_discriminator"):
             value = getattr(self, name)
@@ -121,6 +122,13 @@ class StyleGANConfig:
             got=f"--batch {self.batch} --accumulate {self.accumulate}",
             allowed="a divisor of the batch that leaves two images a part",
             fix=f"--accumulate {self._parts()}",
+        )
+        require(
+            self.accumulate % self.processes == 0,
+            "The devices cannot share the parts of a batch evenly.",
+            got=f"--accumulate {self.accumulate} --devices {self.devices} --nodes {self.nodes}",
+            allowed="as many parts as devices, or a multiple",
+            fix=f"--accumulate {math.lcm(self.accumulate, self.processes)}",
         )
         require(
             self.layers == 14 if self.network == "stylegan2" else self.layers > 2,
@@ -178,7 +186,7 @@ class StyleGANConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGANConfig:
+class DCGANConfig(DevicesConfig):
     """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of the sources; the defaults are the paper's.
 
     Attributes:
@@ -187,6 +195,8 @@ class DCGANConfig:
         width: Channels at half the full resolution; they double with each halving, up to eight times.
         kimg: Length of the training in thousands of real images shown to the discriminator.
         batch: Images a step.
+        norm_batch: Images that batch normalisation takes together (ghost batches). None: the whole batch; it has to be
+            given with several devices, so that their number does not change the result.
         lr: Adam's step size, of both networks.
         beta1: Adam's first decay.
         mirror: Whether the crops are also shown mirrored.
@@ -202,6 +212,7 @@ class DCGANConfig:
     width: int = 64
     kimg: float = 400
     batch: int = 128
+    norm_batch: int | None = None
     lr: float = 0.0002
     beta1: float = 0.5
     mirror: bool = True
@@ -209,11 +220,11 @@ class DCGANConfig:
     split: Literal["train", "all"] = "train"
     checkpoint_sec: float = 300
     save_dtype: Literal["float32", "float16"] = "float32"
-    device: Device = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_gan_size(self.size)
         for name in ("kimg", "snapshot_kimg", "lr"):
             value = getattr(self, name)
@@ -223,6 +234,8 @@ class DCGANConfig:
         check_seed(self.seed)
         normalisation = "--batch is too small for batch normalisation."
         require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix="--batch 128")
+        check_counts(self, "norm_batch")
+        check_shared_batch(self)
         require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
 
 

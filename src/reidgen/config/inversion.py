@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reidgen.config.base import Device, check_counts, check_not_negative, check_positive, check_seed, option, require
+from reidgen.config.devices import DevicesConfig, check_shared_batch
 from reidgen.config.sampling import Mixing, check_sampling
 
 Invert = Literal["encoder", "optimise", "pivotal", "given"]
@@ -70,7 +71,7 @@ class LikenessConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig(LikenessConfig):
+class EncoderConfig(LikenessConfig, DevicesConfig):
     """Network, loss and length of an encoder's training (pSp: Richardson et al. 2021; ReStyle: Alaluf et al. 2021).
 
     Attributes:
@@ -82,6 +83,8 @@ class EncoderConfig(LikenessConfig):
         passes: Refinements of each crop; each has its loss.
         steps: Length in optimisation steps.
         batch: Crops a step.
+        norm_batch: Crops that batch normalisation takes together (ghost batches). None: the whole batch; it has to be
+            given with several devices, so that their number does not change the result.
         lr: Step size of AdamW.
         weight_decay: Weight decay of AdamW.
         flip: Probability that a crop is mirrored.
@@ -103,6 +106,7 @@ class EncoderConfig(LikenessConfig):
     passes: int = 3
     steps: int = 100_000
     batch: int = 8
+    norm_batch: int | None = None
     lr: float = 1e-4
     weight_decay: float = 0.0
     flip: float = 0.5
@@ -113,15 +117,18 @@ class EncoderConfig(LikenessConfig):
     test_steps: int = 1000
     snapshot_steps: int = 10_000
     checkpoint_sec: float = 300
-    device: Device = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        DevicesConfig.__post_init__(self)
         _check_stride(self, "backbone", "stride_in")
-        check_counts(self, "width", "passes", "steps", "test_crops", "log_steps", "test_steps", "snapshot_steps")
+        check_counts(
+            self, "norm_batch", "width", "passes", "steps", "test_crops", "log_steps", "test_steps", "snapshot_steps"
+        )
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        check_shared_batch(self)
         check_positive(self, "lr")
         check_not_negative(self, "weight_decay", "checkpoint_sec")
         check_seed(self.seed)

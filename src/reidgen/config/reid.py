@@ -17,6 +17,7 @@ from reidgen.config.base import (
     require,
 )
 from reidgen.config.data import AugmentConfig
+from reidgen.config.devices import DevicesConfig, check_shared_norm
 from reidgen.config.recipes import OF_RECIPE, RECIPES, Optimizer, Recipe, renamed_from
 
 GeneratedLabel = Literal["table", "new", "same", "lsr", "lsro", "mprl", "slsr", "extra", "pseudo", "none"]
@@ -152,7 +153,7 @@ class ExtendConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReidConfig:
+class ReidConfig(DevicesConfig):
     """A supervised re-ID training.
 
     Options without a value get the recipe's (`reidgen.config.recipes` has them side by side, with the published numbers
@@ -197,7 +198,6 @@ class ReidConfig:
             does not change the result.
         accumulate: Parts that a batch is computed in, one after the other: the memory of a part, and nearly the
             gradient of the whole; batch normalisation and losses between crops see a part.
-        devices: GPUs, or processes on a CPU, that share each batch.
         validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
             trains on all, as the published numbers of the recipes did, that of "ide" too; of "thesis" it is not known.
         generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
@@ -251,7 +251,6 @@ class ReidConfig:
     frozen: float = 0.0
     norm_batch: int | None = None
     accumulate: int = 1
-    devices: int = 1
     validation: Literal["first", "none"] = OF_RECIPE
     generated_label: GeneratedLabel = "table"
     generated_weight: float = 1.0
@@ -265,18 +264,18 @@ class ReidConfig:
     test_metric: Literal["cosine", "euclid"] = OF_RECIPE
     test_flip: Literal["sum", "none"] = OF_RECIPE
     checkpoint_sec: float = 300
-    device: Device = "auto"
     precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.recipe in RECIPES, "There is no such --recipe.", got=self.recipe, allowed=", ".join(RECIPES))
         for name, value in RECIPES[self.recipe].items():
             if getattr(self, name) is OF_RECIPE:
                 object.__setattr__(self, name, value)
         check_size("--size", self.size)
         require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
-        check_counts(self, "epochs", "steps", "bottleneck", "crops_per_person", "accumulate", "devices", "norm_batch")
+        check_counts(self, "epochs", "steps", "bottleneck", "crops_per_person", "accumulate", "norm_batch")
         check_positive(self, "lr")
         check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight", "margin", "checkpoint_sec")
         check_seed(self.seed)
@@ -382,29 +381,16 @@ class ReidConfig:
 
     def _check_parts(self) -> None:
         """Parts, devices and ghost batches have to divide the batch, and people have to stay whole."""
-        parts = self.accumulate * self.devices
-        held, rest = divmod(self.batch, parts)
+        held, rest = divmod(self.batch, self.accumulate * self.processes)
         require(
             rest == 0 and held >= 2,
             "--batch cannot be shared out evenly, two crops or more at a time.",
-            got=f"--batch {self.batch} --accumulate {self.accumulate} --devices {self.devices}",
+            got=f"--batch {self.batch} --accumulate {self.accumulate} --devices {self.devices}"
+            + (f" --nodes {self.nodes}" if self.nodes > 1 else ""),
             allowed="a multiple of accumulate times devices",
             fix=f"--batch {self._fitting_batch()}",
         )
-        require(
-            self.norm_batch is not None or self.devices == 1,
-            "With several --devices, say over how many crops batch normalisation works.",
-            got=f"--devices {self.devices}",
-            allowed="--norm-batch N, with which any number of devices gives the same result",
-            fix=f"--norm-batch {held}",
-        )
-        require(
-            self.norm_batch is None or (self.norm_batch >= 2 and held % self.norm_batch == 0),
-            "--norm-batch does not part what a device holds at a time.",
-            got=f"--norm-batch {self.norm_batch}, {held} crops at a time",
-            allowed=f"a divisor of {held}, 2 or more",
-            fix=f"--norm-batch {held}",
-        )
+        check_shared_norm(self, held)
         if self.sampler == "people":
             part, crops = self.batch // self.accumulate, self.crops_per_person
             require(
@@ -417,7 +403,7 @@ class ReidConfig:
 
     def _fitting_batch(self) -> int:
         """The nearest batch that parts, devices, ghost batches, people and the ratio of generated crops all allow."""
-        parts = self.accumulate * self.devices
+        parts = self.accumulate * self.processes
         people = self.accumulate * self.crops_per_person if self.sampler == "people" else 1
         unit = math.lcm(parts * (self.norm_batch or 1), people, max(1, sum(self.generated_ratio or (1,))))
         fewest = -(-2 * max(parts, people) // unit)

@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric as Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
 
 from reidgen.config import Device, Precision
@@ -22,6 +23,7 @@ _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+RUNNING = ("running_mean", "running_var")
 _NO_MEMORY = ("can't allocate memory", "out of memory")  # in the RuntimeErrors of torch's allocators
 
 
@@ -30,18 +32,23 @@ def setup(
     precision: Precision = "float32",
     *,
     devices: int = 1,
+    nodes: int = 1,
     unused: Literal["none", "some"] = "none",
 ) -> Fabric:
     """The Fabric of one process on one device, or of several processes that share the work; see `in_processes`.
 
+    Under torchrun or SLURM the processes are those that they have started, and this is one of them.
+
     Args:
         device: Kind of device; "auto" is CUDA where there is one.
         precision: What the networks compute in.
-        devices: Processes, each with a GPU of its own or a part of the CPU.
+        devices: Processes on each machine, each with a GPU of its own or a part of the CPU.
+        nodes: Machines.
         unused: Whether steps leave "some" parameters without gradient, which several processes have to look for.
 
     Raises:
-        ConfigError: CUDA was asked for and there is none, fewer GPUs than asked for, or float16 on a CPU.
+        ConfigError: CUDA was asked for and there is none, fewer GPUs than asked for, float16 on a CPU, or processes
+            that nobody has started.
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
@@ -67,13 +74,51 @@ def setup(
             allowed=f"1 to {torch.cuda.device_count()}",
             fix=f"--devices {torch.cuda.device_count()}",
         )
+    _check_started(devices, nodes)
     known: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "precision": _PRECISIONS[precision]}
-    if devices > 1:
+    if devices * nodes > 1:
         # buffers are averaged by the loop (`average_buffers`), not taken from the first process
         known["strategy"] = DDPStrategy(
-            start_method="spawn", broadcast_buffers=False, find_unused_parameters=unused == "some"
+            start_method="spawn" if _started_by() is None else "popen",
+            broadcast_buffers=False,
+            find_unused_parameters=unused == "some",
         )
-    return Fabric(**known)
+    fabric = Fabric(num_nodes=nodes, **known)
+    if devices * nodes > 1 and _started_by() is not None:
+        fabric.launch()  # meets the others
+    return fabric
+
+
+def _started_by() -> TorchElasticEnvironment | SLURMEnvironment | None:
+    """What has started this process as one of several: torchrun or SLURM; None if nobody has."""
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    if SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1:
+        return SLURMEnvironment()
+    return None
+
+
+def _check_started(devices: int, nodes: int) -> None:
+    started = _started_by()
+    if started is None and nodes > 1:
+        raise ConfigError(
+            "Processes on several machines are started by torchrun or SLURM.",
+            got=f"--nodes {nodes}, and neither of the two",
+            allowed="the same command on each machine",
+            fix=f"torchrun --nnodes {nodes} --nproc-per-node {devices} --rdzv-endpoint HOST:PORT -m reidgen ...",
+        )
+    if started is not None and started.world_size() != devices * nodes:
+        raise ConfigError(
+            "The processes that were started are not those of --devices and --nodes.",
+            got=f"{started.world_size()} processes; --devices {devices} --nodes {nodes}",
+            allowed="devices times nodes",
+            fix="the --devices and --nodes of torchrun or srun",
+        )
+
+
+def starts_processes(fabric: Fabric) -> bool:
+    """Whether `in_processes` starts others, which neither one process nor torchrun's and SLURM's need."""
+    return fabric.strategy.launcher is not None and _started_by() is None
 
 
 def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -86,7 +131,7 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
         TrainingError: A process died.
         ReidgenError: What the function raised in all processes alike.
     """
-    if fabric.strategy.launcher is None:
+    if not starts_processes(fabric):
         return function(fabric, *arguments)
     threads, others = max(1, torch.get_num_threads() // fabric.world_size), multiprocessing.active_children()
     try:
@@ -174,14 +219,39 @@ def gathered(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+def sum_gradients(fabric: Fabric, parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Give all processes the sum of their gradients; a parameter that has none anywhere keeps none."""
+    if fabric.world_size == 1:
+        return
+    has = torch.tensor([float(parameter.grad is not None) for parameter in parameters], device=fabric.device)
+    moved = [parameter for parameter, count in zip(parameters, summed(fabric, has).tolist(), strict=True) if count]
+    grads = [torch.zeros_like(one) if one.grad is None else one.grad for one in moved]
+    total = summed(fabric, torch.cat([grad.flatten() for grad in grads]))
+    for parameter, whole in zip(moved, total.split([grad.numel() for grad in grads]), strict=True):
+        parameter.grad = whole.view_as(parameter)
+
+
+@torch.no_grad()
+def summed(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor over all processes."""
+    if fabric.world_size == 1:
+        return own
+    total = fabric.all_reduce(own, reduce_op="sum")
+    assert isinstance(total, torch.Tensor)
+    return total
+
+
+@torch.no_grad()
 def average_buffers(fabric: Fabric, network: torch.nn.Module) -> None:
-    """Give all processes the mean of their floating point buffers, the running statistics of batch normalisation.
+    """Give all processes the mean of their running statistics, of batch normalisation.
 
     With parts of equal size it is what one process has that sees all parts (see `GhostBatchNorm`).
     """
     if fabric.world_size == 1:
         return
-    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    buffers = [buffer for name, buffer in network.named_buffers() if name.rpartition(".")[2] in RUNNING]
+    if not buffers:
+        return
     means = fabric.all_reduce(torch.cat([buffer.flatten() for buffer in buffers]), reduce_op="mean")
     assert isinstance(means, torch.Tensor)
     for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):

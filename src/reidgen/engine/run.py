@@ -1,5 +1,6 @@
 """The folder of a run: what was asked, whether it is done, what it cost, and its metrics."""
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -87,6 +88,7 @@ class RunFolder:
                 f"{path} cannot be written.", got=reason, allowed="a folder that can be made", fix="another --out"
             ) from error
         asked = json.loads(json.dumps({"stage": stage, "config": as_dict(config), "inputs": inputs or {}}))
+        _forget_new_options(read_record(path), asked, config)
         try:
             run._open(asked, adjustable, growing, reopening)
         except BaseException:
@@ -176,18 +178,23 @@ class RunFiles:
     Attributes:
         path: The folder.
         identity: As of the run.
+        done: Likewise.
     """
 
     path: Path
     identity: str
+    done: bool = False
 
     @property
     def metrics(self) -> MetricsLog:
         """The run's metrics.jsonl."""
         return MetricsLog(self.path / "metrics.jsonl")
 
-    def note_cost(self) -> None:
+    def note_cost(self, **more: float) -> None:
         """Nothing: time and memory are noted by the process that began the run, when it ends."""
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Nothing: the process that began the run finishes it."""
 
 
 def read_run(path: Path | str) -> dict[str, Any]:
@@ -222,6 +229,19 @@ def read_record(path: Path) -> dict[str, Any] | None:
     check_fields(file, record["cost"], COST, "cost.")
     check_fields(file, record["versions"], dict.fromkeys(("reidgen", *record["versions"]), str), "versions.")
     return record
+
+
+def _forget_new_options(record: dict[str, Any] | None, asked: dict[str, Any], config: Any) -> None:
+    """Of options that a run of an earlier version did not know, leave out those that have their defaults.
+
+    Every new option has a default under which a run is what it was without the option, so such a run goes on.
+    """
+    if record is None:
+        return
+    for field in dataclasses.fields(config):
+        new = field.name not in record["config"] and field.default is not dataclasses.MISSING
+        if new and asked["config"][field.name] == json.loads(json.dumps(field.default, default=as_dict)):
+            del asked["config"][field.name]
 
 
 def _identity(asked: dict[str, Any], changing: Collection[str]) -> str:

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from reidgen.engine.checkpoint import CHECKPOINT
+from reidgen.engine.device import Fabric, average_buffers, setup, share_of, sum_gradients, summed
 from reidgen.engine.device import generator as random_generator
-from reidgen.engine.device import is_out_of_memory
-from reidgen.engine.progress import progress
+from reidgen.engine.loop import Plan, begun, finite, in_run, memory_told, resume, train
+from reidgen.engine.run import RunFiles
 from reidgen.errors import ConfigError, DataError, TrainingError
 from reidgen.files import file_sha256, link_or_copy, sha256
 from reidgen.generators import sampling
@@ -37,11 +37,11 @@ from reidgen.generators.likeness import Likeness, as_images, weighted
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.weights import FILE
+from reidgen.models.ghost_norm import use_parts
 from reidgen.models.precision import use_half
 from reidgen.models.resnet import ResNet
 
 SHEET_CROPS, TEST_BATCH = 8, 16
-SHOWN = ("loss", "test_loss")  # beside the bar
 
 
 class EncoderTraining:
@@ -63,8 +63,13 @@ class EncoderTraining:
         crops: CropStore,
         likeness: Likeness,
         start: ResNet | None = None,
+        *,
+        fabric: Fabric,
+        tested: np.ndarray,
+        facts: dict[str, Any],
     ) -> None:
-        self.config, self.gan, self.likeness = config, gan, likeness
+        self.config, self.gan, self.likeness, self.fabric = config, gan, likeness, fabric
+        self.tested, self.facts = tested, facts
         self.decoder = gan.network
         if config.precision == "bf16":
             self.decoder = copy.deepcopy(gan.network)
@@ -76,13 +81,15 @@ class EncoderTraining:
         if start is not None:
             self.network.start_from(start, mean=IMAGENET_MEAN, std=IMAGENET_STD)
         self.network.to(gan.device)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
-        self.noise = fixed_noise(gan.network, config.batch, gan.device)
+        if config.norm_batch is not None:
+            use_parts(self.network, config.norm_batch)
+        self.parameters = list(self.network.parameters())
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.noise = fixed_noise(gan.network, config.batch // fabric.world_size, gan.device)
         self.names = ("loss", *likeness.names)
         self.step, self.summed = 0, 0
         self.sums = torch.zeros(len(self.names), dtype=torch.float64, device=gan.device)
+        self._tested: dict[str, float] = {}
 
     def advance(self) -> None:
         """One step: each pass has its loss and adds its gradients, then the weights move."""
@@ -95,18 +102,31 @@ class EncoderTraining:
             with self._autocast():
                 found = self.likeness.distances(image, target)
             found["loss"] = weighted(found, self.config)
-            found["loss"].mean().backward()
+            (found["loss"].mean() / self.fabric.world_size).backward()
+        sum_gradients(self.fabric, self.parameters)
         self.optimiser.step()
+        average_buffers(self.fabric, self.network)
         self.sums += torch.stack([found[name].detach().mean() for name in self.names]).double()
         self.summed += 1
         self.step += 1
 
-    def figures(self) -> dict[str, float]:
-        """Means over the steps since the last call; starts the sums anew."""
-        means = (self.sums / max(self.summed, 1)).tolist()
+    def shown(self) -> dict[str, float]:
+        """The loss since the last record, and of the last test."""
+        return {"loss": self._means()["loss"], **self._tested}
+
+    def figures(self) -> dict[str, Any]:
+        """Means over the steps since the last call, and now and then those of the test; starts the sums anew."""
+        means = self._means()
         self.sums.zero_()
         self.summed = 0
-        return dict(zip(self.names, means, strict=True))
+        tests = self.step % self.config.test_steps == 0 or self.step == self.config.steps
+        tested = self.test(self.tested) if tests else {}
+        self._tested.update({name: value for name, value in tested.items() if name == "test_loss"})
+        return {"step": self.step, **means, **tested}
+
+    def _means(self) -> dict[str, float]:
+        total = summed(self.fabric, self.sums) / self.fabric.world_size
+        return dict(zip(self.names, (total / max(self.summed, 1)).tolist(), strict=True))
 
     @torch.no_grad()
     def test(self, pixels: np.ndarray) -> dict[str, float]:
@@ -129,8 +149,30 @@ class EncoderTraining:
         return np.stack([pixels, *made], axis=1).reshape(-1, *pixels.shape[1:])
 
     def finite(self) -> bool:
-        """Whether all figures since the last log record, and the weights, are numbers."""
-        return all(bool(torch.isfinite(x).all()) for x in (self.sums, *self.network.state_dict().values()))
+        """Whether all figures since the last record, and the weights, are numbers."""
+        return finite(self.sums, networks=(self.network,))
+
+    def diverged(self, folder: Path) -> TrainingError:
+        """The error of a training that is not finite."""
+        config, snapshots = self.config, sorted(folder.glob("snapshot-*.safetensors"))
+        sums = zip(self.names, self.sums.tolist(), strict=True)
+        broken = [name for name, value in sums if not math.isfinite(value)]
+        return TrainingError(
+            f"The training in {folder} diverged: {', '.join(broken) or 'a weight'} is no number at step {self.step}.",
+            got=f"--lr {config.lr:g}, --batch {config.batch}",
+            allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
+            fix=f"another --out with --lr {config.lr / 3:.2g}",
+        )
+
+    def write(self, folder: Path) -> None:
+        """A snapshot, and a sheet of crops and their reconstructions."""
+        self.write_weights(folder / f"snapshot-{self.step:07d}.safetensors", steps=self.step)
+        sheet = self.sheet(self.tested[:: max(len(self.tested) // SHEET_CROPS, 1)][:SHEET_CROPS])
+        write_sheet(folder / f"pairs-{self.step:07d}.png", sheet, columns=self.config.passes + 1)
+
+    def write_weights(self, path: Path, **facts: Any) -> None:
+        """The encoder with the facts of its training."""
+        write_encoder(path, self.network, config=self.config, gan_hash=self.gan.hash, facts={**self.facts, **facts})
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs."""
@@ -161,7 +203,7 @@ class EncoderTraining:
         images = sampling.to_tensor(self.store.batch(self.sampler.indices(self.step)))
         draws = torch.rand(len(images), generator=random_generator("encoder", self.config.seed, "flip", self.step))
         mirrored = (draws < self.config.flip).to(images.device)
-        return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        return torch.where(mirrored[:, None, None, None], images.flip(3), images)[share_of(self.fabric, len(images))]
 
     def _passes(self, targets: Tensor) -> list[Tensor]:
         noise = fixed_noise(self.gan.network, len(targets), self.gan.device)
@@ -202,6 +244,7 @@ def train_encoder(
     """
     likeness.check(config)
     _check_start(config, start)
+    fabric = setup(config.device, devices=config.devices, nodes=config.nodes)
     gan = generator.on(config.device)
     learned, kept_out = split_people(table, config)
     inputs = {
@@ -211,9 +254,10 @@ def train_encoder(
         "likeness": likeness.facts,
         "start": None if start is None else _hash(start),
     }
-    with RunFolder.begin(out, stage="train-encoder", config=config, inputs=inputs) as run:
+    with begun(fabric, out, stage="train-encoder", config=config, inputs=inputs) as run:
         if not run.done:
-            run.finish(_train(run, learned, kept_out, gan, config, likeness, start))
+            CropStore.open(learned, size=gan.size)  # decode here, with a bar; processes then map the file
+            run.finish(in_run(fabric, run, _train, learned, kept_out, gan, config, likeness, start))
         (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_encoder(run.path, device=config.device)
 
@@ -248,7 +292,8 @@ def spread_out(table: ReidTable, count: int) -> ReidTable:
 
 
 def _train(
-    run: RunFolder,
+    fabric: Fabric,
+    run: RunFolder | RunFiles,
     learned: ReidTable,
     kept_out: ReidTable,
     gan: TrainedGenerator,
@@ -257,24 +302,29 @@ def _train(
     start: ResNet | None,
 ) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
-    tested = CropStore.open(spread_out(kept_out, config.test_crops), size=gan.size).images
-    training = EncoderTraining(config, gan, CropStore.open(learned, size=gan.size), likeness, start)
+    if fabric.world_size > 1:  # on a GPU of its own
+        gan, likeness = gan.to(fabric.device), likeness.to(fabric.device)
     facts = {**_facts(learned, kept_out, gan, config, likeness), "start": None if start is None else _hash(start)}
-    link_or_copy(gan.path, run.path / FILE)
-    if (state := load_checkpoint(run)) is not None:
-        training.load(state["training"])
-    try:
-        with sound_bfloat16(gan.device, config.precision) as kept:
-            _loop(run, training, tested, facts)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            f"The training in {run.path} ran out of memory.",
-            got=f"--batch {config.batch}",
-            fix=f"another --out with --batch {max(config.batch // 2, 2)}, or a smaller --width",
-        ) from error
-    _write(run.path / ENCODER, training, facts)
+    tested = CropStore.open(spread_out(kept_out, config.test_crops), size=gan.size).images
+    smaller = f"another --out with --batch {max(config.batch // 2, 2)}, or a smaller --width"
+    plan = Plan(
+        label="train encoder (steps)",
+        steps=config.steps,
+        log_steps=(config.log_steps, config.test_steps),
+        write_steps=(config.snapshot_steps,),
+        checkpoint_sec=config.checkpoint_sec,
+    )
+    with memory_told(run, lambda: (f"--batch {config.batch}", smaller)):
+        crops = CropStore.open(learned, size=gan.size)
+        training = EncoderTraining(config, gan, crops, likeness, start, fabric=fabric, tested=tested, facts=facts)
+        if fabric.is_global_zero:
+            link_or_copy(gan.path, run.path / FILE)
+        resume(run, training)
+        with sound_bfloat16(gan.device, config.precision, tell=fabric.is_global_zero) as kept:
+            train(run, training, plan)
+    if not fabric.is_global_zero:
+        return {}
+    training.write_weights(run.path / ENCODER)
     left = {"kept_in_float32": kept} if kept else {}
     return {**facts, **left, "weights": file_sha256(run.path / ENCODER)}
 
@@ -298,37 +348,6 @@ def _facts(
     }
 
 
-def _loop(run: RunFolder, training: EncoderTraining, tested: np.ndarray, facts: dict[str, Any]) -> None:
-    config = training.config
-    began_sec, began_step = time.monotonic(), training.step
-    saved_sec, shown = began_sec, dict[str, float]()
-    with progress("train encoder (steps)", config.steps, start=training.step) as bar:
-        while training.step < config.steps:
-            training.advance()
-            bar.advance()
-            step, last = training.step, training.step == config.steps
-            tests, snapshots = step % config.test_steps == 0 or last, step % config.snapshot_steps == 0 or last
-            logs = step % config.log_steps == 0 or tests
-            now_sec = time.monotonic()
-            saves = last or now_sec - saved_sec > config.checkpoint_sec
-            if (logs or snapshots or saves) and not training.finite():
-                raise _diverged(run.path, training)
-            if logs:
-                figures = {**training.figures(), **(training.test(tested) if tests else {})}
-                run.metrics.write(step=step, **figures)
-                shown.update({name: figures[name] for name in SHOWN if name in figures})
-                speed = (now_sec - began_sec) / (step - began_step)
-                bar.advance(0, **shown, **{"s/step": speed})
-            if snapshots:
-                _write(run.path / f"snapshot-{step:07d}.safetensors", training, {**facts, "steps": step})
-                sheet = training.sheet(tested[:: max(len(tested) // SHEET_CROPS, 1)][:SHEET_CROPS])
-                write_sheet(run.path / f"pairs-{step:07d}.png", sheet, columns=config.passes + 1)
-            if saves:
-                save_checkpoint(run, {"training": training.state()})
-                run.note_cost(sec_per_step=round((now_sec - began_sec) / (step - began_step), 4))
-                saved_sec = now_sec
-
-
 def _check_start(config: EncoderConfig, start: ResNet | None) -> None:
     if (config.weights == "random") != (start is None):
         raise ConfigError(
@@ -342,20 +361,3 @@ def _check_start(config: EncoderConfig, start: ResNet | None) -> None:
 def _hash(network: ResNet) -> str:
     """SHA-256 of a network's tensors, whatever file they came from."""
     return sha256(value.detach().cpu().contiguous().numpy().tobytes() for value in network.state_dict().values())
-
-
-def _diverged(folder: Path, training: EncoderTraining) -> TrainingError:
-    config, snapshots = training.config, sorted(folder.glob("snapshot-*.safetensors"))
-    broken = [
-        name for name, value in zip(training.names, training.sums.tolist(), strict=True) if not math.isfinite(value)
-    ]
-    return TrainingError(
-        f"The training in {folder} diverged: {', '.join(broken) or 'a weight'} is no number at step {training.step}.",
-        got=f"--lr {config.lr:g}, --batch {config.batch}",
-        allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
-        fix=f"another --out with --lr {config.lr / 3:.2g}",
-    )
-
-
-def _write(path: Path, training: EncoderTraining, facts: dict[str, Any]) -> None:
-    write_encoder(path, training.network, config=training.config, gan_hash=training.gan.hash, facts=facts)

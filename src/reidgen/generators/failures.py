@@ -53,7 +53,8 @@ def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
         record = read_run(folder)
     except RunError:
         return None
-    asked, before = json.loads(json.dumps(as_dict(config))), record["config"]
+    before = record["config"]
+    asked = {name: value for name, value in json.loads(json.dumps(as_dict(config))).items() if name in before}
     if (
         record["stage"] != "train-generator"
         or {**before, "kimg": config.kimg} != asked
@@ -71,27 +72,20 @@ def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
     )
 
 
-def out_of_memory(folder: Path, config: GeneratorConfig, cost: Estimate | None, device: torch.device) -> TrainingError:
-    """The error of a training that ran out of memory, with the parts, or the batch, that should fit.
+def out_of_memory(config: GeneratorConfig, cost: Estimate | None, device: torch.device) -> tuple[str, str]:
+    """What a training that ran out of memory asked for, and the parts, or the batch, that should fit.
 
     Args:
-        folder: Of the run.
         config: Of the training.
         cost: What was measured at its start; None if that had no room either.
         device: Where it ran.
     """
     parts = config.accumulate if isinstance(config, StyleGANConfig) else 1
-    tried, there = config.batch // parts, _memory(device)
+    tried, there = config.batch // max(parts, config.processes), _memory(device)
     fitting = None if cost is None else images_that_fit(config.batch, tried, cost, there)
     needs = "" if cost is None else f", which needs more than {cost.bytes_of(tried) / 2**30:.2g} GiB"
-    checkpoint = (folder / "checkpoint.safetensors").is_file()
-    return TrainingError(
-        f"The training in {folder} ran out of memory" + (" on the GPU." if device.type == "cuda" else "."),
-        got=f"--batch {config.batch}{f' --accumulate {parts}' if parts > 1 else ''}{needs}; "
-        f"{there / 2**30:.3g} GiB are there",
-        allowed=f"the checkpoint in {folder} is kept" if checkpoint else "there is no checkpoint yet",
-        fix=_smaller(config, fitting),
-    )
+    got = f"--batch {config.batch}{f' --accumulate {parts}' if parts > 1 else ''}{needs}; "
+    return f"{got}{there / 2**30:.3g} GiB are there", _smaller(config, fitting)
 
 
 def _smaller(config: GeneratorConfig, images: int | None) -> str:

@@ -1,5 +1,7 @@
 """How like an image is to its original: pixels, what an ImageNet network sees, re-ID embedding, MoCo's features."""
 
+import copy
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -35,6 +37,9 @@ class Identifier(Protocol):
     def embeddings(self, images: Tensor) -> Tensor:
         """Normalised crops (N, 3, H, W) of any size to embeddings (N, D), with gradients of the images."""
 
+    def to(self, device: torch.device) -> "Identifier":
+        """A copy on a device."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -69,6 +74,12 @@ class Likeness:
     @property
     def _identifiers(self) -> dict[str, Identifier]:
         return {name: network for name, network in (("reid", self.reid), ("moco", self.moco)) if network is not None}
+
+    def to(self, device: torch.device) -> "Likeness":
+        """A copy with its networks on a device."""
+        perceptual = None if self.perceptual is None else copy.deepcopy(self.perceptual).to(device)
+        moved: dict[str, Any] = {name: one.to(device) for name, one in self._identifiers.items()}
+        return dataclasses.replace(self, perceptual=perceptual, **moved)
 
     def check(self, config: LikenessConfig) -> None:
         """Raise `ConfigError` where a distance has a weight and no network."""

@@ -42,8 +42,11 @@ class TrainedGenerator:
         """The same generator on another device; "auto" leaves it where it is."""
         if device == "auto":
             return self
-        where = setup(device).device
-        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(where), device=where)
+        return self.to(setup(device).device)
+
+    def to(self, device: torch.device) -> "TrainedGenerator":
+        """A copy of the generator on a device."""
+        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(device), device=device)
 
     @property
     def kind(self) -> str:

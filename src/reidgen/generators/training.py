@@ -1,28 +1,28 @@
 """One step of a style generator's training, and everything that must be kept to go on exactly where a run stopped."""
 
 import copy
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from reidgen.config import GeneratorConfig, Precision, StyleGANConfig
-from reidgen.data.samplers import EpochSampler
+from reidgen.config import Precision, StyleGANConfig
 from reidgen.data.store import CropStore
-from reidgen.engine.device import derive_seed
-from reidgen.engine.device import generator as random_generator
+from reidgen.engine.device import Fabric, gathered, sum_gradients, summed
 from reidgen.generators import ada, updates
 from reidgen.generators.blur import blur, fading_sigma
+from reidgen.generators.gan import GANTraining
 from reidgen.generators.latents import Latents, draw_latents, mixed_styles
-from reidgen.generators.sampling import to_tensor
-from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.losses import adversarial
 from reidgen.losses.gradient_penalty import r1_penalty
 from reidgen.losses.path_length import path_lengths, path_penalty
+from reidgen.models import stylegan2, stylegan3
+from reidgen.models.discriminator import Discriminator
+from reidgen.models.generator import GeneratorNetwork
 from reidgen.models.precision import use_half
+from reidgen.models.stylegan3 import MAGNITUDE_HALF_LIFE
 
 HALF: dict[Precision, torch.dtype | None] = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Factor on the losses that keeps float16's gradients above its smallest numbers. A fixed one, so there is no state to
@@ -30,36 +30,31 @@ HALF: dict[Precision, torch.dtype | None] = {"float32": None, "bf16": torch.bflo
 LOSS_SCALE: dict[Precision, float] = {"float32": 1.0, "bf16": 1.0, "fp16": 16.0}
 ADA_STEPS = 4  # steps between two updates of p
 LAZY = ("r1", "r2", "path")
-FIGURES = ("loss_g", "loss_d", "d_real", "d_fake", "r_t", "grad_norm_g", "grad_norm_d", "spread_fake", "spread_real")
 
 
-class StyleGANTraining:
+class StyleGANTraining(GANTraining):
     """The networks, optimisers and counters of a training.
 
-    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep. With
-    `config.accumulate` parts the gradients of the parts add up before the networks move, so that a step needs the
-    memory of one part. They are the gradients of the whole batch but for what a batch has in common: the
-    discriminator's minibatch statistic is taken within each part, StyleGAN3's running magnitudes move once a part, and
-    augmentation draws its numbers part by part.
+    A batch is computed in `config.accumulate` parts, which several processes share: the gradients of the parts add up
+    before the networks move, so that a step needs the memory of one part. They are the gradients of the whole batch
+    but for what a batch has in common: the discriminator's minibatch statistic is taken within each part, and
+    augmentation draws its numbers part by part. StyleGAN3's running magnitudes and the mean path length move by the
+    mean over the parts. So any number of processes that divides the parts computes the same, up to rounding.
 
     Attributes:
-        generator, average, discriminator: The generator, its running average (which is what the training is for), and
-            the discriminator.
-        step: Steps done.
         ada_p: Probability of each augmentation.
-        sums: Sums of `FIGURES` since the last log record, and how many steps they run over.
         lazy: Last values of the penalties.
     """
 
+    kind = "stylegan"
+    config: StyleGANConfig
+    generator: stylegan2.Generator | stylegan3.Generator
+    discriminator: Discriminator
+
     def __init__(self, config: StyleGANConfig, fabric: Fabric, store: CropStore, *, ramp: bool) -> None:
-        self.config, self.fabric, self.ramp = config, fabric, ramp
-        self.store = store.to(fabric.device)
-        self.sampler = EpochSampler(len(store), config.batch, seed=config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed("stylegan weights", config.seed))
-            self.generator = build_generator(config).to(fabric.device)
-            self.discriminator = build_discriminator(config).to(fabric.device)
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        super().__init__(config, fabric, store)
+        self.ramp = ramp
+        self._average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         for module in self.discriminator.highest_blocks(config.freeze_d):
             module.requires_grad_(False)
         for network in (self.generator, self.discriminator):
@@ -71,11 +66,15 @@ class StyleGANTraining:
         penalty_interval = None if config.penalty_interval == 1 else config.penalty_interval
         self.g_optimiser = updates.lazy_adam(self.g_parameters, config.lr_generator, interval=path_interval)
         self.d_optimiser = updates.lazy_adam(self.d_parameters, config.lr_discriminator, interval=penalty_interval)
-        self.step, self.ada_p = 0, 0.0
+        self.ada_p = 0.0
         self.path_mean = torch.zeros([], device=fabric.device)
-        self.sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=fabric.device)
-        self.summed, self.signs = 0, torch.zeros([], dtype=torch.float64, device=fabric.device)
+        self.signs = torch.zeros([], dtype=torch.float64, device=fabric.device)
         self.lazy = {name: torch.zeros([], device=fabric.device) for name in LAZY}
+
+    @property
+    def average(self) -> GeneratorNetwork:
+        """The running average of the generator."""
+        return self._average
 
     def advance(self) -> None:
         """One step: gradients of both networks on one batch, both updates, lazy regularisation, average, p."""
@@ -84,8 +83,15 @@ class StyleGANTraining:
         if self.step % self.config.penalty_interval == 0:
             self.lazy.update({name: torch.zeros_like(self.lazy[name]) for name in self.penalties})
         # both gradients are taken before either network moves, so one pass of D over the fakes serves both losses
-        parts = [self._play(reals[rows], latents.rows(rows), part) for part, rows in self._parts(self.config.batch)]
-        fakes, ws, real_logits, fake_logits, losses = (torch.cat(column) for column in zip(*parts, strict=True))
+        with self._magnitudes() as part_ends:
+            parts = []
+            for part, rows in self._parts(self.config.batch):
+                parts.append(self._play(reals[rows], latents.rows(rows), part))
+                part_ends()
+        fakes, *own = (torch.cat(column) for column in zip(*parts, strict=True))
+        ws, real_logits, fake_logits, losses = (gathered(self.fabric, values) for values in own)
+        if self.config.penalty_interval == 1:
+            self._sum_penalties()
         self.generator.mapping.track(ws)
         norm_g = self._move(self.g_optimiser, self.g_parameters)
         norm_d = self._move(self.d_optimiser, self.d_parameters)
@@ -96,34 +102,18 @@ class StyleGANTraining:
         # what D says of one image alone has no zero with the relativistic loss: there a pair's sign counts
         judged = real_logits if self.config.loss == "logistic" else real_logits - fake_logits
         signs = judged.sign().mean()
+        self.signs = self.signs + signs
         means = (*losses.mean(dim=0), real_logits.mean(), fake_logits.mean(), signs)
-        figures = torch.stack([*means, norm_g, norm_d, spread(fakes), spread(reals)])
-        self.sums += figures.double()
-        self.summed, self.signs = self.summed + 1, self.signs + signs
-        self.step += 1
+        self._count(*means, norm_g, norm_d, fakes=fakes, reals=reals)
         updates.update_average(
             self.average, self.generator, updates.average_decay(self.config, self.step, ramp=self.ramp)
         )
         if self.step % ADA_STEPS == 0:
             self._adapt()
 
-    def figures(self) -> dict[str, float]:
-        """Means since the last call, and the counters; starts the sums anew."""
-        means = (self.sums / max(self.summed, 1)).tolist()
-        self.sums.zero_()
-        self.summed = 0
-        return {
-            "step": self.step,
-            "kimg": self.step * self.config.batch / 1000,
-            **dict(zip(FIGURES, means, strict=True)),
-            **{name: value.item() for name, value in self.lazy.items()},
-            "ada_p": self.ada_p,
-            "blur": self._sigma(),
-        }
-
-    def finite(self) -> bool:
-        """Whether all figures since the last log record, and the weights, are numbers."""
-        return updates.all_finite(self.sums, self.generator, self.discriminator)
+    def _figures(self) -> dict[str, float]:
+        penalties = {name: value.item() for name, value in self.lazy.items()}
+        return {**super()._figures(), **penalties, "ada_p": self.ada_p, "blur": self._sigma()}
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs."""
@@ -151,21 +141,42 @@ class StyleGANTraining:
         self.lazy = {name: value.to(self.fabric.device) for name, value in state["lazy"].items()}
         self.summed, self.step, self.ada_p = state["summed"], state["step"], state["ada_p"]
 
-    def _random(self, purpose: str) -> torch.Generator:
-        return random_generator("stylegan", self.config.seed, purpose, self.step)
-
-    def _reals(self) -> Tensor:
-        images = to_tensor(self.store.batch(self.sampler.indices(self.step)))
-        return ada.randomly_mirrored(images, self._random("mirror")) if self.config.mirror else images
-
     def _latents(self, purpose: str, count: int) -> Latents:
         mixing, device = self.config.style_mixing, self.fabric.device
         return draw_latents(self.generator, count, self._random(purpose), mixing=mixing, device=device)
 
     def _parts(self, count: int) -> Iterator[tuple[int, slice]]:
-        """The parts that `count` images are computed in."""
+        """This process's parts of the parts that `count` images are computed in."""
         size = self.config.batch // self.config.accumulate
-        return ((part, slice(start, start + size)) for part, start in enumerate(range(0, count, size)))
+        parts = enumerate(range(0, count, size))
+        return ((part, slice(at, min(at + size, count))) for part, at in parts if self._is_own(part))
+
+    def _is_own(self, part: int) -> bool:
+        """Whether a part is computed by this process; each has so many in a row."""
+        return part * self.fabric.world_size // self.config.accumulate == self.fabric.global_rank
+
+    @contextmanager
+    def _magnitudes(self) -> Iterator[Callable[[], None]]:
+        """Each part begins with the running magnitudes of the step's start, and all parts move them together."""
+        buffers = [value for name, value in self.generator.named_buffers() if name.endswith("magnitude_ema")]
+        if self.config.accumulate == 1 or not buffers:
+            yield lambda: None
+            return
+        before = torch.stack(buffers)
+        total = torch.zeros_like(before)
+
+        def part_ends() -> None:
+            total.add_(torch.stack(buffers))
+            for value, old in zip(buffers, before, strict=True):
+                value.copy_(old)
+
+        yield part_ends
+        # a part moves them as far as its own images do, the step as far as all of them
+        batch, parts = self.config.batch, self.config.accumulate
+        further = (1 - 0.5 ** (batch / MAGNITUDE_HALF_LIFE)) / (1 - 0.5 ** (batch / parts / MAGNITUDE_HALF_LIFE))
+        moved = before + further * (summed(self.fabric, total) / parts - before)
+        for value, new in zip(buffers, moved, strict=True):
+            value.copy_(new)
 
     def _play(self, reals: Tensor, latents: Latents, part: int) -> tuple[Tensor, ...]:
         """Add a part's gradients; returns its fakes, their w, the logits of reals and fakes, and (1, 2) losses."""
@@ -201,6 +212,7 @@ class StyleGANTraining:
 
     def _move(self, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """One update; returns the norm of the gradient."""
+        sum_gradients(self.fabric, parameters)
         if self.config.precision == "fp16":  # elsewhere a gradient that is no number is told, not mended
             updates.unscale(parameters, self.loss_scale)
         optimiser.step()
@@ -213,35 +225,45 @@ class StyleGANTraining:
             self.lazy[name] = self.lazy[name] + penalty.detach() / self.config.accumulate
         return torch.stack(list(penalties.values())).sum() * (self.config.r1_gamma / 2)
 
+    def _sum_penalties(self) -> None:
+        """After all parts: what each process has added up is told to all."""
+        self.lazy.update({name: summed(self.fabric, self.lazy[name]) for name in self.penalties})
+
     def _regularise_discriminator(self, reals: Tensor, fakes: Tensor) -> None:
         """Lazy penalties, in an update of their own (Karras et al. 2020, CVPR, section 3.1)."""
         updates.clear_gradients(self.d_parameters)
         weight = self.config.penalty_interval * self.loss_scale / self.config.accumulate
+        before = self.fabric.global_rank * len(fakes)  # those of other processes
         for part, rows in self._parts(len(reals)):
-            for name, whole in zip(self.penalties, (reals, fakes), strict=False):
-                images = whole[rows].detach().requires_grad_()
+            own = slice(rows.start - before, rows.stop - before)
+            for name, chosen in zip(self.penalties, (reals[rows], fakes[own]), strict=False):
+                images = chosen.detach().requires_grad_()
                 penalty = self._penalty({name: (self._judge(images, name, part), images)})
                 updates.add_gradients(penalty * weight, self.d_parameters)
         self._move(self.d_optimiser, self.d_parameters)
+        self._sum_penalties()
 
     def _regularise_generator(self) -> None:
         """Lazy path length on half a batch."""
-        count = max(self.config.batch // 2, 1)
+        count, size = max(self.config.batch // 2, 1), self.config.batch // self.config.accumulate
         latents, target = self._latents("path", count), self._random("path target")
         updates.clear_gradients(self.g_parameters)
-        total = torch.zeros_like(self.lazy["path"])
-        for _, rows in self._parts(count):
-            part = latents.rows(rows)
+        total, mean = torch.zeros_like(self.lazy["path"]), torch.zeros_like(self.path_mean)
+        for at in range(0, count, size):
+            part = latents.rows(slice(at, min(at + size, count)))
+            noise = torch.randn((len(part.second), 3, *self.config.size), generator=target)
+            if not self._is_own(at // size):
+                continue
             ws, _ = mixed_styles(self.generator, part)
             images = self.generator.synthesis(ws, part.noise)
-            noise = torch.randn(images.shape, generator=target).to(images.device)
-            penalty, self.path_mean = path_penalty(path_lengths(images, ws, noise), self.path_mean)
+            penalty, moved = path_penalty(path_lengths(images, ws, noise.to(images.device)), self.path_mean)
             share = len(images) / count
             weight = self.config.path_weight * self.config.path_interval * self.loss_scale
             updates.add_gradients(penalty * (weight * share), self.g_parameters)
             total += penalty.detach() * share
+            mean += moved * share
         self._move(self.g_optimiser, self.g_parameters)
-        self.lazy["path"] = total
+        self.lazy["path"], self.path_mean = summed(self.fabric, total), summed(self.fabric, mean)
 
     def _adapt(self) -> None:
         sign_mean = self.signs.item() / ADA_STEPS
@@ -253,22 +275,5 @@ class StyleGANTraining:
             )
 
 
-@torch.no_grad()
-def spread(images: Tensor) -> Tensor:
-    """How much the images (N, C, H, W) differ from one another: mean over pixels of the deviation over the batch."""
-    small = nn.functional.adaptive_avg_pool2d(images.detach(), (8, 4))
-    return small.std(dim=0, correction=0).mean()
-
-
 def _trained(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-def total_steps(config: GeneratorConfig) -> int:
-    """Steps of the whole training."""
-    return math.ceil(config.kimg * 1000 / config.batch)
-
-
-def steps_of(kimg: float, config: GeneratorConfig) -> int:
-    """Steps in which `kimg` thousand images are shown, at least one."""
-    return max(round(kimg * 1000 / config.batch), 1)

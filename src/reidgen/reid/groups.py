@@ -10,6 +10,7 @@ from torch.nn import functional
 from reidgen.config import ReidConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
+from reidgen.engine.run import RunFiles
 from reidgen.errors import ConfigError
 from reidgen.reid.embed import ReidModel
 from reidgen.reid.people import People
@@ -75,7 +76,7 @@ def people_shares(crops: np.ndarray, labels: np.ndarray, groups: int, people: in
     return members / members.sum(dim=1, keepdim=True)
 
 
-def kept_groups(run: RunFolder, people: People, config: ReidConfig, model: ReidModel) -> Groups:
+def kept_groups(run: RunFolder | RunFiles, people: People, config: ReidConfig, model: ReidModel) -> Groups:
     """The groups of a training: found once and kept in a file of the run, so that a resumed one has the same ones."""
     file = run.path / GROUPS
     if not file.is_file():

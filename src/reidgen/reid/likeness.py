@@ -1,8 +1,11 @@
 """The networks by which an inversion is judged: features from ImageNet, a trained re-ID network, MoCo."""
 
+import copy
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,6 +39,11 @@ class FrozenReid:
             images = functional.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
         return self.model.network(images).embedding.float()
 
+    def to(self, device: torch.device) -> "FrozenReid":
+        """A copy on a device."""
+        network = copy.deepcopy(self.model.network).to(device)
+        return FrozenReid(dataclasses.replace(self.model, network=network, device=device))
+
 
 @dataclass(frozen=True, eq=False)
 class FrozenMoco:
@@ -53,6 +61,10 @@ class FrozenMoco:
         """Normalised crops (N, 3, H, W) of any size to features (N, 2048)."""
         images = functional.interpolate(images, MOCO_SIZE, mode="bicubic", antialias=True, align_corners=False)
         return self.network(images).float().mean(dim=(2, 3))
+
+    def to(self, device: torch.device) -> "FrozenMoco":
+        """A copy on a device."""
+        return FrozenMoco(copy.deepcopy(self.network).to(device), self.hash)
 
 
 def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, device: Device = "auto") -> Likeness:

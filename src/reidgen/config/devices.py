@@ -1,0 +1,66 @@
+"""Where a training runs: the part of the config that all trainings share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from reidgen.config.base import Device, check_counts, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevicesConfig:
+    """Processes that share each batch.
+
+    Attributes:
+        device: Kind of device; "auto" is CUDA where there is one.
+        devices: GPUs of a machine, or processes on its CPU, that share each batch.
+        nodes: Machines that share each batch; torchrun or SLURM starts the command on each.
+    """
+
+    device: Device = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def processes(self) -> int:
+        """How many processes share a batch."""
+        return self.devices * self.nodes
+
+    def __post_init__(self) -> None:
+        check_counts(self, "devices", "nodes")
+
+
+def check_shared_norm(config: Any, held: int) -> None:
+    """Raise `ConfigError` unless ghost batches part the crops that a process holds at a time.
+
+    Args:
+        config: With `norm_batch` and the fields of `DevicesConfig`.
+        held: The crops.
+    """
+    require(
+        config.norm_batch is not None or config.processes == 1,
+        "With several --devices, say over how many crops batch normalisation works.",
+        got=f"--devices {config.devices}" + (f" --nodes {config.nodes}" if config.nodes > 1 else ""),
+        allowed="--norm-batch N, with which any number of devices gives the same result",
+        fix=f"--norm-batch {held}",
+    )
+    require(
+        config.norm_batch is None or (config.norm_batch >= 2 and held % config.norm_batch == 0),
+        "--norm-batch does not part what a device holds at a time.",
+        got=f"--norm-batch {config.norm_batch}, {held} crops at a time",
+        allowed=f"a divisor of {held}, 2 or more",
+        fix=f"--norm-batch {held}",
+    )
+
+
+def check_shared_batch(config: Any) -> None:
+    """Raise `ConfigError` unless the processes share a batch evenly, two crops or more each."""
+    held, rest = divmod(config.batch, config.processes)
+    fitting = max(2, round(config.batch / config.processes)) * config.processes
+    require(
+        rest == 0 and held >= 2,
+        "--batch cannot be shared out evenly, two crops or more at a time.",
+        got=f"--batch {config.batch} --devices {config.devices} --nodes {config.nodes}",
+        allowed="a multiple of devices times nodes",
+        fix=f"--batch {fitting}",
+    )
+    check_shared_norm(config, held)
