@@ -31,7 +31,7 @@ def setup(
     device: Device = "auto",
     precision: Precision = "float32",
     *,
-    devices: int = 1,
+    devices: int | None = None,
     nodes: int = 1,
     unused: Literal["none", "some"] = "none",
 ) -> Fabric:
@@ -42,7 +42,8 @@ def setup(
     Args:
         device: Kind of device; "auto" is CUDA where there is one.
         precision: What the networks compute in.
-        devices: Processes on each machine, each with a GPU of its own or a part of the CPU.
+        devices: Processes on each machine, each with a GPU of its own or a part of the CPU; None: this one alone,
+            whatever has started it.
         nodes: Machines.
         unused: Whether steps leave "some" parameters without gradient, which several processes have to look for.
 
@@ -67,16 +68,17 @@ def setup(
             allowed="float32, bf16",
             fix="--precision bf16",
         )
-    if accelerator == "cuda" and devices > torch.cuda.device_count():
+    if accelerator == "cuda" and (devices or 1) > torch.cuda.device_count():
         raise ConfigError(
             "There are fewer GPUs than --devices.",
             got=devices,
             allowed=f"1 to {torch.cuda.device_count()}",
             fix=f"--devices {torch.cuda.device_count()}",
         )
-    _check_started(devices, nodes)
-    known: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "precision": _PRECISIONS[precision]}
-    if devices * nodes > 1:
+    if devices is not None:
+        _check_started(devices, nodes)
+    known: dict[str, Any] = {"accelerator": accelerator, "devices": devices or 1, "precision": _PRECISIONS[precision]}
+    if shared := (devices or 1) * nodes > 1:
         # buffers are averaged by the loop (`average_buffers`), not taken from the first process
         known["strategy"] = DDPStrategy(
             start_method="spawn" if _started_by() is None else "popen",
@@ -84,7 +86,7 @@ def setup(
             find_unused_parameters=unused == "some",
         )
     fabric = Fabric(num_nodes=nodes, **known)
-    if devices * nodes > 1 and _started_by() is not None:
+    if shared and _started_by() is not None:
         fabric.launch()  # meets the others
     return fabric
 
@@ -211,9 +213,8 @@ def gathered(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
     """
     if fabric.world_size == 1:
         return own
-    found = fabric.all_gather(own.detach())
-    assert isinstance(found, torch.Tensor)
-    rows = list(found.unbind())
+    rows = [torch.empty_like(own, requires_grad=False) for _ in range(fabric.world_size)]
+    torch.distributed.all_gather(rows, own.detach().contiguous())
     rows[fabric.global_rank] = own
     return torch.cat(rows)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.models.generator import GeneratorNetwork, Noise
+from reidgen.models.precision import at_least_float32
 
 START = 4  # height of the first map
 SLOPE = 0.2
@@ -58,7 +59,7 @@ class Synthesis(nn.Module):
     def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
         """From ws (N, 1, z_dim) to images (N, 3, H, W), -1 to 1; there is no noise but z."""
         image: Tensor = self.layers(ws[:, 0, :, None, None])
-        return image.float()
+        return at_least_float32(image)
 
     @property
     def noise_shapes(self) -> list[tuple[int, int]]:
@@ -104,7 +105,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W), -1 to 1 -> logits (N, 1) in float32."""
         logits: Tensor = self.layers(images.contiguous(memory_format=torch.channels_last))
-        return logits.flatten(1).float()
+        return at_least_float32(logits.flatten(1))
 
 
 def map_channels(height: int, width: int) -> list[int]:

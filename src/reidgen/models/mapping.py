@@ -42,4 +42,4 @@ class Mapping(nn.Module):
     @torch.no_grad()
     def track(self, w: Tensor) -> None:
         """Let the mean follow a batch (N, w_dim) of w, decay 0.998."""
-        self.w_avg.lerp_(w.detach().float().mean(dim=0), 1 - AVERAGE_DECAY)
+        self.w_avg.lerp_(w.detach().to(self.w_avg.dtype).mean(dim=0), 1 - AVERAGE_DECAY)

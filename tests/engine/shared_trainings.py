@@ -1,0 +1,83 @@
+"""Trainings for test_shared_trainings: a few steps of each kind in float64, whose figures and weights are written.
+
+`python shared_trainings.py FOLDER PROCESSES`: with more than one process each of them is started anew, or, under the
+variables of torchrun, this is one of them.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from reidgen.config import DCGANConfig, EncoderConfig, StyleGANConfig
+from reidgen.data.store import CropStore
+from reidgen.data.table import ReidTable
+from reidgen.engine.device import in_processes, setup
+from reidgen.generators import encoder_training, sampling
+from reidgen.generators.dcgan import DCGANTraining
+from reidgen.generators.encoder_training import EncoderTraining
+from reidgen.generators.likeness import Likeness
+from reidgen.generators.trained import TrainedGenerator
+from reidgen.generators.training import StyleGANTraining
+from reidgen.generators.weights import build_generator
+from reidgen.models import resnet
+
+STEPS = 4  # p of the augmentation moves after four
+SMALL = {"size": (16, 8), "z_dim": 8, "batch": 8, "seed": 3}
+STYLE = {**SMALL, "w_dim": 8, "channel_base": 64, "channel_max": 8, "accumulate": 2, "ada_kimg": 0.05}
+
+
+def in_float64(fabric, folder, world):
+    """In each process."""
+    torch.set_default_dtype(torch.float64)
+    sampling.to_tensor = encoder_training.sampling.to_tensor = lambda pixels: pixels.double() / 127.5 - 1
+    resnet.WIDTHS = (8, 8, 8, 8)
+    store = CropStore.open(ReidTable.read(folder / "crops").train, size=(16, 8))
+    for name, training in trainings(fabric, store).items():
+        for _ in range(STEPS):
+            training.advance()
+        figures = {key: value for key, value in training.figures().items() if not isinstance(value, str)}
+        told = {f"figure/{key}": torch.tensor([float(value)]) for key, value in figures.items()}
+        weights = flat(training.state())
+        if fabric.is_global_zero:
+            save_file({**told, **weights}, folder / f"{name}-{world}.safetensors")
+
+
+def trainings(fabric, store):
+    common = {"fabric": fabric, "store": store}
+    path = StyleGANConfig(**STYLE, path_weight=2.0, path_interval=2, r1_interval=2)
+    pairs = StyleGANConfig(**STYLE, network="stylegan3-r", loss="relativistic", layers=4)
+    torch.manual_seed(0)
+    drawn = StyleGANConfig(**{**STYLE, "accumulate": 1})
+    gan = TrainedGenerator(build_generator(drawn).eval(), drawn, "", {}, Path(), fabric.device)
+    encoder = EncoderConfig(
+        backbone="resnet18", weights="random", width=4, passes=2, batch=8, norm_batch=4, test_steps=3, steps=10,
+        perceptual_weight=0.0, reid_weight=0.0,
+    )  # fmt: skip
+    parts = {"fabric": fabric, "tested": store.images[:4], "facts": {}}
+    return {
+        "path": StyleGANTraining(path, **common, ramp=True),
+        "pairs": StyleGANTraining(pairs, **common, ramp=True),
+        "dcgan": DCGANTraining(DCGANConfig(**SMALL, width=4, norm_batch=4), **common),
+        "encoder": EncoderTraining(encoder, gan, store, Likeness(), **parts),
+    }
+
+
+def flat(state, prefix="state"):
+    """All floating tensors of a state by name."""
+    if isinstance(state, torch.Tensor):
+        return {prefix: state.detach().clone()} if state.is_floating_point() else {}
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, (list, tuple)) else ()
+    return {name: value for key, item in items for name, value in flat(item, f"{prefix}/{key}").items()}
+
+
+def main():
+    folder, world, nodes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    fabric = setup("cpu", devices=world // nodes, nodes=nodes)
+    in_processes(fabric, in_float64, folder, f"{world}-{nodes}")
+
+
+if __name__ == "__main__":
+    main()
