@@ -73,9 +73,3 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
         slow.lerp_(fast, 1 - decay)
     for kept, now in zip(average.buffers(), network.buffers(), strict=True):
         kept.copy_(now)
-
-
-def all_finite(figures: Tensor, *networks: nn.Module) -> bool:
-    """Whether all figures, weights and buffers are numbers."""
-    states = (values for network in networks for values in network.state_dict().values())
-    return all(bool(torch.isfinite(values).all()) for values in (figures, *states))

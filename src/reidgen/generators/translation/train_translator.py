@@ -1,7 +1,6 @@
-"""Training a translator on the crops of a table: what it learns from, start, loop, sheets, checkpoints."""
+"""Training a translator on the crops of a table: what it learns from, and what it leaves."""
 
 import itertools
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from reidgen.config.translation import Family, TranslatorConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from reidgen.engine.device import is_out_of_memory, setup
-from reidgen.engine.progress import progress
-from reidgen.errors import TrainingError
+from reidgen.engine.checkpoint import CHECKPOINT
+from reidgen.engine.device import setup
+from reidgen.engine.loop import Plan, memory_told, resume, train
 from reidgen.files import file_sha256
-from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import Crops, PairSampler, check_camera, open_crops
 from reidgen.generators.translation.cycle import CycleTraining
 from reidgen.generators.translation.domains import DomainTraining
@@ -27,7 +24,7 @@ from reidgen.generators.translation.masks import with_masks
 from reidgen.generators.translation.networks import GENERATOR
 from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.translation.pasting import make_paste
-from reidgen.generators.translation.training import SHOWN, TranslatorTraining
+from reidgen.generators.translation.training import TranslatorTraining
 from reidgen.generators.translation.translator import FILE, TrainedTranslator, load_translator, write_translator
 
 LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run
@@ -142,50 +139,17 @@ def _train(run: RunFolder, table: ReidTable, config: TranslatorConfig) -> dict[s
 
 def _learn(run: RunFolder, crops: Crops, config: TranslatorConfig) -> tuple[nn.ModuleDict, dict[str, Any]]:
     fabric = setup(config.device)
-    try:
+    asked = f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}"
+    plan = Plan(
+        label="train translator (steps)",
+        steps=config.steps,
+        log_steps=(max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1),),
+        write_steps=(config.snapshot_steps,),
+        checkpoint_sec=config.checkpoint_sec,
+    )
+    with memory_told(run, lambda: (asked, "a smaller --batch or --width, in another --out")):
         training = TRAININGS[config.family](config, fabric, crops.to(fabric.device))
-        if (state := load_checkpoint(run)) is not None:
-            training.load(state["training"])
+        resume(run, training)
         with sound_bfloat16(fabric.device, config.precision) as kept:
-            _loop(run, training)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            "Memory ran out.",
-            got=f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}",
-            fix="a smaller --batch or --width; the last checkpoint stays",
-        ) from error
+            train(run, training, plan)
     return training.networks, {"kept_in_float32": kept} if kept else {}
-
-
-def _loop(run: RunFolder, training: TranslatorTraining) -> None:
-    config = training.config
-    log_steps = max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1)
-    began_sec, began_step = time.monotonic(), training.step
-    saved_sec = began_sec
-    with progress("train translator (steps)", config.steps, start=training.step) as bar:
-        while training.step < config.steps:
-            training.advance()
-            bar.advance(1)
-            last, now_sec = training.step == config.steps, time.monotonic()
-            logs, shows = training.step % log_steps == 0, training.step % config.snapshot_steps == 0
-            saves = last or now_sec - saved_sec > config.checkpoint_sec
-            if (logs or saves or shows) and not training.finite():
-                raise TrainingError(
-                    f"A loss is no number after {training.step:,} steps.",
-                    got=f"lr {config.lr}, precision {config.precision}",
-                    fix="a smaller --lr, or --precision float32; the last checkpoint and the sheets stay",
-                )
-            if logs:
-                figures = training.figures()
-                run.metrics.write(**figures)
-                bar.advance(0, **{name: figures[name] for name in ("loss_g", "loss_d")})
-            if shows or last:
-                sheet = training.sheet()
-                write_sheet(run.path / f"translated-{training.step:08d}.png", sheet, columns=len(sheet) // SHOWN)
-            if saves:
-                save_checkpoint(run, {"training": training.state()})
-                speed = (now_sec - began_sec) / (training.step - began_step)
-                run.note_cost(sec_per_step=round(speed, 4))
-                saved_sec = time.monotonic()

@@ -2,18 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from reidgen.config.translation import TranslatorConfig
+from reidgen.engine.device import Fabric
 from reidgen.engine.device import generator as random_generator
+from reidgen.engine.loop import finite
+from reidgen.errors import TrainingError
+from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import Crops
 from reidgen.generators.translation.networks import GENERATOR, build_networks
-from reidgen.generators.updates import add_gradients, all_finite, clear_gradients
+from reidgen.generators.updates import add_gradients, clear_gradients
 from reidgen.models.translation.unet import KEPT, UNet
 
 BETA2 = 0.999
@@ -82,16 +86,38 @@ class TranslatorTraining(ABC):
         self.summed += 1
         self.step += 1
 
-    def figures(self) -> dict[str, float]:
+    def shown(self) -> dict[str, float]:
+        """The losses since the last record."""
+        return {name: value for name, value in self._figures().items() if name in ("loss_g", "loss_d")}
+
+    def figures(self) -> dict[str, Any]:
         """Means since the last call, and the counters; starts the sums anew."""
-        means = (self.sums / max(self.summed, 1)).tolist()
+        figures = self._figures()
         self.sums.zero_()
         self.summed = 0
+        return figures
+
+    def _figures(self) -> dict[str, float]:
+        means = (self.sums / max(self.summed, 1)).tolist()
         return {"step": self.step, "lr": self.rate, **dict(zip(self.NAMES, means, strict=True))}
 
     def finite(self) -> bool:
-        """Whether all figures since the last log record, the weights and the running statistics are numbers."""
-        return all_finite(self.sums, self.networks)
+        """Whether all figures since the last record, the weights and the running statistics are numbers."""
+        return finite(self.sums, networks=(self.networks,))
+
+    def diverged(self, folder: Path) -> TrainingError:
+        """The error of a training that is not finite."""
+        return TrainingError(
+            f"The training in {folder} diverged: a loss or a weight is not a number after {self.step:,} steps.",
+            got=f"lr {self.config.lr}, precision {self.config.precision}",
+            allowed="the last checkpoint and the sheets stay",
+            fix="another --out with a smaller --lr, or --precision float32",
+        )
+
+    def write(self, folder: Path) -> None:
+        """A sheet of crops and what becomes of them."""
+        sheet = self.sheet()
+        write_sheet(folder / f"translated-{self.step:08d}.png", sheet, columns=len(sheet) // SHOWN)
 
     def state(self) -> dict[str, Any]:
         """Everything that `load` needs."""
