@@ -2,10 +2,9 @@
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import halvings
+from reidgen.models.translation.blocks import halvings, laid_out
 
 SLOPE = 0.01
 DEEPEST = 6  # halvings of the paper's network
@@ -34,5 +33,5 @@ class LabelDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W), -1 to 1 -> patches (N, 1, h, w) and domains (N, domains), in float32."""
-        x = self.layers(images.contiguous(memory_format=torch.channels_last))
+        x = self.layers(laid_out(images))
         return self.source(x).float(), self.domain(x).flatten(1).float()

@@ -2,10 +2,9 @@
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import SLOPE, Norm, channel_plan, draw_weights, normalisation
+from reidgen.models.translation.blocks import SLOPE, Norm, channel_plan, draw_weights, laid_out, normalisation
 
 KERNEL = 4
 
@@ -34,7 +33,7 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """(N, channels, H, W), -1 to 1 -> logits (N, 1, h, w) in float32."""
-        logits: Tensor = self.layers(seen.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.layers(laid_out(seen))
         return logits.float()
 
 

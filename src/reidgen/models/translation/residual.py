@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import draw_weights
+from reidgen.models.translation.blocks import draw_weights, laid_out
 
 Kind = Literal["cyclegan", "stargan"]
 FULL = 256  # height from which CycleGAN has nine residual blocks
@@ -61,7 +61,7 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """(N, channels, H, W), -1 to 1 -> images (N, 3, H, W), -1 to 1, in float32."""
-        image: Tensor = self.layers(seen.contiguous(memory_format=torch.channels_last))
+        image: Tensor = self.layers(laid_out(seen))
         return image.float()
 
 

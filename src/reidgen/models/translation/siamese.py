@@ -2,10 +2,9 @@
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import SLOPE, draw_weights
+from reidgen.models.translation.blocks import SLOPE, draw_weights, laid_out
 
 CONVOLUTIONS = 4
 
@@ -39,5 +38,5 @@ class SimilarityNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W), -1 to 1 -> unit vectors (N, 64) in float32."""
-        x = self.layers(images.contiguous(memory_format=torch.channels_last))
+        x = self.layers(laid_out(images))
         return nn.functional.normalize(self.head(x.flatten(1)).float())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.translation.blocks import SLOPE, Norm, channel_plan, draw_weights, halvings, normalisation
+from reidgen.models.translation.blocks import SLOPE, Norm, channel_plan, draw_weights, halvings, laid_out, normalisation
 
 KEPT = 0.5  # share of the activations that dropout keeps
 DEEPEST = 8  # halvings of the paper's network, at 256x256
@@ -58,7 +58,7 @@ class UNet(nn.Module):
             seen: The crops, and the maps beside them.
             noise: What dropout keeps: bool (N, *shape) for each of `noise_shapes`; none switches dropout off.
         """
-        skips = [self.downs[0](seen.contiguous(memory_format=torch.channels_last))]
+        skips = [self.downs[0](laid_out(seen))]
         for down in itertools.islice(self.downs, 1, None):
             skips.append(down(skips[-1]))
         x = skips.pop()
