@@ -15,7 +15,7 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 from reidgen.generators.sampling import to_tensor
-from reidgen.generators.translation.masks import read_masks
+from reidgen.generators.translation.masks import open_masks
 
 
 class Pixels(Protocol):
@@ -79,7 +79,7 @@ def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops
     Raises:
         DataError: A crop or a mask cannot be read.
     """
-    return Crops(table, CropStore.open(table, size=size), read_masks(table, size=size) if masks else None)
+    return Crops(table, CropStore.open(table, size=size), open_masks(table, size) if masks else None)
 
 
 @dataclass(frozen=True, eq=False)

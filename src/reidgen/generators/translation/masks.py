@@ -1,8 +1,9 @@
 """Masks of a table's crops: which are there, and their pixels."""
 
 import sys
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +11,33 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from reidgen.data.images import read_rgb, read_size
+from reidgen.data.images import read_size
+from reidgen.data.schema import SHOWN
+from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks, in_order
 from reidgen.errors import DataError
 
-CHUNK = 64  # masks decoded by a thread at a time
+CHUNK = 64  # masks looked at by a thread at a time
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Decoded masks.
+    """Decoded masks, 255 on the person.
 
     Attributes:
-        pictures: uint8 (N, 1, H, W), 255 on the person.
+        store: The masks as pictures of three equal colours.
     """
 
-    pictures: Tensor
+    store: CropStore
 
     def batch(self, indices: np.ndarray) -> Tensor:
         """Those of some rows: uint8 (B, 1, H, W)."""
-        return self.pictures[torch.as_tensor(indices).to(self.pictures.device)]
+        return self.store.batch(indices)[:, :1]
 
     def to(self, device: torch.device) -> "Masks":
-        """The same on a device."""
-        return Masks(self.pictures.to(device))
+        """The same with batches on a device."""
+        return Masks(self.store.to(device))
 
 
 def with_masks(table: ReidTable, whose: str) -> ReidTable:
@@ -62,27 +65,28 @@ def mask_paths(table: ReidTable) -> list[Path]:
     return [Path(root) / mask for root, mask in table.rows.select("root", "mask").iter_rows()]
 
 
-def read_masks(table: ReidTable, *, size: tuple[int, int]) -> Masks:
-    """Decode the masks of a table all of whose crops have one.
+def open_masks(table: ReidTable, size: tuple[int, int]) -> Masks:
+    """The masks of a table all of whose crops have one, decoded once and kept in the cache as crops are.
 
     Raises:
         DataError: A mask cannot be read, has another size than its crop, or shows nobody.
     """
-    files = list(zip(table.paths, mask_paths(table), strict=True))
-    parts = list(in_order(lambda part: _read(part, size), chunks(files, CHUNK)))
-    return Masks(torch.from_numpy(np.concatenate(parts)[:, None]))
+    paths = mask_paths(table)
+    deque(in_order(_check_sizes, chunks(list(zip(table.paths, paths, strict=True)), CHUNK)), maxlen=0)
+    rows = table.rows.drop(SHOWN, strict=False).with_columns(file_name=pl.col("mask"))
+    store = CropStore.open(replace(table, rows=rows), size=size)
+    for start in range(0, len(paths), CHUNK):
+        empty = np.flatnonzero(~store.images[start : start + CHUNK].any(axis=(1, 2, 3)))
+        if len(empty):
+            raise _wrong(paths[start + empty[0]], "shows nobody", "a mask that is empty")
+    return Masks(store)
 
 
-def _read(files: Sequence[tuple[Path, Path]], size: tuple[int, int]) -> np.ndarray:
-    out = np.empty((len(files), *size), np.uint8)
-    for into, (crop, mask) in zip(out, files, strict=True):
-        sizes = read_size(crop), read_size(mask)
-        if sizes[0] != sizes[1]:
-            raise _wrong(mask, "has another size than its crop", f"{sizes[1]}, and {sizes[0]} of {crop.name}")
-        into[:] = np.asarray(read_rgb(mask, size=size))[..., 0]
-        if not into.any():
-            raise _wrong(mask, "shows nobody", "a mask that is empty")
-    return out
+def _check_sizes(files: Sequence[tuple[Path, Path]]) -> None:
+    for crop, mask in files:
+        of_crop, of_mask = read_size(crop), read_size(mask)
+        if of_crop != of_mask:
+            raise _wrong(mask, "has another size than its crop", f"{of_mask}, and {of_crop} of {crop.name}")
 
 
 def _wrong(mask: Path, what: str, got: str) -> DataError:
