@@ -61,6 +61,21 @@ def test_an_input_that_a_later_verb_changes_is_told(campaign, tmp_path):
     assert campaign.inputs_changed() == ["verb/one.txt is another"]
 
 
+def test_a_verb_that_fails_undisturbed_is_told_and_the_others_are_killed(campaign, capsys, monkeypatch):
+    def fails(out, until_sec):
+        (out.parent / "heard.txt").write_text("no such option")
+        return 2
+
+    monkeypatch.setattr(kill, "Campaign", lambda root, seed: campaign)
+    monkeypatch.setattr(kill, "chain", lambda root: iter([("bad", [fails]), ("good", [two_files])]))
+    monkeypatch.setattr(kill, "STAGES", ())
+    monkeypatch.setenv("REIDGEN_CACHE", "")
+    assert kill.campaign(campaign.root, 4, 0, []) == 1
+    told = capsys.readouterr().out
+    assert "bad ends undisturbed with 2" in told and "no such option" in told and "fails undisturbed: bad" in told
+    assert campaign.counts["good"].kills == 4 and campaign.counts["bad"].kills == 0
+
+
 def test_costs_are_no_difference(tmp_path):
     for folder, sec in (("a", 1.0), ("b", 2.0)):
         (tmp_path / folder).mkdir()
