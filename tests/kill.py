@@ -26,6 +26,7 @@ from typing import Any
 
 import polars as pl
 
+from reidgen.engine.records import CHECKSUM
 from tests.factories import write_crop
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import STAGES, as_process
@@ -166,7 +167,7 @@ def content(folder: Path) -> dict[str, Any]:
 
 def _asked(record: dict[str, Any]) -> dict[str, Any]:
     """A run.json without what the run cost; a page shows costs, so its inputs are other ones each time."""
-    kept = {key: value for key, value in record.items() if key != "cost"}
+    kept = {key: value for key, value in record.items() if key not in ("cost", CHECKSUM)}
     if isinstance(record.get("summary"), dict):
         kept["summary"] = {key: value for key, value in record["summary"].items() if key not in COSTS}
     return {**kept, "inputs": None} if record.get("stage") == "report" else kept

@@ -162,6 +162,21 @@ def test_an_empty_table_and_a_damaged_array_are_named(tmp_path):
         assert f"rm {file}" in str(error.value)
 
 
+def test_a_flipped_bit_is_told_and_an_array_without_checksum_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CHUNK", 2)
+    monkeypatch.setattr(store, "CHECKED_BYTES", 1000)
+    table = make_table([1, 2, 3], root=tmp_path)
+    images = CropStore.open(table, size=(32, 16), cache=tmp_path / "cache").images.copy()
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    for place in (len(whole) - images.nbytes - 4, len(whole) - 2000, len(whole) - 5, len(whole) - 1):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError, match="other pixels than were written"):
+            CropStore.open(table, size=(32, 16), cache=tmp_path / "cache")
+    file.write_bytes(whole[:-4])
+    assert np.array_equal(CropStore.open(table, size=(32, 16), cache=tmp_path / "cache").images, images)
+
+
 def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from reidgen.engine.records import CHECKSUM, read_json, write_checked
 from reidgen.engine.run import RunFolder, read_run
 from reidgen.errors import DataError, RunError
 
@@ -169,13 +170,28 @@ DAMAGED = [
 def test_a_damaged_record_is_told(tmp_path, change, got):
     begin(tmp_path).close()
     file = tmp_path / "run.json"
-    file.write_bytes(
-        change if isinstance(change, bytes) else json.dumps(json.loads(file.read_text()) | change).encode()
-    )
+    if isinstance(change, bytes):
+        file.write_bytes(change)
+    else:
+        write_checked(file, read_json(file, {}) | change)
     for read in (begin, read_run):
         with pytest.raises(RunError, match=r"run\.json is damaged") as error:
             read(tmp_path)
         assert error.value.got.startswith(got)
+
+
+def test_a_record_whose_values_were_changed_is_told_and_one_without_checksum_is_taken(tmp_path):
+    begin(tmp_path).finish({"crops": 5})
+    file = tmp_path / "run.json"
+    file.write_text(file.read_text().replace('"crops": 5', '"crops": 7'))
+    for read in (begin, read_run):
+        with pytest.raises(RunError, match=r"run\.json is damaged") as error:
+            read(tmp_path)
+        assert error.value.got == "other values than were written"
+    record = json.loads(file.read_text())
+    del record[CHECKSUM]  # as earlier versions wrote it
+    file.write_text(json.dumps(record))
+    assert read_run(tmp_path)["summary"] == {"crops": 7}
 
 
 def test_a_number_that_was_made_a_word_is_another_run(tmp_path):
@@ -183,9 +199,9 @@ def test_a_number_that_was_made_a_word_is_another_run(tmp_path):
         return RunFolder.begin(tmp_path, stage="train-reid", config=Knobs(), growing=("steps",))
 
     again().close()
-    record = json.loads((tmp_path / "run.json").read_text())
+    record = read_json(tmp_path / "run.json", {})
     record["config"]["steps"] = "ten"
-    (tmp_path / "run.json").write_text(json.dumps(record))
+    write_checked(tmp_path / "run.json", record)
     with pytest.raises(RunError, match="steps: ten -> 10"):
         again()
 

@@ -1,11 +1,10 @@
-import json
-
 import pytest
 import torch
 
 from reidgen.config import InversionConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import save_state
+from reidgen.engine.records import read_json, write_checked
 from reidgen.errors import RunError, WeightsError
 from reidgen.files import write_json
 from reidgen.generators.inverted import read_inversion, way_file
@@ -28,9 +27,9 @@ def read(folder):
 @pytest.mark.parametrize(("part", "field"), [("inputs", "generator"), ("config", "tune_for")])
 def test_a_record_that_lacks_what_is_read_of_it_is_told(inversion, part, field):
     assert read(inversion).names == ["a"]
-    record = json.loads((inversion / "run.json").read_text())
+    record = read_json(inversion / "run.json", {})
     del record[part][field]
-    write_json(inversion / "run.json", record)
+    write_checked(inversion / "run.json", record)
     with pytest.raises(RunError, match=r"run\.json is damaged") as error:
         read(inversion)
     assert error.value.got == f"no {part}.{field}"

@@ -8,6 +8,7 @@ import pytest
 from reidgen.config import ReidConfig, SweepConfig
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
+from reidgen.engine.records import read_json, write_checked
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
 from reidgen.sweep import run, worker
@@ -193,9 +194,9 @@ def test_what_is_no_sweep(tmp_path):
 def test_a_sweep_of_another_version(tables, pretending, tmp_path):
     real, _ = tables
     sweep(real, config(axis=("lr=0.1",), seeds=1), out=tmp_path / "sweep")
-    record = json.loads((tmp_path / "sweep" / "run.json").read_text())
+    record = read_json(tmp_path / "sweep" / "run.json", {})
     record["config"]["reid"]["decay_at"] = 0.5
-    (tmp_path / "sweep" / "run.json").write_text(json.dumps(record))
+    write_checked(tmp_path / "sweep" / "run.json", record)
     with pytest.raises(RunError, match="does not know"):
         SweepResult.read(tmp_path / "sweep")
 

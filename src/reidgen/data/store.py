@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from reidgen.errors import DataError, command
 
 CHUNK = 64  # crops decoded by a thread at a time, and the grain of the progress
 DEVICE_SHARE = 0.5  # of the free GPU memory that the crops may take: the rest is for the network
+CRC_BYTES = 4  # after the array: the CRC-32 of its numbers, big-endian; a file of an earlier version ends before
+CHECKED_BYTES = 2**22  # read at once to check it
 CPU = torch.device("cpu")
 Indices = Sequence[int] | np.ndarray | torch.Tensor
 
@@ -44,7 +47,7 @@ class CropStore:
     def open(cls, table: ReidTable, *, size: tuple[int, int], cache: Path | str | None = None) -> "CropStore":
         """Decode the table's crops, or map them from the cache where that was done before.
 
-        Shows a progress bar while it decodes.
+        Shows a progress bar while it decodes. An array from the cache is read once, to compare its checksum.
 
         Args:
             table: The crops; their order is kept.
@@ -52,7 +55,7 @@ class CropStore:
             cache: Folder of the decoded arrays; None takes `cache_folder()`.
 
         Raises:
-            DataError: A crop cannot be decoded, the table is empty, or the disk is full.
+            DataError: A crop cannot be decoded, the table is empty, the disk is full, or the array is damaged.
         """
         path = _array_path(table, size, cache)
         if not path.exists():
@@ -100,17 +103,28 @@ class CropStore:
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    header, whole = _header(shape), math.prod(shape)
+    header = _header(shape)
+    whole = len(header) + math.prod(shape)
     with path.open("rb") as stream:
         length, found = os.fstat(stream.fileno()).st_size, stream.read(len(header))
-    if found != header or length != len(header) + whole:
-        raise DataError(
-            f"{path} is damaged.",
-            got=f"{length:,} bytes" if found == header else "another header",
-            allowed=f"{len(header) + whole:,} bytes: an array of {shape[0]:,} decoded crops",
-            fix=command("rm", path),
-        )
+        if found != header or length not in (whole, whole + CRC_BYTES):
+            raise _damaged(path, f"{length:,} bytes" if found == header else "another header", shape)
+        if length > whole and _crc(stream, math.prod(shape)) != stream.read(CRC_BYTES):
+            raise _damaged(path, "other pixels than were written", shape)
     return np.memmap(path, np.uint8, "c", len(header), shape)
+
+
+def _damaged(path: Path, got: str, shape: tuple[int, ...]) -> DataError:
+    allowed = f"{math.prod(shape):,} bytes as they were written: an array of {shape[0]:,} decoded crops"
+    return DataError(f"{path} is damaged.", got=got, allowed=allowed, fix=command("rm", path))
+
+
+def _crc(stream: IO[bytes], left: int) -> bytes:
+    """Checksum of the next bytes of a file."""
+    crc = 0
+    while part := stream.read(min(left, CHECKED_BYTES)):
+        crc, left = zlib.crc32(part, crc), left - len(part)
+    return crc.to_bytes(CRC_BYTES, "big")
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -154,9 +168,12 @@ def _fill(table: ReidTable, size: tuple[int, int], path: Path) -> Iterator[int]:
 def _decode_all(table: ReidTable, size: tuple[int, int], stream: IO[bytes]) -> Iterator[int]:
     files = list(zip(table.paths, table.shown, strict=True))
     stream.write(_header((len(table), *size, 3)))
+    crc = 0
     for crops in in_order(lambda part: _decode(part, size), chunks(files, CHUNK)):
         stream.write(crops.data)
+        crc = zlib.crc32(crops.data, crc)
         yield len(crops)
+    stream.write(crc.to_bytes(CRC_BYTES, "big"))
     stream.flush()
     os.fsync(stream.fileno())
 

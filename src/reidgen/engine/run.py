@@ -18,9 +18,9 @@ from reidgen.engine import tensorboard
 from reidgen.engine.lock import lock_of
 from reidgen.engine.machine import peak_memory_gib
 from reidgen.engine.metrics_log import MetricsLog
-from reidgen.engine.records import NUMBER, Fields, check_fields, read_json
+from reidgen.engine.records import NUMBER, Fields, check_fields, read_json, write_checked
 from reidgen.errors import ReidgenError, RunError, command
-from reidgen.files import remove_leftovers, sha256, write_json
+from reidgen.files import remove_leftovers, sha256
 
 SCHEMA_VERSION = 1
 OBJECTS = ("config", "inputs", "summary", "cost", "versions")
@@ -129,7 +129,7 @@ class RunFolder:
         else:
             remove_leftovers(self.path)
             record["cost"]["starts"] += 1
-            write_json(self.path / "run.json", record)
+            write_checked(self.path / "run.json", record)
 
     @property
     def done(self) -> bool:
@@ -147,7 +147,7 @@ class RunFolder:
         cost["wall_sec"] = round(self._spent_sec + time.monotonic() - self._began_sec, 3)
         cost["peak_memory_gib"] = round(max(cost["peak_memory_gib"], peak_memory_gib()), 3)
         cost.update(more)
-        write_json(self.path / "run.json", self.record)
+        write_checked(self.path / "run.json", self.record)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Mark the run as done with a few facts for people and for the report."""
