@@ -124,6 +124,7 @@ def test_the_generator_is_judged_by_the_discriminator_that_has_learned():
 
 @pytest.mark.parametrize(("preset", "name", "steps"), [("pix2pix-pose", "l1", 60), ("background", "foreground", 60)])
 def test_what_it_is_held_to_falls(preset, name, steps):
+    """Over four seeds to 0.17 to 0.42 of the first step's, mean .25 and deviation .08."""
     one = training(preset, steps=steps, batch=6, width=8, lr=2e-3)
     one.advance()
     first = one.figures()[name]
@@ -132,7 +133,7 @@ def test_what_it_is_held_to_falls(preset, name, steps):
     one.sums.zero_()
     one.summed = 0
     one.advance()
-    assert one.figures()[name] < first / 2
+    assert one.figures()[name] < 0.65 * first
 
 
 def test_same_person_and_sequence_or_anybody():
