@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reidgen.metrics import manifold
+from reidgen.metrics import exact, manifold
 from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of, smallest_in_order
 from reidgen.metrics.manifold import precision_recall
 from reidgen.metrics.neighbours import squares_to
@@ -57,6 +57,39 @@ def test_precision_and_recall_do_not_hang_on_blocks_and_order(features, monkeypa
     assert precision_recall(real[shuffled], fake[shuffled]) == whole
     monkeypatch.setattr(manifold, "squares_to", lambda known: lambda asked: rounded_otherwise(asked, known))
     assert precision_recall(real, fake) == whole
+
+
+def collapsed(spread, far=0):
+    """What a collapsed generator's crops look like to a network: two sets that differ by little or nothing."""
+    drawn = torch.Generator().manual_seed(4)
+    made = 3 + torch.randn(1, 64, generator=drawn) + spread * torch.randn(400, 64, generator=drawn)
+    made[:far] = torch.randn(far, 64, generator=drawn)
+    return made[:200], made[200:]
+
+
+@pytest.mark.parametrize("spread", [0, 1e-6, 1e-4])
+@pytest.mark.parametrize("far", [0, 200])
+def test_nearly_equal_features_cost_few_pairs_and_change_no_bit(spread, far, monkeypatch):
+    real, fake = collapsed(spread, far)
+    real[50:100] = real[:50]
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "are_many", lambda *_: False)
+        patch.setattr(manifold, "are_many", lambda *_: False)
+        patch.setattr(exact, "margin_of", lambda *_: np.inf)
+        wanted = precision_recall(real, fake)
+    pairs, compute = [], exact._squares_of_pairs
+    monkeypatch.setattr(exact, "_squares_of_pairs", lambda *given: [pairs.append(len(given[2])), compute(*given)][1])
+    assert precision_recall(real, fake) == wanted
+    assert precision_recall(fake, real).recall == wanted.precision
+    assert sum(pairs) < 2 * 40 * 400  # of 2 x 4 x 40,000
+
+
+def test_a_product_in_float64_is_within_what_it_says():
+    real, fake = collapsed(1e-3, far=100)
+    rows, columns = np.divmod(np.arange(200 * 200), 200)
+    values, margin = exact.sharper_squares(real, fake, rows, columns)
+    away = np.abs(values - exact_squares(real, fake, rows, columns))
+    assert 0 < away.max() <= margin < 1e-6 * values.max()
 
 
 @pytest.mark.parametrize("count", [1, 3])

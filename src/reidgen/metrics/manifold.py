@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reidgen.errors import DataError
-from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
+from reidgen.metrics.exact import are_many, exact_smallest, exact_squares, margin_of, sharper_squares
 from reidgen.metrics.neighbours import squares_to
 
 BLOCK = 1024  # rows of a distance matrix in memory at a time
@@ -86,6 +86,13 @@ def _within(squares: Tensor, radii: Tensor, real: Tensor, fake: Tensor, margin: 
     away = squares - radii.float()
     inside = away <= 0
     rows, columns = np.nonzero((away.abs() <= margin).numpy())
+    rims = radii.expand_as(inside)
+    if are_many(rows, columns):
+        sharper, unsure = sharper_squares(real, fake, rows, columns)
+        sharp = torch.from_numpy(sharper) - rims[rows, columns]
+        inside[rows, columns] = sharp <= 0
+        left = (sharp.abs() <= unsure).numpy()
+        rows, columns = rows[left], columns[left]
     exact = torch.from_numpy(exact_squares(real, fake, rows, columns))
-    inside[rows, columns] = exact <= radii.expand_as(inside)[rows, columns]
+    inside[rows, columns] = exact <= rims[rows, columns]
     return inside
