@@ -60,7 +60,7 @@ def content(folder):
     return {
         name: path.read_bytes()
         for name, path in files.items()
-        if name.name not in ("run.json", ".lock", "report.json", "index.html")
+        if name.name not in ("run.json", ".lock", "report.json", "index.html") and name.parent.name != "logs"
     }
 
 

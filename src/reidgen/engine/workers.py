@@ -1,13 +1,14 @@
 """Processes that run a module of ours, with lines of text in and out."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
 POLL_SEC = 0.5
 Told = SimpleQueue["tuple[Worker, str | None]"]
@@ -28,6 +29,25 @@ def answers() -> TextIO:
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return stream
+
+
+def serve(work: Callable[[Any], Any]) -> None:
+    """In a worker: answer each line of stdin, one after the other, with one of what `work` returns; both are JSON.
+
+    It ends at once when stdin is closed, so that whoever started it and was killed leaves no worker behind.
+    """
+    stream = answers()
+    orders: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_take, args=(orders,), daemon=True).start()
+    while True:
+        stream.write(json.dumps(work(orders.get())) + "\n")
+        stream.flush()
+
+
+def _take(orders: SimpleQueue[Any]) -> None:
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    os._exit(0)
 
 
 class Worker:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch.nn import functional
 
 from reidgen.config import ReidConfig
@@ -55,6 +54,8 @@ def find_groups(features: torch.Tensor, people: People, *, groups: int, seed: in
             allowed=f"1 to {len(real)}",
             fix=f"--generated-groups {min(3, len(real))}",
         )
+    from sklearn.cluster import KMeans  # a second and a half to import, for this label policy alone
+
     directions = functional.normalize(features.double(), dim=1).cpu().numpy()
     crops = (
         KMeans(groups, n_init=10, random_state=seed % 2**32).fit(directions[real]).predict(directions).astype(np.int64)

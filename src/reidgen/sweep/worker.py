@@ -5,27 +5,28 @@ sweep that was killed leaves no worker behind.
 """
 
 import contextlib
-import json
-import os
-import queue
-import sys
-import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
-from reidgen.engine.workers import answers
+from reidgen.engine.workers import serve
 from reidgen.errors import ReidgenError
 from reidgen.sweep.full import disk_is_full
 from reidgen.sweep.point import Order, run_point
 
 
 def report_of(order: Order) -> dict[str, Any]:
+    """Do the work of a run of a sweep and say how it ended."""
+    return outcome(run_point, order)
+
+
+def outcome(work: Callable[[Order], dict[str, Any]], order: Order) -> dict[str, Any]:
     """Do the work of an order and say how it ended: `done`, `failed`, or `full` where the disk is.
 
     A failure is the run's own, such as a loss that is not a number; the worker goes on with other runs.
     """
     try:
-        return {"ended": "done", "found": run_point(order), "text": ""}
+        return {"ended": "done", "found": work(order), "text": ""}
     except Exception as error:
         with contextlib.suppress(OSError):  # the log may be on the very disk that is full; the answer is not
             traceback.print_exc()
@@ -34,21 +35,5 @@ def report_of(order: Order) -> dict[str, Any]:
         return {"ended": "full" if disk_is_full(error) else "failed", "found": None, "text": text}
 
 
-def main() -> None:
-    """Work on the orders of stdin, one after the other."""
-    stream = answers()
-    orders: queue.Queue[Order] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    while True:
-        stream.write(json.dumps(report_of(orders.get())) + "\n")
-        stream.flush()
-
-
-def _listen(orders: queue.Queue[Order]) -> None:
-    for line in sys.stdin:
-        orders.put(json.loads(line))
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    serve(report_of)
