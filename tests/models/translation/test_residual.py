@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from reidgen.models.translation.label_discriminator import LabelDiscriminator
-from reidgen.models.translation.residual import ResidualBlock, ResidualGenerator, usual_blocks, with_labels
+from reidgen.models.translation.residual import Border, ResidualBlock, ResidualGenerator, usual_blocks, with_labels
 
 
 def parameters(*networks):
@@ -32,12 +32,23 @@ def test_cyclegan_layers_of_the_paper():
     assert [m.out_channels for m in convolutions] == [64, 128, 256, *[256] * 18, 128, 64, 3]
     assert [m.kernel_size[0] for m in convolutions] == [7, *[3] * 22, 7]
     assert [m.stride[0] for m in convolutions] == [1, 2, 2, *[1] * 18, 2, 2, 1]
-    mirrored = {m.padding_mode for m in convolutions if isinstance(m, torch.nn.Conv2d)}
-    assert mirrored == {"reflect"}
+    borders = [m for m in network.modules() if isinstance(m, Border)]
+    assert [(m.width, m.padding) for m in borders] == [(3, "mirrored"), *[(1, "mirrored")] * 20, (3, "mirrored")]
     assert usual_blocks((128, 64)) == 6
 
 
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+def test_borders_and_their_slopes():
+    """Values and gradients as torch's own padding has them on a CPU."""
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    for padding, mode in (("mirrored", "reflect"), ("zeros", "constant")):
+        ours, theirs = Border(3, padding)(x), torch.nn.functional.pad(x, [3] * 4, mode=mode)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+        weights = torch.randn_like(ours)
+        slopes = [torch.autograd.grad((one * weights).sum(), x)[0] for one in (ours, theirs)]
+        torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize("padding", ["mirrored", "zeros"])
 def test_residual_block_against_loops(padding):
     torch.manual_seed(0)
     block = ResidualBlock(2, padding=padding).double().requires_grad_(False)
@@ -45,15 +56,15 @@ def test_residual_block_against_loops(padding):
     made = block(x)[0].numpy()
 
     def convolve(image, layer):
-        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="reflect" if padding == "reflect" else "constant")
+        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="reflect" if padding == "mirrored" else "constant")
         out = np.zeros_like(image)
         for o, i, j in np.ndindex(*out.shape):
             out[o, i, j] = (padded[:, i : i + 3, j : j + 3] * layer.weight[o].numpy()).sum()
         mean, variance = out.mean(axis=(1, 2), keepdims=True), out.var(axis=(1, 2), keepdims=True)
         return (out - mean) / np.sqrt(variance + 1e-5)
 
-    inner = np.maximum(convolve(x[0].numpy(), block.layers[0]), 0)
-    np.testing.assert_allclose(made, x[0].numpy() + convolve(inner, block.layers[3]), rtol=0, atol=1e-9)
+    inner = np.maximum(convolve(x[0].numpy(), block.layers[1]), 0)
+    np.testing.assert_allclose(made, x[0].numpy() + convolve(inner, block.layers[5]), rtol=0, atol=1e-9)
 
 
 def test_labels_become_planes():

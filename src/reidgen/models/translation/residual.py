@@ -8,20 +8,40 @@ from torch import Tensor, nn
 from reidgen.models.translation.blocks import draw_weights, laid_out
 
 Kind = Literal["cyclegan", "stargan"]
+Padding = Literal["mirrored", "zeros"]
 FULL = 256  # height from which CycleGAN has nine residual blocks
+
+
+class Border(nn.Module):
+    """Widens a map by so many pixels on each side: mirrored, without the edge itself twice, or zeros.
+
+    torch's own mirrored padding adds the gradients of a pixel in any order on a GPU, and a resumed run would have other
+    bits than one that was never stopped.
+    """
+
+    def __init__(self, width: int, padding: Padding) -> None:
+        super().__init__()
+        self.width, self.padding = width, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H + 2 width, W + 2 width)."""
+        if self.padding == "zeros":
+            return nn.functional.pad(x, [self.width] * 4)
+        for axis in (2, 3):
+            before = x.narrow(axis, 1, self.width).flip(axis)
+            after = x.narrow(axis, x.shape[axis] - 1 - self.width, self.width).flip(axis)
+            x = torch.cat([before, x, after], dim=axis)
+        return x
 
 
 class ResidualBlock(nn.Module):
     """x + two 3x3 convolutions of x, each normalised image by image, with a ReLU between them."""
 
-    def __init__(self, channels: int, *, padding: Literal["reflect", "zeros"]) -> None:
+    def __init__(self, channels: int, *, padding: Padding) -> None:
         super().__init__()
+        convolutions = [nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2)]
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
-            nn.InstanceNorm2d(channels, affine=True),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
-            nn.InstanceNorm2d(channels, affine=True),
+            Border(1, padding), *_normed(convolutions[0]), Border(1, padding), *_normed(convolutions[1])[:-1]
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,16 +67,16 @@ class ResidualGenerator(nn.Module):
     def __init__(self, channels: int = 3, *, width: int = 64, blocks: int = 6, kind: Kind = "cyclegan") -> None:
         super().__init__()
         cycle = kind == "cyclegan"
-        padding: Literal["reflect", "zeros"] = "reflect" if cycle else "zeros"
+        padding: Padding = "mirrored" if cycle else "zeros"
         kernel = 3 if cycle else 4
         rest = 1 if cycle else 0  # the row and column that a 3x3 kernel leaves out when it doubles
-        steps = [*_normed(nn.Conv2d(channels, width, 7, padding=3, padding_mode=padding, bias=False))]
+        steps = [Border(3, padding), *_normed(nn.Conv2d(channels, width, 7, bias=False))]
         for fan in (width, 2 * width):
-            steps += _normed(nn.Conv2d(fan, 2 * fan, kernel, 2, 1, padding_mode=padding, bias=False))
+            steps += [Border(1, padding), *_normed(nn.Conv2d(fan, 2 * fan, kernel, 2, bias=False))]
         steps += [ResidualBlock(4 * width, padding=padding) for _ in range(blocks)]
         for fan in (4 * width, 2 * width):
             steps += _normed(nn.ConvTranspose2d(fan, fan // 2, kernel, 2, 1, rest, bias=False))
-        self.layers = nn.Sequential(*steps, nn.Conv2d(width, 3, 7, padding=3, padding_mode=padding), nn.Tanh())
+        self.layers = nn.Sequential(*steps, Border(3, padding), nn.Conv2d(width, 3, 7), nn.Tanh())
         draw_weights(self)
 
     def forward(self, seen: Tensor) -> Tensor:
