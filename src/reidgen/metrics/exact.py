@@ -47,7 +47,7 @@ def _first_equal(features: Tensor, rows: np.ndarray) -> np.ndarray:
 def are_many(rows: np.ndarray, columns: np.ndarray) -> bool:
     """Whether pairs are a large share of the block that their rows and columns span."""
     high, wide = (np.count_nonzero(np.bincount(places)) for places in (rows, columns))
-    return SHARE * len(rows) >= high * wide and len(rows) > SHARE * (high + wide)
+    return bool(SHARE * len(rows) >= high * wide and len(rows) > SHARE * (high + wide))
 
 
 def sharper_squares(a: Tensor, b: Tensor, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, float]:
