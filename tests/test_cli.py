@@ -1,6 +1,7 @@
 import inspect
 import io
 import json
+import os
 import re
 import resource
 import subprocess
@@ -219,3 +220,16 @@ def test_an_error_of_ours_is_a_traceback(monkeypatch):
     monkeypatch.setattr("reidgen.cli._dispatch", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     with pytest.raises(OSError, match="Input/output"):
         main([])
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line(tmp_path):
+    (tmp_path / "tyro.py").write_text("raise KeyboardInterrupt\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "reidgen", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stderr) == (130, "stopped before anything was done.\n")

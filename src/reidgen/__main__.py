@@ -1,6 +1,17 @@
 """`python -m reidgen` is `reidgen`."""
 
-from reidgen.cli import main
+import sys
+
+
+def main() -> None:
+    """The command line, in which Ctrl-C is one line even while modules are imported."""
+    try:
+        from reidgen import cli
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped before anything was done.\n")
+        sys.exit(130)
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

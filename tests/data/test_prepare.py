@@ -137,6 +137,10 @@ def test_when_no_crop_is_good_it_says_so_and_the_folder_is_free_again(tmp_path, 
     for _ in range(2):
         with pytest.raises(DataError, match="8 bad files"):
             prepare(config, root=tmp_path / "market", out=tmp_path / "out")
+        assert len(Audit.read(tmp_path / "out").bad_files) == 8  # the error says to look there
+    source.paths[0].write_bytes(write_crop(tmp_path / "good.jpg").read_bytes())
+    kept = prepare(PrepareConfig(expect_counts="any", bad_files="keep"), root=tmp_path / "market", out=tmp_path / "out")
+    assert len(kept) == 8
 
 
 def test_a_size_is_written_and_a_folder_of_reidgen_can_be_prepared_again(tmp_path, source):

@@ -7,11 +7,24 @@ import pytest
 
 from reidgen.engine.workers import Worker, lines_of
 
-ECHO = "import sys\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\nprint('end', flush=True)\n"
-
-DYING = "import os\nos.write(1, b'\\xff whole\\ncut')\nos._exit(3)\n"
+ECHO = """
+import sys
+from reidgen.engine.workers import answers
+stream = answers()
+for line in sys.stdin: print(line.strip() * 2, file=stream, flush=True)
+print("end", file=stream, flush=True)
+"""
+DYING = """
+import os
+from reidgen.engine.workers import answers
+stream = answers()
+os.write(stream.fileno(), b"\\xff whole\\ncut")
+os._exit(3)
+"""
 PRINTING = """
 import os
+print("of an import", flush=True)
+os.write(1, b"and of one in C\\n")
 from reidgen.engine.workers import answers
 stream = answers()
 print("of Python", flush=True)
@@ -21,11 +34,15 @@ stream.close()
 """
 
 
+def environment(folder):
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+
+
 @pytest.fixture
 def echo(tmp_path):
     (tmp_path / "echo_twice.py").write_text(ECHO)
     told = SimpleQueue()
-    worker = Worker("echo_twice", told, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    worker = Worker("echo_twice", told, env=environment(tmp_path))
     yield worker, told
     worker.end()
 
@@ -36,7 +53,7 @@ def test_lines_go_in_and_out_until_the_last(echo):
     assert told.get(timeout=60) == (worker, "éé\n")
     worker.send("b", last=True)
     assert [told.get(timeout=60) for _ in range(3)] == [(worker, "bb\n"), (worker, "end\n"), (worker, None)]
-    assert worker.end() == 0
+    assert worker.popen.wait(timeout=60) == 0
 
 
 def test_one_that_is_killed_has_ended(echo):
@@ -62,8 +79,7 @@ def all_told(folder, source, **options):
     """What a worker that runs a source tells until it has ended."""
     (folder / "one_module.py").write_text(source)
     told = SimpleQueue()
-    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    worker = Worker("one_module", told, env={**os.environ, "PYTHONPATH": path}, **options)
+    worker = Worker("one_module", told, env=environment(folder), **options)
     lines = [line for _, line in iter(lambda: told.get(timeout=60), (worker, None))]
     worker.end()
     return lines
@@ -76,4 +92,4 @@ def test_one_that_dies_within_a_line_tells_whole_lines_whatever_their_bytes(tmp_
 def test_only_answers_are_told_whatever_else_is_printed(tmp_path):
     with (tmp_path / "log").open("w") as log:
         assert all_told(tmp_path, PRINTING, log=log) == ["answer\n"]
-    assert (tmp_path / "log").read_text() == "of Python\nof a C library\n"
+    assert (tmp_path / "log").read_text() == "of an import\nand of one in C\nof Python\nof a C library\n"

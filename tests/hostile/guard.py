@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from reidgen.cli import main
+from reidgen.engine.workers import SHIELDED
 from reidgen.errors import ReidgenError
 from reidgen.models import resnet
 
@@ -79,7 +80,11 @@ class _Watch:
         if event in CHANGES:
             return self._outside(event, _changed(event, values))
         if event == "subprocess.Popen":
-            own = values[0] == sys.executable and list(values[1])[1:3] in (["-P", "-c"], ["-m", "reidgen"])
+            own = values[0] == sys.executable and list(values[1])[1:3] in (
+                ["-P", "-c"],
+                ["-m", "reidgen"],
+                ["-c", SHIELDED],
+            )
             return "" if own else f"{event} {values[1]}"
         return f"{event} {values}" if event in STARTS or event in REACHES else ""
 

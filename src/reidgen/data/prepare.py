@@ -43,6 +43,7 @@ def prepare(config: PrepareConfig, *, root: Path | str, out: Path | str, crops: 
     with RunFolder.begin(out, stage="prepare", config=config, inputs=inputs) as run:
         if run.done:
             return ReidTable.read(out)
+        run.findings = frozenset({"audit.json"})
         looks = [one for part in _with_progress(table) for one in part]
         found = audit(table, [looks], told)
         write_checked(run.path / "audit.json", found.as_dict())

@@ -38,6 +38,8 @@ class RunFolder:
         path: The folder.
         done: Whether the run finished earlier; the caller then returns what is there.
         metrics: The run's metrics.jsonl.
+        findings: Names of files that say what is wrong with the inputs. A run that ends with a user's error and has
+            written no others is forgotten; they stay.
         identity: SHA-256 of stage, config and inputs, without what may change while the run goes on: what its
             checkpoints know it by.
     """
@@ -46,6 +48,7 @@ class RunFolder:
         self.path = path
         self._lock = _lock(path)  # let go when nobody has this object any more, also when a stage ends with an error
         self.identity = ""
+        self.findings: frozenset[str] = frozenset()
         self.record: dict[str, Any] = {}
         self.metrics = MetricsLog(path / "metrics.jsonl")
         self._began_sec, self._spent_sec = time.monotonic(), 0.0
@@ -166,7 +169,8 @@ class RunFolder:
         """Close. After a user's error that came before anything was written, forget the run, so that a mended command
         may take the same folder.
         """
-        if isinstance(error, ReidgenError) and {path.name for path in self.path.iterdir()} <= {"run.json", ".lock"}:
+        passing = {"run.json", ".lock", *self.findings}
+        if isinstance(error, ReidgenError) and {path.name for path in self.path.iterdir()} <= passing:
             (self.path / "run.json").unlink(missing_ok=True)
         self.close()
 

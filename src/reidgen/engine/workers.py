@@ -11,6 +11,11 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any, TextIO
 
 POLL_SEC = 0.5
+ANSWERS = "REIDGEN_ANSWERS"  # in a worker's environment: which of its files leads to whoever started it
+SHIELDED = f"""import os, runpy, sys
+os.environ["{ANSWERS}"] = str(os.dup(1))
+os.dup2(2, 1)
+runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)"""  # before any import, which may print
 Told = SimpleQueue["tuple[Worker, str | None]"]
 
 
@@ -25,7 +30,12 @@ def lines_of(told: Told) -> Iterator["tuple[Worker, str | None]"]:
 
 
 def answers() -> TextIO:
-    """In a worker: the stream to whoever started it. What else is printed, by C libraries too, joins its messages."""
+    """In a worker: the stream to whoever started it.
+
+    What else is printed, by C libraries too, joins its messages: from its first line on where `Worker` started it.
+    """
+    if ANSWERS in os.environ:
+        return os.fdopen(int(os.environ.pop(ANSWERS)), "w", encoding="utf-8")
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return stream
@@ -72,7 +82,7 @@ class Worker:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-c", SHIELDED, module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
