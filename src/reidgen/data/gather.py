@@ -10,7 +10,8 @@ from reidgen.data.images import ENDINGS
 from reidgen.data.notes import as_asked, passed_over, tell
 from reidgen.data.readers.folder import images_below
 from reidgen.data.readers.market1501 import PATTERN
-from reidgen.data.table import DISTRACTOR, ReidTable, holds_table
+from reidgen.data.table import DISTRACTOR, ReidTable
+from reidgen.data.tree import holds_table
 from reidgen.errors import DataError
 
 

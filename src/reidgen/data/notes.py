@@ -15,8 +15,9 @@ from reidgen.data.images import TURNED_TIFF, file_otherwise
 from reidgen.data.readers.folder import NO_CAMERAS, whole
 from reidgen.data.readers.names import entries_of, is_picture
 from reidgen.data.schema import DISTRACTOR, SHOWN
-from reidgen.data.table import ReidTable, holds_table
+from reidgen.data.table import ReidTable
 from reidgen.data.threads import in_order
+from reidgen.data.tree import holds_table
 from reidgen.errors import spelt_out
 
 PASSED: dict[str, tuple[Severity, str]] = {

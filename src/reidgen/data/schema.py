@@ -1,6 +1,7 @@
 """The columns of a table: their types, their defaults, and what their values may be."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -147,3 +148,30 @@ def check_values(frame: pl.DataFrame) -> None:
                 allowed=allowed,
                 fix=f"correct {column} in the table or its metadata.parquet",
             )
+
+
+def check_utf8(path: str) -> None:
+    """Whether a path can be in a table, whose text is UTF-8.
+
+    Raises:
+        DataError: It cannot.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"The path {path!a} cannot be in a table.",
+            got="a name that is no UTF-8",
+            allowed="UTF-8",
+            fix="rename the file or folder, such as by convmv -f latin1 -t utf8",
+        ) from error
+
+
+def paths_of(rows: pl.DataFrame) -> list[Path]:
+    """Where each row's crop is."""
+    return [Path(root) / name for root, name in rows.select("root", "file_name").iter_rows()]
+
+
+def shown_of(rows: pl.DataFrame) -> list[bool]:
+    """Of each row whether its crop's pixels are read as a viewer shows them, and not as they are stored."""
+    return [*map(bool, rows[SHOWN])] if SHOWN in rows.columns else [False] * rows.height

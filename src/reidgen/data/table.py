@@ -1,7 +1,7 @@
 """The one type that crosses every arrow: a table whose rows are crops."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidgen.data import parquet
-from reidgen.data.inside import check_inside
+from reidgen.data import tree
 from reidgen.data.schema import (
     DEFAULTS,
     DISTRACTOR,
     FOLDERS,
     JUNK,
-    MAPS,
     SCHEMA,
-    SHOWN,
     Split,
+    check_utf8,
     check_values,
+    paths_of,
+    shown_of,
     together,
     typed,
 )
-from reidgen.errors import DataError, command
+from reidgen.errors import DataError
 from reidgen.files import Crops, file_sha256, sha256
 
 __all__ = ["DISTRACTOR", "FOLDERS", "JUNK", "ReidTable", "Split"]
@@ -93,26 +93,9 @@ class ReidTable:
             DataError: The folder holds no table, or a damaged one; or a file that it names is no regular file inside
                 the folder, links resolved.
         """
-        folder = Path(folder)
-        check_inside(folder, pl.Series([f"{sub}/metadata.parquet" for sub in FOLDERS.values()]))
-        parts = [
-            _read_part(folder, split, sub)
-            for split, sub in FOLDERS.items()
-            if (folder / sub / "metadata.parquet").is_file()
-        ]
-        if not parts:
-            raise DataError(
-                f"{folder} holds no table.",
-                got="no metadata.parquet in " + ", ".join(FOLDERS.values()) if folder.is_dir() else "no such folder",
-                allowed="a folder written by reidgen",
-                fix=f"{command('reidgen', 'prepare', '--dataset', 'market1501', '--root', folder)} --out DIR",
-            )
-        table = cls.from_rows(
-            together(parts), root=folder, name=(folder.resolve() if folder.name in ("", "..") else folder).name
-        )
-        for column in ("file_name", *MAPS):
-            if column in table.rows.columns:
-                check_inside(folder, table.rows[column])
+        rows, name = tree.read(Path(folder))
+        table = cls.from_rows(rows, root=folder, name=name)
+        tree.check_files(Path(folder), table.rows)
         return table
 
     def __len__(self) -> int:
@@ -122,6 +105,17 @@ class ReidTable:
         """The rows for which a polars expression or a mask of booleans holds, in order."""
         keep = predicate if isinstance(predicate, pl.Expr) else pl.Series(list(predicate), dtype=pl.Boolean)
         return dataclasses.replace(self, rows=self.rows.filter(keep))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "ReidTable":
+        """The rows of these numbers, in this order; a number may come twice.
+
+        >>> table = ReidTable.from_rows(
+        ...     [{"file_name": f"{pid}.jpg", "pid": pid, "camid": 1, "split": "train"} for pid in (3, 5, 8)], root="."
+        ... )
+        >>> table.take([2, 0]).people
+        [3, 8]
+        """
+        return dataclasses.replace(self, rows=self.rows[np.asarray(rows, dtype=np.int64)])
 
     @property
     def train(self) -> "ReidTable":
@@ -144,6 +138,11 @@ class ReidTable:
         return self.where(pl.col("rejected_by").is_null()) if "rejected_by" in self.rows.columns else self
 
     @property
+    def people(self) -> list[int]:
+        """The people, ascending: every pid above 0 once."""
+        return sorted({pid for pid in self.rows["pid"].unique() if pid > DISTRACTOR})
+
+    @property
     def pids(self) -> np.ndarray:
         """Person identities, int64 (N,)."""
         return self.rows["pid"].to_numpy()
@@ -156,12 +155,12 @@ class ReidTable:
     @property
     def paths(self) -> list[Path]:
         """Where each crop's file is."""
-        return [Path(root) / name for root, name in self.rows.select("root", "file_name").iter_rows()]
+        return paths_of(self.rows)
 
     @property
     def shown(self) -> list[bool]:
         """Of each crop whether its pixels are read as a viewer shows them, and not as they are stored."""
-        return [*map(bool, self.rows[SHOWN])] if SHOWN in self.rows.columns else [False] * len(self)
+        return shown_of(self.rows)
 
     def hash(self) -> str:
         """SHA-256 over every row's pid, camid and split and every file's content: equal for equal crops in equal order.
@@ -198,37 +197,11 @@ class ReidTable:
         Raises:
             DataError: A file is missing or no regular file, or the folder holds crops that are not of this table.
         """
-        from reidgen.data import tree
-
-        return tree.write(self, Path(folder), size=size, crops=crops)
+        return dataclasses.replace(self, rows=tree.write(self.rows, self.name, Path(folder), size=size, crops=crops))
 
     def write_metadata(self, folder: Path | str) -> None:
         """Write only the metadata.parquet of each image folder, and the data card."""
-        from reidgen.data import tree
-
-        tree.write_metadata(self, Path(folder))
-
-
-def holds_table(folder: Path) -> bool:
-    """Whether a folder was written by reidgen and is read from its metadata.parquet."""
-    return any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values())
-
-
-def check_utf8(path: str) -> None:
-    """Whether a path can be in a table, whose text is UTF-8.
-
-    Raises:
-        DataError: It cannot.
-    """
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"The path {path!a} cannot be in a table.",
-            got="a name that is no UTF-8",
-            allowed="UTF-8",
-            fix="rename the file or folder, such as by convmv -f latin1 -t utf8",
-        ) from error
+        tree.write_metadata(self.rows, self.name, Path(folder))
 
 
 def _content(path: Path) -> str:
@@ -241,13 +214,3 @@ def _content(path: Path) -> str:
             allowed="the file that the table names",
             fix="copy the file there again, or write the table anew",
         ) from error
-
-
-def _read_part(folder: Path, split: str, sub: str) -> pl.DataFrame:
-    path = folder / sub / "metadata.parquet"
-    part = typed(parquet.decode(path), where=str(path))
-    if "file_name" not in part.columns:
-        raise DataError(
-            f"{path} lacks columns.", got=", ".join(part.columns), allowed=", ".join(SCHEMA), fix="add file_name"
-        )
-    return part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split))

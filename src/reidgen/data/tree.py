@@ -1,6 +1,5 @@
-"""Writing a table as a folder: a Market-1501 tree and a Hugging Face image folder in one."""
+"""The disk format of a table: a Market-1501 tree and a Hugging Face image folder in one, read and written here."""
 
-import dataclasses
 import io
 import re
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ import polars as pl
 
 from reidgen.data import parquet
 from reidgen.data.images import ENDINGS, read_rgb
-from reidgen.data.schema import FOLDERS, JUNK, MAPS, SHOWN
-from reidgen.data.table import ReidTable, check_utf8
+from reidgen.data.inside import check_inside
+from reidgen.data.schema import FOLDERS, JUNK, MAPS, SCHEMA, SHOWN, check_utf8, paths_of, shown_of, together, typed
 from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 from reidgen.files import Crops, link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
@@ -22,16 +21,62 @@ QUALITY = 95  # of crops that are resized or written as shown, without chroma su
 AS_SHOWN = "as shown"  # the operation of crops that were turned, or laid over white
 
 
-def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None, crops: Crops = "link") -> ReidTable:
-    """Write the tree; see `ReidTable.write`. A call that was cut off is finished by the same call."""
+def read(folder: Path) -> tuple[pl.DataFrame, str]:
+    """The rows of a written table, as its three metadata.parquet have them, and its name; see `ReidTable.read`."""
+    check_inside(folder, pl.Series([f"{sub}/metadata.parquet" for sub in FOLDERS.values()]))
+    parts = [
+        _read_part(folder, split, sub)
+        for split, sub in FOLDERS.items()
+        if (folder / sub / "metadata.parquet").is_file()
+    ]
+    if not parts:
+        raise DataError(
+            f"{folder} holds no table.",
+            got="no metadata.parquet in " + ", ".join(FOLDERS.values()) if folder.is_dir() else "no such folder",
+            allowed="a folder written by reidgen",
+            fix=f"{command('reidgen', 'prepare', '--dataset', 'market1501', '--root', folder)} --out DIR",
+        )
+    return together(parts), (folder.resolve() if folder.name in ("", "..") else folder).name
+
+
+def check_files(folder: Path, rows: pl.DataFrame) -> None:
+    """Raise `DataError` unless all files that the rows name are regular ones inside the folder."""
+    for column in ("file_name", *MAPS):
+        if column in rows.columns:
+            check_inside(folder, rows[column])
+
+
+def holds_table(folder: Path) -> bool:
+    """Whether a folder was written by reidgen and is read from its metadata.parquet."""
+    return any((folder / sub / "metadata.parquet").is_file() for sub in FOLDERS.values())
+
+
+def _read_part(folder: Path, split: str, sub: str) -> pl.DataFrame:
+    path = folder / sub / "metadata.parquet"
+    part = typed(parquet.decode(path), where=str(path))
+    if "file_name" not in part.columns:
+        raise DataError(
+            f"{path} lacks columns.", got=", ".join(part.columns), allowed=", ".join(SCHEMA), fix="add file_name"
+        )
+    return part.with_columns(file_name=pl.lit(f"{sub}/") + pl.col("file_name"), split=pl.lit(split))
+
+
+def write(
+    before: pl.DataFrame, name: str, folder: Path, *, size: tuple[int, int] | None = None, crops: Crops = "link"
+) -> pl.DataFrame:
+    """Write the tree of a table's rows; see `ReidTable.write`. A call that was cut off is finished by the same call.
+
+    Returns:
+        The rows of the written files.
+    """
     check_utf8(str(folder.absolute()))
-    if size is not None or any(table.shown):
-        _check_no_maps(table.rows)
-    shown = table.shown
-    rows = table.rows.drop(SHOWN, strict=False).with_columns(
-        root=pl.lit(str(folder.absolute())), file_name=_series(market_names(table.rows, size=size))
+    shown = shown_of(before)
+    if size is not None or any(shown):
+        _check_no_maps(before)
+    rows = before.drop(SHOWN, strict=False).with_columns(
+        root=pl.lit(str(folder.absolute())), file_name=_series(market_names(before, size=size))
     )
-    rows = rows.with_columns(parent=_series(_parents(table.rows, rows)))
+    rows = rows.with_columns(parent=_series(_parents(before, rows)))
     upright = pl.when(pl.Series(shown, dtype=pl.Boolean)).then(pl.lit(AS_SHOWN))
     resized = pl.lit(None if size is None else f"resize {size[0]}x{size[1]} bicubic", dtype=pl.String)
     done = pl.concat_str([pl.col("operation"), upright, resized], separator="; ", ignore_nulls=True)
@@ -40,15 +85,14 @@ def write(table: ReidTable, folder: Path, *, size: tuple[int, int] | None = None
     for sub in FOLDERS.values():
         (folder / sub).mkdir(parents=True, exist_ok=True)
     _check_only_own_crops(folder, rows["file_name"].to_list())
-    written = dataclasses.replace(table, rows=rows)
-    _write_crops(table, written.paths, size, crops)
-    written = dataclasses.replace(written, rows=_write_maps(table.rows, rows, folder, crops))
-    moved = (table.rows["root"] != rows["root"]).any()
-    write_metadata(written, folder, linked=crops == "link" and size is None and moved)
-    return written
+    _write_crops(before, paths_of(rows), size, crops)
+    rows = _write_maps(before, rows, folder, crops)
+    moved = (before["root"] != rows["root"]).any()
+    write_metadata(rows, name, folder, linked=crops == "link" and size is None and moved)
+    return rows
 
 
-def write_metadata(table: ReidTable, folder: Path, *, linked: bool = False) -> None:
+def write_metadata(rows: pl.DataFrame, name: str, folder: Path, *, linked: bool = False) -> None:
     """Write the metadata.parquet of each image folder (column file_name relative to it), and the data card.
 
     The card says it where files are links to those of another folder (`linked`).
@@ -57,13 +101,13 @@ def write_metadata(table: ReidTable, folder: Path, *, linked: bool = False) -> N
     empty metadata.parquet of the train folder.
     """
     for split, sub in FOLDERS.items():
-        rows = table.rows.filter(pl.col("split") == split).drop("root", "split")
-        if not rows.height and (len(table) or split != "train"):
+        part = rows.filter(pl.col("split") == split).drop("root", "split")
+        if not part.height and (rows.height or split != "train"):
             (folder / sub / "metadata.parquet").unlink(missing_ok=True)
             continue
-        names = rows["file_name"].str.strip_prefix(f"{sub}/")
-        write_bytes(folder / sub / "metadata.parquet", parquet.encode(rows.with_columns(file_name=names)))
-    write_text(folder / "README.md", data_card(table, linked=linked))
+        names = part["file_name"].str.strip_prefix(f"{sub}/")
+        write_bytes(folder / sub / "metadata.parquet", parquet.encode(part.with_columns(file_name=names)))
+    write_text(folder / "README.md", data_card(rows, name, linked=linked))
 
 
 def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> list[str]:
@@ -100,17 +144,17 @@ def market_names(rows: pl.DataFrame, *, size: tuple[int, int] | None = None) -> 
     return [name for name in names if name is not None]
 
 
-def data_card(table: ReidTable, *, linked: bool = False) -> str:
+def data_card(rows: pl.DataFrame, name: str, *, linked: bool = False) -> str:
     """The README.md of a written table: its splits for Hugging Face's loader, its counts and its limits for people."""
-    present = [split for split in FOLDERS if (table.rows["split"] == split).any()]
+    present = [split for split in FOLDERS if (rows["split"] == split).any()]
     configs = "".join(f"  - split: {split}\n    path: {FOLDERS[split]}/**\n" for split in present)
     header = f"configs:\n- config_name: default\n  data_files:\n{configs}" if present else ""
     people = pl.col("pid").filter(pl.col("pid") > 0).n_unique()
-    counts = table.rows.group_by("split", "origin").agg(pl.len(), people, pl.col("camid").n_unique())
+    counts = rows.group_by("split", "origin").agg(pl.len(), people, pl.col("camid").n_unique())
     lines = [f"| {s} | {o} | {n:,} | {p:,} | {c} |" for s, o, n, p, c in counts.sort("split", "origin").iter_rows()]
-    notes = "".join(f"\n{note}\n" for note in _notes(table.rows, linked))
+    notes = "".join(f"\n{note}\n" for note in _notes(rows, linked))
     return (
-        f"---\n{header}---\n\n# {table.name or 'crops'}\n\n"
+        f"---\n{header}---\n\n# {name or 'crops'}\n\n"
         "Crops of people in Market-1501's layout, written by reidgen. Each image folder has a metadata.parquet beside\n"
         "its images; its columns say who (pid), where (camid), and how each crop came about (origin, parent,\n"
         "generator, seed, operation).\n\n"
@@ -194,8 +238,8 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
         )
 
 
-def _write_crops(table: ReidTable, targets: list[Path], size: tuple[int, int] | None, crops: Crops) -> None:
-    files = list(zip(table.paths, targets, table.shown, strict=True))
+def _write_crops(rows: pl.DataFrame, targets: list[Path], size: tuple[int, int] | None, crops: Crops) -> None:
+    files = list(zip(paths_of(rows), targets, shown_of(rows), strict=True))
     done = in_order(lambda one: _write_crop(*one[:2], size, crops, shown=one[2]), files)
     if size is None and crops == "link":  # links are made in no time
         for _ in done:

@@ -6,7 +6,8 @@ from pathlib import Path
 from reidgen.config import PrepareConfig
 from reidgen.data.readers.counts import check
 from reidgen.data.readers.names import crop_names, find_folder, parse
-from reidgen.data.table import FOLDERS, ReidTable, holds_table
+from reidgen.data.table import FOLDERS, ReidTable
+from reidgen.data.tree import holds_table
 from reidgen.errors import DataError
 
 PATTERN = re.compile(
