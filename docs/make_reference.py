@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import reidgen
+import reidgen.data.schema
 import reidgen.losses.soft_labels
 import reidgen.metrics
 import reidgen.models.discriminator
@@ -43,7 +44,17 @@ def render() -> str:
     for title, members in SECTIONS.items():
         parts.append(f"\n## {title}\n")
         parts += [entry(name, member) for name, member in members.items()]
-    return "".join(parts)
+    return "".join([*parts, columns()])
+
+
+def columns() -> str:
+    """The optional columns of a table."""
+    known = {**reidgen.data.schema.OPTIONAL, "score_NAME": reidgen.data.schema.SCORES}
+    lines = [f"| `{name}` | {one.type} | {one.meaning} | {one.writers} |\n" for name, one in known.items()]
+    return (
+        "\n## Optional columns of a table\n\n| column | type | what it says | written by |\n|---|---|---|---|\n"
+        + "".join(lines)
+    )
 
 
 def entry(name: str, member: Any) -> str:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidgen.data.pk_sampler import PeopleSampler
-from reidgen.data.samplers import EpochSampler
+from reidgen.data.samplers import EpochSampler, PeopleSampler
 from reidgen.errors import DataError
 
 LABELS = np.array([5, 7, 5, 9, 7, 5, 5, 9, 9, 9, 2, 11, 11, 5])  # 2 has one crop, 7 and 11 two, 9 four, 5 five

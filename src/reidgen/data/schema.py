@@ -1,6 +1,7 @@
 """The columns of a table: their types, their defaults, and what their values may be."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,13 +41,39 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-# Of optional columns the kind of type that their readers need; any further column may be of any type.
-OPTIONAL: dict[str, Any] = {
-    **dict.fromkeys((*MAPS, "rejected_by", "identity", "parent_origin"), pl.String),
-    "yaw": pl.Float64,
-    "target_camid": pl.Int64,  # camera that generate translate moved a crop to
-    "keypoints": pl.List(pl.Float64),
+@dataclass(frozen=True)
+class Column:
+    """An optional column of a table.
+
+    Attributes:
+        type: The polars type that its readers need; numbers may be of any width.
+        meaning: What a value says.
+        writers: The verbs that write it.
+    """
+
+    type: Any
+    meaning: str
+    writers: str
+
+
+# Further columns may be of any type and meaning.
+OPTIONAL: dict[str, Column] = {
+    "mask": Column(
+        pl.String, "file of the person's mask, of the crop's size, above 0 on the person", "render, annotate"
+    ),
+    "keypoints": Column(
+        pl.List(pl.Float64), "COCO's 17 points: x, y in pixels and 2 seen, 1 hidden, 0 outside", "render, annotate"
+    ),
+    "yaw": Column(pl.Float64, "where the person faces, in degrees: 0 the camera, 90 to the left", "render, annotate"),
+    "parts": Column(pl.String, "file of the map of body parts", "render"),
+    "normals": Column(pl.String, "file of the map of normals", "render"),
+    "identity": Column(pl.String, "whether a crop counts as its parent's person: keep or new", "generate variants"),
+    "mix": Column(pl.String, "style group that a variant was made with", "generate variants"),
+    "parent_origin": Column(pl.String, "origin of the crop that this one was made from", "generate"),
+    "target_camid": Column(pl.Int64, "camera that a crop was moved to", "generate translate"),
+    "rejected_by": Column(pl.String, "the filter that rejects the crop, empty where none does", "filter"),
 }
+SCORES = Column(pl.Float64, "score by the filter of that name", "filter")  # of every column score_NAME
 PATHS = ("file_name", "parent", *MAPS)
 OUTSIDE = r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\x00"  # a path that is absolute, goes up, or is none
 
@@ -62,7 +89,7 @@ def typed(frame: pl.DataFrame, *, where: str) -> pl.DataFrame:
         DataError: A column has values of another type; it is named.
     """
     for column in frame.columns:
-        wanted = SCHEMA.get(column, OPTIONAL.get(column))
+        wanted = _wanted(column)
         try:
             frame = frame if wanted is None else frame.with_columns(_cast(frame[column], wanted))
         except (pl.exceptions.PolarsError, TypeError) as error:
@@ -73,6 +100,12 @@ def typed(frame: pl.DataFrame, *, where: str) -> pl.DataFrame:
                 fix=f"correct {column} in the table or its metadata.parquet",
             ) from error
     return frame
+
+
+def _wanted(column: str) -> Any:
+    """The type that a column's readers need; None for any."""
+    optional = SCORES if column.startswith("score_") else OPTIONAL.get(column)
+    return SCHEMA.get(column, None if optional is None else optional.type)
 
 
 def together(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -288,7 +288,7 @@ def split_people(table: ReidTable, config: EncoderConfig) -> tuple[ReidTable, Re
 def spread_out(table: ReidTable, count: int) -> ReidTable:
     """At most `count` rows of a table, evenly spaced."""
     rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int))
-    return table.where(np.isin(np.arange(len(table)), rows))
+    return table.take(rows)
 
 
 def _train(

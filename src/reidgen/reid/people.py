@@ -74,7 +74,7 @@ class People:
         `generated` and `others` hold the first 16 hexadecimal digits of each file's SHA-256, sorted; `generated_people`
         the pids that have generated crops.
         """
-        rows = self.table.where(np.isin(np.arange(len(self.table)), self.train))
+        rows = self.table.take(self.train)
         generated = (rows.rows["origin"] == "generated").to_numpy()
         digests = np.array([file_sha256(path)[:DIGITS] for path in rows.paths])
         return {

@@ -9,8 +9,7 @@ import torch
 
 from reidgen.config import ReidConfig
 from reidgen.data.augment import apply, draw, normalise
-from reidgen.data.pk_sampler import PeopleSampler
-from reidgen.data.samplers import EpochSampler, MixedSampler
+from reidgen.data.samplers import EpochSampler, MixedSampler, PeopleSampler
 from reidgen.data.store import CropStore
 from reidgen.engine.device import Fabric, average_buffers, gathered, generator, seeded, share_of
 from reidgen.engine.loop import finite

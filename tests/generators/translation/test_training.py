@@ -10,7 +10,7 @@ import torch
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import setup
 from reidgen.generators.blur import blur
-from reidgen.generators.translation.crops import Crops, PairSampler
+from reidgen.generators.translation.crops import Crops, sampler_of
 from reidgen.generators.translation.cycle import CycleTraining
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.networks import seen_by_discriminator, seen_by_generator
@@ -140,7 +140,7 @@ def test_same_person_and_sequence_or_anybody():
     crops = made_crops()
     pids, camids = crops.table.pids, crops.table.camids
     for preset, same in (("pix2pix", True), ("background", False)):
-        sampler = PairSampler.of(crops.table, tiny_config(preset))
+        sampler = sampler_of(crops.table, tiny_config(preset))
         rows = sampler.rows(np.arange(len(sampler)))
         assert set(camids[rows[:, 0]]) == {1}
         assert set(camids[rows[:, 1]]) == {2}

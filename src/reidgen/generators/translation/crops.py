@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from reidgen.config.translation import FEWEST_TARGETS, TranslatorConfig
-from reidgen.data.pairs import CameraPair, camera_pair
-from reidgen.data.samplers import EpochSampler
+from reidgen.data.maps import open_masks
+from reidgen.data.samplers import CameraPairSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 from reidgen.generators.sampling import to_tensor
-from reidgen.generators.translation.masks import open_masks
 
 
 class Pixels(Protocol):
@@ -82,56 +81,21 @@ def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops
     return Crops(table, CropStore.open(table, size=size), open_masks(table, size) if masks else None)
 
 
-@dataclass(frozen=True, eq=False)
-class PairSampler:
-    """Pairs of a source and a target crop, every pair once an epoch.
+def sampler_of(table: ReidTable, config: TranslatorConfig) -> CameraPairSampler:
+    """The pairs that a config asks for.
 
-    Attributes:
-        pairs: Same person and sequence; or None: each source crop with `targets`.
-        sources: Rows of the source (S,), for `targets`.
-        targets: Rows of target crops that each source crop is paired with, (S, K).
-        batch: Pairs a step.
-        seed: Of the order.
+    Raises:
+        DataError: A camera has too few crops, or there are fewer pairs of one person than a batch.
     """
-
-    pairs: CameraPair | None
-    sources: np.ndarray
-    targets: np.ndarray
-    batch: int
-    seed: int
-
-    @classmethod
-    def of(cls, table: ReidTable, config: TranslatorConfig) -> "PairSampler":
-        """The pairs that a config asks for.
-
-        Raises:
-            DataError: A camera has too few crops, or there are fewer pairs of one person than a batch.
-        """
-        assert config.source is not None
-        assert config.target is not None
-        source, target = check_camera(table, config.source), check_camera(table, config.target)
-        if config.targets_per_crop == 0:
-            pairs = camera_pair(table, config.source, config.target)
-            check_pairs(pairs, config)
-            return cls(pairs, source, np.zeros((0, 0), np.int64), config.batch, config.seed)
-        count = min(config.targets_per_crop, len(target))
-        rng = np.random.default_rng((config.seed, len(source), len(target)))
-        chosen = np.stack([rng.choice(target, count, replace=False) for _ in source])
-        return cls(None, source, chosen, config.batch, config.seed)
-
-    def __len__(self) -> int:
-        return self.targets.size if self.pairs is None else len(self.pairs)
-
-    def indices(self, step: int) -> np.ndarray:
-        """Rows of source and target of a step, int64 (batch, 2). Any step can be asked for in any order."""
-        return self.rows(EpochSampler(len(self), self.batch, self.seed).indices(step))
-
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Rows of source and target of the pairs with these numbers, from 0 to len - 1: int64 (N, 2)."""
-        if self.pairs is not None:
-            return self.pairs.rows(numbers)
-        which, nth = np.divmod(numbers, self.targets.shape[1])
-        return np.stack([self.sources[which], self.targets[which, nth]], axis=1)
+    assert config.source is not None
+    assert config.target is not None
+    for camera in (config.source, config.target):
+        check_camera(table, camera)
+    known = {"batch": config.batch, "seed": config.seed}
+    if config.targets_per_crop == 0:
+        return CameraPairSampler.of_people(table, config.source, config.target, **known)
+    each = config.targets_per_crop
+    return CameraPairSampler.of_anybody(table, config.source, config.target, each=each, **known)
 
 
 def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
@@ -150,17 +114,6 @@ def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
             fix="another --source or --target, or a table with more crops",
         )
     return rows
-
-
-def check_pairs(pairs: CameraPair, config: TranslatorConfig) -> None:
-    """Raise `DataError` unless there are pairs of one person for a batch."""
-    if len(pairs) < config.batch:
-        raise DataError(
-            f"Cameras {config.source} and {config.target} have too few pairs of one person in one sequence.",
-            got=f"{len(pairs)} pairs, batch {config.batch}",
-            allowed="at least one batch",
-            fix=f"--batch {len(pairs)}" if len(pairs) else "other cameras (reidgen pairs), or --preset background",
-        )
 
 
 def _mirror(pictures: Tensor, mirrored: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from reidgen.config.translation import TranslatorConfig
 from reidgen.engine.device import generator as random_generator
 from reidgen.generators.blur import blur
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.crops import Crops, PairSampler
+from reidgen.generators.translation.crops import Crops, sampler_of
 from reidgen.generators.translation.networks import seen_by_discriminator, seen_by_generator
 from reidgen.generators.translation.training import SHOWN, TranslatorTraining
 from reidgen.losses.adversarial import discriminator_loss, generator_loss
@@ -33,7 +33,7 @@ class PairedTraining(TranslatorTraining):
 
     def __init__(self, config: TranslatorConfig, fabric: Fabric, crops: Crops) -> None:
         super().__init__(config, fabric, crops)
-        self.sampler = PairSampler.of(crops.table, config)
+        self.sampler = sampler_of(crops.table, config)
 
     def play(self) -> Sequence[Tensor]:
         """The discriminator learns from the batch, half as fast (Isola et al. 2017, 3.3), then the generator."""

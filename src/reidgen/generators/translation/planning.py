@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from reidgen.config.translation import TranslateConfig
+from reidgen.data.maps import mask_paths
 from reidgen.data.pairs import camera_pair
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import derive_seed
 from reidgen.errors import ConfigError, DataError
 from reidgen.files import file_sha256
-from reidgen.generators.translation.masks import mask_paths
 from reidgen.generators.translation.translation import DIGITS, Translation
 from reidgen.generators.translation.translator import TrainedTranslator
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from reidgen.config.base import require
 from reidgen.config.translation import Family, TranslatorConfig
+from reidgen.data.maps import with_masks
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
@@ -17,10 +18,9 @@ from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import setup
 from reidgen.engine.loop import Plan, memory_told, resume, train
 from reidgen.files import file_sha256
-from reidgen.generators.translation.crops import Crops, PairSampler, check_camera, open_crops
+from reidgen.generators.translation.crops import Crops, check_camera, open_crops, sampler_of
 from reidgen.generators.translation.cycle import CycleTraining
 from reidgen.generators.translation.domains import DomainTraining
-from reidgen.generators.translation.masks import with_masks
 from reidgen.generators.translation.networks import GENERATOR
 from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.translation.pasting import make_paste
@@ -113,7 +113,7 @@ def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:
     for camera in sorted(set(crops.camids.tolist())):
         check_camera(crops, camera)
     if config.family == "paired":
-        PairSampler.of(crops, config)
+        sampler_of(crops, config)
     return crops
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reidgen.data.samplers import epoch_order
+from reidgen.data.samplers.epoch import epoch_order
 from reidgen.errors import DataError
 
 PEOPLE_STREAM, CROPS_STREAM = 2, 3  # so that the draws differ from those of other samplers with the same seed

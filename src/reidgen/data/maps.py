@@ -1,4 +1,4 @@
-"""Masks of a table's crops: which are there, and their pixels."""
+"""What lies beside the crops of a table: their masks, and their key points, at the size of the decoded crops."""
 
 import sys
 from collections import deque
@@ -18,6 +18,7 @@ from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks, in_order
 from reidgen.errors import DataError
 
+POINTS = 17  # COCO's
 CHUNK = 64  # masks looked at by a thread at a time
 
 
@@ -96,3 +97,31 @@ def _wrong(mask: Path, what: str, got: str) -> DataError:
         allowed="(height, width) of the crop, above 0 on the person",
         fix="make it anew, or leave mask out of this row: crops without one are left out",
     )
+
+
+def read_points(table: ReidTable, size: tuple[int, int]) -> Tensor:
+    """The key points of a table all of whose crops have them, in pixels of crops of a size.
+
+    Args:
+        table: Crops with the column `keypoints`.
+        size: (height, width) that the crops are decoded at.
+
+    Returns:
+        float32 (N, 17, 3): x, y and visibility (2 seen, 1 hidden, 0 outside).
+
+    Raises:
+        DataError: A crop has no key points, or others than 17 times three numbers, or cannot be read.
+    """
+    lists = table.rows["keypoints"].to_list() if "keypoints" in table.rows.columns else [None] * len(table)
+    for name, values in zip(table.rows["file_name"], lists, strict=True):
+        if values is None or len(values) != 3 * POINTS:
+            raise DataError(
+                f"The crop {name} has no key points.",
+                got="none" if values is None else f"{len(values)} numbers",
+                allowed=f"{POINTS} times x, y and visibility",
+                fix="reidgen annotate --data DIR --what keypoints --out DIR",
+            )
+    points = torch.tensor(lists, dtype=torch.float32).view(-1, POINTS, 3)
+    sizes = torch.tensor([read_size(path) for path in table.paths], dtype=torch.float32)
+    scale = torch.tensor(size) / sizes  # of y, of x
+    return points * torch.stack([scale[:, 1], scale[:, 0], torch.ones(len(points))], dim=1)[:, None]

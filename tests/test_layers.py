@@ -1,0 +1,43 @@
+"""No circle of files: no module imports, however indirectly, what imports it; imports inside functions count."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def modules():
+    names = {}
+    for path in (SOURCE / "reidgen").rglob("*.py"):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imports(path, known):
+    """The modules of ours that a file imports anywhere, but for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else node.module for name in names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_circle_of_files():
+    known = modules()
+    graph = {
+        name: {one for one in imports(path, known) if one in known and one != name} for name, path in known.items()
+    }
+    assert len(graph) > 200
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle
