@@ -122,10 +122,14 @@ def test_the_generator_is_judged_by_the_discriminator_that_has_learned():
     assert not torch.equal(before(condition), moved(condition))
 
 
-@pytest.mark.parametrize(("preset", "name", "steps"), [("pix2pix-pose", "l1", 60), ("background", "foreground", 60)])
+@pytest.mark.parametrize(
+    ("preset", "name", "steps"),
+    [("pix2pix-pose", "l1", 60), ("background", "foreground", 60), ("camstyle", "cycle", 40)],
+)
 def test_what_it_is_held_to_falls(preset, name, steps):
-    """Over four seeds to 0.17 to 0.42 of the first step's, mean .25 and deviation .08."""
-    one = training(preset, steps=steps, batch=6, width=8, lr=2e-3)
+    """Over four seeds to 0.17 to 0.43 of the first step's; the deviation is at most .08."""
+    depth = {"blocks": 1} if preset == "camstyle" else {}
+    one = training(preset, steps=steps, batch=6, width=8, lr=2e-3, decay=0.0, **depth)
     one.advance()
     first = one.figures()[name]
     for _ in range(steps - 1):
