@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reidgen.config import DCGANConfig, StyleGANConfig
+from reidgen.data.provenance import Style
 from reidgen.data.store import CropStore
 from reidgen.engine import loop
 from reidgen.engine.checkpoint import load_state, load_weights, save_state
@@ -12,8 +13,7 @@ from reidgen.engine.device import setup
 from reidgen.errors import ConfigError, TrainingError, WeightsError
 from reidgen.generators.dcgan import DCGANTraining
 from reidgen.generators.diagnosis import advice, diagnose
-from reidgen.generators.operation import Operation
-from reidgen.generators.people import generate_people, regenerate
+from reidgen.generators.people import generate_people, regenerate_styles
 from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import read_generator, style_config, with_shape_of, write_generator
@@ -177,8 +177,8 @@ def test_the_pixels_of_a_seed_are_the_same_whatever_the_others(dcgan):
 def test_people_without_variants(dcgan, tmp_path):
     table = generate_people(dcgan, people=3, variants=1, out=tmp_path)
     assert sorted(table.pids.tolist()) == [1, 2, 3]
-    seeds = [Operation.parse(text).w for text in table.rows["operation"]]
-    assert (regenerate(dcgan, table) == dcgan.sample(seeds)).all()
+    seeds = [Style.parse(text).w for text in table.rows["operation"]]
+    assert (regenerate_styles(dcgan, table) == dcgan.sample(seeds)).all()
 
 
 def test_variants_need_layers_to_mix(dcgan, tmp_path):

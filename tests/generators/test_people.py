@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 from reidgen.config import GenerateConfig
+from reidgen.data.provenance import Style
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, WeightsError
 from reidgen.generators import people as module
 from reidgen.generators.crops import encode
-from reidgen.generators.operation import Operation
-from reidgen.generators.people import generate_people, regenerate
+from reidgen.generators.people import generate_people, regenerate_styles
 
 OPTIONS = {"people": 3, "variants": 4, "cameras": 2, "device": "cpu"}
 
@@ -39,9 +39,11 @@ def test_table(table, gan):
 def test_a_row_says_all_that_is_needed_to_make_its_crop_again(table, gan):
     for i in (0, 1, 6, 11):
         row = table.where(pl.col("file_name") == table.rows["file_name"][i])
-        pixels = regenerate(gan, row)
+        pixels = regenerate_styles(gan, row)
         assert encode(pixels[0], quality=95) == table.paths[i].read_bytes()
-    assert np.array_equal(regenerate(gan, table)[6], regenerate(gan, table.where([i == 6 for i in range(12)]))[0])
+    assert np.array_equal(
+        regenerate_styles(gan, table)[6], regenerate_styles(gan, table.where([i == 6 for i in range(12)]))[0]
+    )
 
 
 def test_variants_share_the_styles_outside_the_group(table, gan, monkeypatch):
@@ -49,7 +51,7 @@ def test_variants_share_the_styles_outside_the_group(table, gan, monkeypatch):
     monkeypatch.setattr(
         type(gan), "synthesize", lambda self, ws, seeds: seen.append(ws) or np.zeros((len(ws), 16, 8, 3), np.uint8)
     )
-    regenerate(gan, table.where(pl.col("pid") == 1))
+    regenerate_styles(gan, table.where(pl.col("pid") == 1))
     ws = seen[0]
     for variant in range(1, 4):
         equal = [torch.equal(ws[0, layer], ws[variant, layer]) for layer in range(6)]
@@ -61,26 +63,26 @@ def test_people_of_every_network_are_made_again_from_their_rows(kind, untrained,
     gan, options = untrained[kind], {"mix": "all", "weight": 0.5} if kind == "dcgan" else {"mix": "middle"}
     made = generate_people(gan, people=2, variants=3, **options, device="cpu", out=tmp_path)
     assert made.rows["operation"].str.starts_with(f"{kind} psi=1.0 w=").all()
-    pixels = regenerate(gan, made.where([i in (1, 4) for i in range(6)]))
+    pixels = regenerate_styles(gan, made.where([i in (1, 4) for i in range(6)]))
     assert [encode(crop, quality=95) for crop in pixels] == [made.paths[i].read_bytes() for i in (1, 4)]
     assert len({path.read_bytes() for path in made.paths}) == 6
 
 
 def test_mixes_by_turns(gan, tmp_path):
     made = generate_people(gan, people=1, variants=5, mix=("coarse", "fine", "1+3"), device="cpu", out=tmp_path)
-    layers = [Operation.parse(text).layers for text in made.rows["operation"]]
+    layers = [Style.parse(text).layers for text in made.rows["operation"]]
     assert layers == [(), (0, 1, 2), (5,), (1, 3), (0, 1, 2)]
 
 
 def test_variants_by_interpolation(gan, tmp_path):
     options = {"people": 1, "variants": 2, "device": "cpu"}
     made = generate_people(gan, **options, mix="all", weight=0.25, out=tmp_path / "part")
-    operation = Operation.parse(made.rows["operation"][1])
+    operation = Style.parse(made.rows["operation"][1])
     assert (operation.weight, operation.layers) == (0.25, tuple(range(6)))
     own, donor = gan.map([operation.w]), gan.map([operation.donor])
     expected = gan.synthesize(0.75 * own + 0.25 * donor, [operation.noise])
-    assert np.abs(regenerate(gan, made)[1].astype(int) - expected[0]).max() <= 1
-    assert encode(regenerate(gan, made)[1], quality=95) == made.paths[1].read_bytes()
+    assert np.abs(regenerate_styles(gan, made)[1].astype(int) - expected[0]).max() <= 1
+    assert encode(regenerate_styles(gan, made)[1], quality=95) == made.paths[1].read_bytes()
 
 
 def test_variants_that_are_other_people_are_refused(gan, untrained, tmp_path):
@@ -103,7 +105,7 @@ def test_seed_mix_and_psi_change_the_pixels(table, gan, tmp_path):
     for name, option in (("seed", {"seed": 1}), ("mix", {"mix": "coarse"}), ("psi", {"psi": 0.5})):
         other = generate_people(gan, **OPTIONS, **option, out=tmp_path / name)
         assert [path.read_bytes() for path in other.paths][1] != first[1]
-    assert regenerate(gan, other).shape == (12, 16, 8, 3)
+    assert regenerate_styles(gan, other).shape == (12, 16, 8, 3)
 
 
 def test_a_stopped_run_is_finished_to_the_same_bytes(table, gan, tmp_path, monkeypatch):
@@ -147,30 +149,30 @@ def test_other_weights(table, gan):
     import dataclasses
 
     with pytest.raises(WeightsError, match="was not made with"):
-        regenerate(dataclasses.replace(gan, hash="0" * 64), table)
+        regenerate_styles(dataclasses.replace(gan, hash="0" * 64), table)
 
 
 def test_other_operations(table, gan):
     with pytest.raises(DataError, match="not made by generate people"):
-        regenerate(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
+        regenerate_styles(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
 
 
 @pytest.mark.parametrize(
     "operation",
     [
-        Operation("stylegan2", 1, 2, 0.1 + 0.2, 95),
-        Operation("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5),
-        Operation("dcgan", 1, 2, 1.0, 90, (0,), 5, 0.1 + 0.2),
+        Style("stylegan2", 1, 2, 0.1 + 0.2, 95),
+        Style("stylegan3-r", 1, 2, 1.0, 90, (3, 4, 11), 5),
+        Style("dcgan", 1, 2, 1.0, 90, (0,), 5, 0.1 + 0.2),
     ],
 )
 def test_operations_round_trip(operation):
-    assert Operation.parse(str(operation)) == operation
+    assert Style.parse(str(operation)) == operation
 
 
 def test_operations_of_before():
     text = "stylegan2 psi=0.7 w=11 layers=0,1,2 from=13 noise=17 jpeg=95"
-    assert Operation.parse(text) == Operation("stylegan2", 11, 17, 0.7, 95, (0, 1, 2), 13)
-    assert str(Operation.parse(text)) == text
+    assert Style.parse(text) == Style("stylegan2", 11, 17, 0.7, 95, (0, 1, 2), 13)
+    assert str(Style.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_operations_of_before():
 )
 def test_texts_of_other_operations(text):
     with pytest.raises(DataError, match="not made by generate people"):
-        Operation.parse(text)
+        Style.parse(text)
 
 
 def test_files_are_jpeg_of_full_colour(table):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from reidgen.config import EncoderConfig, InversionConfig, VariantsConfig
+from reidgen.data.provenance import Style
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.checkpoint import load_state
@@ -19,8 +20,7 @@ from reidgen.generators.encoder_training import train_encoder
 from reidgen.generators.inversion import reconstruct
 from reidgen.generators.inverted import load_inverted
 from reidgen.generators.likeness import Likeness
-from reidgen.generators.operation import Operation
-from reidgen.generators.people import regenerate
+from reidgen.generators.people import regenerate_styles
 from reidgen.generators.trained import load_generator
 from reidgen.generators.variants import choose_crops, generate_variants, keeps_identity
 from reidgen.models import resnet
@@ -103,27 +103,27 @@ def test_by_default_half_a_step_and_the_groups_that_were_seen_to_keep_people():
 
 
 def test_a_row_says_all_that_is_needed_to_make_its_crop_again(made, gan):
-    pixels = regenerate(gan, made)
+    pixels = regenerate_styles(gan, made)
     for row in (0, 1, 2, 3, 17, 38):
         assert encode(pixels[row], quality=95) == made.paths[row].read_bytes()
-        assert np.array_equal(regenerate(gan, made.where(np.arange(len(made)) == row))[0], pixels[row])
+        assert np.array_equal(regenerate_styles(gan, made.where(np.arange(len(made)) == row))[0], pixels[row])
 
 
 def test_the_first_crop_is_the_reconstruction_and_between_is_between(made, real, gan, encoder):
     chosen = choose_crops(real, VariantsConfig(**OPTIONS))
     ws = encoder.invert(np.array(CropStore.open(chosen, size=gan.size).images))
     rows, names = made.rows, chosen.rows["file_name"].to_list()
-    recon = regenerate(gan, made.where(pl.col("mix") == "reconstruction"))
+    recon = regenerate_styles(gan, made.where(pl.col("mix") == "reconstruction"))
     assert np.array_equal(recon, reconstruct(gan.network, ws, gan.device))
     for text, parent, pid in rows.filter(pl.col("mix") == "between").select("operation", "parent", "pid").iter_rows():
-        operation = Operation.parse(text)
+        operation = Style.parse(text)
         assert names[operation.w] == parent and operation.donor != operation.w
         assert chosen.pids[operation.donor] == pid
         assert 0.25 <= operation.weight <= 0.75
     row = rows.with_row_index().filter(pl.col("mix") == "between")["index"][0]
-    operation = Operation.parse(rows["operation"][row])
+    operation = Style.parse(rows["operation"][row])
     expected = torch.lerp(ws[operation.w], ws[operation.donor], operation.weight)[None]
-    pixels = regenerate(gan, made.where(np.arange(len(made)) == row)).astype(int)
+    pixels = regenerate_styles(gan, made.where(np.arange(len(made)) == row)).astype(int)
     assert np.abs(pixels - gan.synthesize(expected, [operation.noise])).max() <= 1
 
 
@@ -138,10 +138,10 @@ def test_donors_who_are_real_people(made, real, gan, encoder, tmp_path):
         gan, real, encoder=encoder, out=tmp_path, **OPTIONS | {"mix": "fine", "donors": "people", "keeps": ("fine",)}
     )
     chosen = choose_crops(real, VariantsConfig(**OPTIONS))
-    mixed = [Operation.parse(text) for text in table.rows.filter(pl.col("mix") == "fine")["operation"]]
+    mixed = [Style.parse(text) for text in table.rows.filter(pl.col("mix") == "fine")["operation"]]
     assert mixed and all(o.donors == o.latents and chosen.pids[o.donor] != chosen.pids[o.w] for o in mixed)
     assert set(table.rows["identity"]) == {"keep"}
-    pixels = regenerate(gan, table)
+    pixels = regenerate_styles(gan, table)
     assert encode(pixels[4], quality=95) == table.paths[4].read_bytes()
 
 
@@ -178,9 +178,9 @@ def test_pivotal_gives_each_person_a_generator(real, gan, tmp_path):
         assert tuned.hash == hashes[pid] != gan.hash
         assert tuned.training["pivotal_tuning"]["tuned_from"] == gan.hash
         own = again.where(pl.col("pid") == pid)
-        assert encode(regenerate(tuned, own)[1], quality=95) == own.paths[1].read_bytes()
+        assert encode(regenerate_styles(tuned, own)[1], quality=95) == own.paths[1].read_bytes()
     with pytest.raises(WeightsError, match="was not made with"):
-        regenerate(gan, table)
+        regenerate_styles(gan, table)
 
 
 def test_pivotal_for_all_gives_one_generator(real, gan, tmp_path):
@@ -190,7 +190,7 @@ def test_pivotal_for_all_gives_one_generator(real, gan, tmp_path):
     tuned = load_generator(tmp_path / "tuned" / "all.safetensors", device="cpu")
     assert set(table.rows["generator"]) == {tuned.hash} and set(table.pids) == {1, 2}
     assert tuned.training["pivotal_tuning"]["people"] == [1, 2]
-    assert encode(regenerate(tuned, table)[7], quality=95) == table.paths[7].read_bytes()
+    assert encode(regenerate_styles(tuned, table)[7], quality=95) == table.paths[7].read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_variants_of_what_was_inverted_before(inversion, real, gan, tmp_path):
         assert set(own.rows["generator"]) == {tuned.hash}
         assert (tmp_path / "tuned" / "tuned" / file.name).read_bytes() == file.read_bytes()
         # the reconstruction is the picture that the inversion measured
-        first = regenerate(tuned, own.where(pl.col("mix") == "reconstruction"))
+        first = regenerate_styles(tuned, own.where(pl.col("mix") == "reconstruction"))
         parents = own.rows["parent"].unique(maintain_order=True)
         wanted = state["pixels"].numpy()[[names.index(parent) for parent in parents]]
         assert np.array_equal(first, wanted)
@@ -239,14 +239,14 @@ def test_an_inversion_that_does_not_fit_is_told(inversion, real, gan, crops, tmp
 def test_optimise_needs_no_encoder(real, gan, tmp_path):
     options = OPTIONS | PLAIN | {"invert": "optimise", "people": 1}
     table = generate_variants(gan, real, likeness=Likeness(), out=tmp_path, **options)
-    assert encode(regenerate(gan, table)[2], quality=95) == table.paths[2].read_bytes()
+    assert encode(regenerate_styles(gan, table)[2], quality=95) == table.paths[2].read_bytes()
 
 
 def test_a_copied_table_needs_the_folder_of_the_w(made, gan, tmp_path):
     copy = made.write(tmp_path / "copy")
     with pytest.raises(WeightsError, match="from which crops of real people were made"):
-        regenerate(gan, copy)
-    assert np.array_equal(regenerate(gan, copy, latents=folder_of(made)), regenerate(gan, made))
+        regenerate_styles(gan, copy)
+    assert np.array_equal(regenerate_styles(gan, copy, latents=folder_of(made)), regenerate_styles(gan, made))
     (file,) = folder_of(made).glob("latents-*.safetensors")
     broken = tmp_path / file.name
     broken.write_bytes(file.read_bytes()[:-1] + b"x")
@@ -289,11 +289,11 @@ def test_bad_input(real, gan, encoder, untrained, tmp_path):
 
 def test_operations_of_real_people_are_read_back():
     digits = "0123456789abcdef"
-    plain = Operation("stylegan2", 3, 5, 1.0, 95, latents=digits)
-    mixed = Operation("stylegan3-t", 3, 5, 0.7, 90, (0, 2), 17, 0.5, digits)
-    between = Operation("stylegan2", 3, 5, 1.0, 95, (0, 1), 4, 0.25, digits, digits)
+    plain = Style("stylegan2", 3, 5, 1.0, 95, latents=digits)
+    mixed = Style("stylegan3-t", 3, 5, 0.7, 90, (0, 2), 17, 0.5, digits)
+    between = Style("stylegan2", 3, 5, 1.0, 95, (0, 1), 4, 0.25, digits, digits)
     for operation in (plain, mixed, between):
-        assert Operation.parse(str(operation)) == operation
+        assert Style.parse(str(operation)) == operation
     assert str(between) == f"stylegan2 psi=1.0 w={digits}:3 layers=0,1 from={digits}:4 weight=0.25 noise=5 jpeg=95"
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from reidgen.config import GenerateConfig, GridConfig
+from reidgen.data.provenance import Style
 from reidgen.engine import RunFolder
 from reidgen.generators.mixing import variant_layers
-from reidgen.generators.operation import Operation
 from reidgen.generators.people import plan_crop, render
 from reidgen.generators.sheets import enlarge, write_png
 from reidgen.generators.trained import TrainedGenerator
@@ -146,7 +146,7 @@ def _labels(config: GridConfig) -> list[str]:
     return [f"{person}" for person in _people(config)]
 
 
-def _cells(gan: TrainedGenerator, rows: Sequence[Sequence[Operation]], psi: float) -> np.ndarray:
+def _cells(gan: TrainedGenerator, rows: Sequence[Sequence[Style]], psi: float) -> np.ndarray:
     images = render(gan, [operation for row in rows for operation in row], psi=psi)
     return images.reshape(len(rows), len(rows[0]), *images.shape[1:])
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from reidgen.data.provenance import Style
 from reidgen.engine.checkpoint import load_state, load_weights, save_weights
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.records import check_fields, read_json
 from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError, RunError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.generators.operation import Operation
 
 DIGITS = 16  # of the SHA-256 in the file's name
 NAME = "latents-{}.safetensors"
@@ -130,7 +130,7 @@ def find_inverted(folder: Path) -> str | None:
     return next((name for name in names if name != "new"), None)
 
 
-def read_inverted(operations: Iterable[tuple[Operation, str]]) -> dict[str, Tensor]:
+def read_inverted(operations: Iterable[tuple[Style, str]]) -> dict[str, Tensor]:
     """The w+ that operations are made of, by the name of their file.
 
     Args:

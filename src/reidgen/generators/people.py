@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reidgen.config import GenerateConfig
+from reidgen.data.provenance import Style
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks
 from reidgen.data.tree import market_names
@@ -22,7 +23,6 @@ from reidgen.errors import WeightsError
 from reidgen.generators.crops import CropWriter
 from reidgen.generators.inverted import read_inverted
 from reidgen.generators.mixing import mix_styles, variant_layers
-from reidgen.generators.operation import Operation
 from reidgen.generators.trained import TrainedGenerator
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
@@ -103,10 +103,10 @@ def plan_people(gan: TrainedGenerator, config: GenerateConfig, layers: Sequence[
 
 def plan_crop(
     gan: TrainedGenerator, config: GenerateConfig, layers: Sequence[tuple[int, ...]], *, person: int, variant: int
-) -> Operation:
+) -> Style:
     """How one crop is made: of the person itself, variant 0, or of a variant with a donor of its own."""
     w, noise = derive_seed("person", config.seed, person), derive_seed("variant", config.seed, person, variant)
-    operation = Operation(gan.kind, w, noise, float(config.psi), config.quality)
+    operation = Style(gan.kind, w, noise, float(config.psi), config.quality)
     if variant == 0:
         return operation
     donor = derive_seed("donor", config.seed, person, variant)
@@ -114,7 +114,7 @@ def plan_crop(
     return dataclasses.replace(operation, layers=chosen, donor=donor, weight=float(config.weight))
 
 
-def regenerate(gan: TrainedGenerator, table: ReidTable, *, latents: Path | str | None = None) -> np.ndarray:
+def regenerate_styles(gan: TrainedGenerator, table: ReidTable, *, latents: Path | str | None = None) -> np.ndarray:
     """The pixels of generated crops, before JPEG, from what their rows say of them: uint8 (N, H, W, 3).
 
     Args:
@@ -134,7 +134,7 @@ def regenerate(gan: TrainedGenerator, table: ReidTable, *, latents: Path | str |
             allowed=f"generator {gan.hash}",
             fix="load_generator with the weights that the row names",
         )
-    operations = [Operation.parse(text) for text in table.rows["operation"]]
+    operations = [Style.parse(text) for text in table.rows["operation"]]
     roots = table.rows["root"] if latents is None else [str(latents)] * len(table)
     inverted = read_inverted(zip(operations, roots, strict=True))
     out = np.empty((len(operations), *gan.size, 3), np.uint8)
@@ -145,7 +145,7 @@ def regenerate(gan: TrainedGenerator, table: ReidTable, *, latents: Path | str |
 
 
 def styles(
-    gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
+    gan: TrainedGenerator, operations: Sequence[Style], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
 ) -> Tensor:
     """The w of each layer of each crop, (N, num_ws, w_dim) on the CPU.
 
@@ -168,7 +168,7 @@ def styles(
 
 
 def render(
-    gan: TrainedGenerator, operations: Sequence[Operation], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
+    gan: TrainedGenerator, operations: Sequence[Style], *, psi: float, inverted: Mapping[str, Tensor] = NOTHING
 ) -> np.ndarray:
     """The pixels of crops of one psi, uint8 (N, H, W, 3)."""
     return gan.synthesize(styles(gan, operations, psi=psi, inverted=inverted), [o.noise for o in operations])
@@ -177,7 +177,7 @@ def render(
 def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:
     """Make the crops whose files are not there; a file that is there is whole, as files are written in one step."""
     todo = [(folder / name, text) for name, text in rows.select("file_name", "operation").iter_rows()]
-    missing = [(path, Operation.parse(text)) for path, text in todo if not path.exists()]
+    missing = [(path, Style.parse(text)) for path, text in todo if not path.exists()]
     with progress("generate people (crops)", len(todo), start=len(todo) - len(missing)) as bar, CropWriter() as writer:
         for chunk in chunks(missing, config.batch):
             crops = render(gan, [operation for _, operation in chunk], psi=float(config.psi))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reidgen.config import VariantsConfig
 from reidgen.data.images import read_rgb
+from reidgen.data.provenance import Style
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.data.threads import chunks
@@ -40,7 +41,6 @@ from reidgen.generators.inverted import (
 )
 from reidgen.generators.likeness import Likeness
 from reidgen.generators.mixing import variant_layers
-from reidgen.generators.operation import Operation
 from reidgen.generators.people import render
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.trained import TrainedGenerator, load_generator
@@ -218,7 +218,7 @@ def plan_variants(
             mix, layers = (ITSELF, ()) if variant == 0 else mixes[(variant - 1) % len(mixes)]
             if mix == BETWEEN and len(same) == 1:
                 continue
-            plain = Operation(kind, row, NOISE_SEED, float(config.psi), config.quality, latents=digits)
+            plain = Style(kind, row, NOISE_SEED, float(config.psi), config.quality, latents=digits)
             operation = plain if variant == 0 else _mixed(plain, mix, layers, crop, variant, same, len(crops), config)
             identity = "keep" if keeps_identity(mix, config) else "new"
             seen = {"pid": crop["pid"], "camid": crop["camid"], "seq": crop["seq"], "frame": crop["frame"]}
@@ -230,7 +230,7 @@ def plan_variants(
 
 
 def _mixed(
-    plain: Operation,
+    plain: Style,
     mix: str,
     layers: tuple[int, ...],
     crop: dict[str, Any],
@@ -238,7 +238,7 @@ def _mixed(
     same: Sequence[int],
     count: int,
     config: VariantsConfig,
-) -> Operation:
+) -> Style:
     """How one variant is made; its draws depend on the crop's name and the variant's number.
 
     Args:
@@ -379,7 +379,7 @@ def _write_missing(
 ) -> None:
     """Make the crops whose files are not there, one generator after the other where there are several."""
     todo = [(pid, folder / name, text) for pid, name, text in rows.select("pid", "file_name", "operation").iter_rows()]
-    missing = [(pid, path, Operation.parse(text)) for pid, path, text in todo if not path.exists()]
+    missing = [(pid, path, Style.parse(text)) for pid, path, text in todo if not path.exists()]
     parts = [(path, list(group)) for path, group in itertools.groupby(missing, key=lambda one: tuned.get(one[0]))]
     with (
         progress("generate variants (crops)", len(todo), start=len(todo) - len(missing)) as bar,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from reidgen.config import GenerateConfig, WalkConfig
+from reidgen.data.provenance import Style
 from reidgen.data.threads import chunks
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
@@ -19,7 +20,6 @@ from reidgen.generators import sampling
 from reidgen.generators.interpolation import closed_path
 from reidgen.generators.mixing import variant_layers
 from reidgen.generators.mp4 import load_av, movie
-from reidgen.generators.operation import Operation
 from reidgen.generators.people import plan_crop, styles
 from reidgen.generators.sheets import contact_sheet, enlarge
 from reidgen.generators.trained import TrainedGenerator
@@ -143,7 +143,7 @@ def _stations(config: WalkConfig, walk: int) -> list[tuple[int, int]]:
     return [(config.person + walk, variant) for pair in there_and_back for variant in pair]
 
 
-def _keys(gan: TrainedGenerator, operations: Sequence[Operation], config: WalkConfig) -> Tensor:
+def _keys(gan: TrainedGenerator, operations: Sequence[Style], config: WalkConfig) -> Tensor:
     if config.path == "slerp":
         return sampling.latents([operation.w for operation in operations], gan.network.z_dim)
     return styles(gan, operations, psi=config.psi)

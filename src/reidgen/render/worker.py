@@ -7,7 +7,7 @@ script that calls `render_people` needs no `if __name__ == "__main__"`.
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reidgen.config import RenderConfig
+from reidgen.data.provenance import Rendering
 from reidgen.engine.workers import answers
 from reidgen.files import write_bytes
 from reidgen.render import crops
@@ -61,9 +62,19 @@ def render_tasks(tasks: list[Task], config: RenderConfig, out: Path) -> Iterator
             "file_name": task.file_name,
             "keypoints": keypoints.ravel().tolist(),
             "yaw": round(shot.place.yaw, 2),
-            "operation": f"render:{shot.pose.name}",
+            "operation": str(Rendering(config.seed, task.pid, task.camid, task.index, config.size, shot.pose.name)),
             **maps,
         }
+
+
+def render_again(operations: Sequence[Rendering]) -> list[np.ndarray]:
+    """The pixels of rendered crops, before JPEG, uint8 (H, W, 3) each."""
+    studios: dict[int, Studio] = {}
+    pictures = []
+    for one in operations:
+        shot = compose(one.seed, one.person, one.camera, one.index, one.size)
+        pictures.append(studios.setdefault(one.seed, Studio(one.seed)).take(shot).pixels)
+    return pictures
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from reidgen.data.pairs import camera_pair
+from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, WeightsError
 from reidgen.generators.crops import encode
 from reidgen.generators.translation.translate import SHEET, regenerate_translated, translate
-from reidgen.generators.translation.translation import Translation
 from reidgen.generators.translation.translator import load_translators
 from tests.generators.translation.conftest import untrained, write_people
 

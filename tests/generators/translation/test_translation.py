@@ -1,7 +1,7 @@
 import pytest
 
+from reidgen.data.provenance.translation import Translation
 from reidgen.errors import DataError
-from reidgen.generators.translation.translation import Translation
 
 CROP, MASK = "0123456789abcdef", "fedcba9876543210"
 

@@ -10,11 +10,11 @@ import numpy as np
 from reidgen.config.translation import TranslateConfig
 from reidgen.data.maps import mask_paths
 from reidgen.data.pairs import camera_pair
+from reidgen.data.provenance.translation import DIGITS, Translation
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import derive_seed
 from reidgen.errors import ConfigError, DataError
 from reidgen.files import file_sha256
-from reidgen.generators.translation.translation import DIGITS, Translation
 from reidgen.generators.translation.translator import TrainedTranslator
 
 Way = tuple[int, int]  # source and target camera

@@ -13,6 +13,7 @@ import polars as pl
 from reidgen.config.translation import TranslateConfig
 from reidgen.data.images import read_rgb
 from reidgen.data.maps import with_masks
+from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.data.threads import chunks
 from reidgen.data.tree import market_names
@@ -23,7 +24,6 @@ from reidgen.generators.crops import CropWriter
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import open_crops
 from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
-from reidgen.generators.translation.translation import Translation
 from reidgen.generators.translation.translator import TrainedTranslator
 
 BATCH = 64  # crops regenerated at once

@@ -1,4 +1,4 @@
-"""The text in the table's column `operation` from which a translated crop can be made again."""
+"""How a crop is moved to another camera."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The text in the table's column `operation` from which a generated crop can be made again."""
+"""How a crop of a style generator, or of a DCGAN, is made."""
 
 import re
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ _TEXT = re.compile(
 
 
 @dataclass(frozen=True)
-class Operation:
-    """How one crop is made.
+class Style:
+    """How `generate people` or `generate variants` makes a crop. The weights are named by the column `generator`.
 
     Attributes:
         network: Kind of the generator: stylegan2, stylegan3-t, stylegan3-r or dcgan.
@@ -48,7 +48,7 @@ class Operation:
         return f"{self.network} psi={self.psi!r} w={own}{mix}{part} noise={self.noise} jpeg={self.quality}"
 
     @classmethod
-    def parse(cls, text: str | None) -> "Operation":
+    def parse(cls, text: str | None) -> "Style":
         """Read the text back.
 
         Raises:
