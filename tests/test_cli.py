@@ -12,7 +12,7 @@ import pytest
 import reidgen
 from reidgen.cli import GENERATE, VERBS, main
 from reidgen.config import GenerateConfig, QuickstartConfig, ReidConfig, RenderConfig, StyleGANConfig
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, on_command_line
 
 
 def run(*arguments):
@@ -180,7 +180,8 @@ def test_version(capsys):
 def test_a_value_that_no_stage_can_use_is_named_before_the_stage_begins(kind, option, value):
     with pytest.raises(ConfigError) as error:
         kind(**{option: value})
-    assert error.value.what.startswith(f"--{option.replace('_', '-')} ")
+    assert error.value.what.startswith(f"{option} ")
+    assert error.value.told(on_command_line).startswith(f"--{option.replace('_', '-')} ")
     assert error.value.got is value
 
 

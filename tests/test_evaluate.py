@@ -303,10 +303,10 @@ def test_too_few_crops_for_a_reranking_are_told(table, model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rerank_k1": 0}, "--rerank-k1 must be positive"),
-        ({"rerank_lambda": 1.2}, "--rerank-lambda is a share"),
-        ({"expansion_neighbours": 0}, "--expansion-neighbours must be positive"),
-        ({"expansion_alpha": -1.0}, "--expansion-alpha must not be negative"),
+        ({"rerank_k1": 0}, "rerank_k1 must be positive"),
+        ({"rerank_lambda": 1.2}, "rerank_lambda is a share"),
+        ({"expansion_neighbours": 0}, "expansion_neighbours must be positive"),
+        ({"expansion_alpha": -1.0}, "expansion_alpha must not be negative"),
         ({"metric": "euclid", "query_expansion": "average"}, "Expansions are means of embeddings of length 1"),
     ],
 )

@@ -176,10 +176,10 @@ def test_too_many_people_are_an_error_word_for_word(real, generated, tmp_path):
     with pytest.raises(ConfigError) as error:
         extend(real, generated, 280, out=tmp_path / "out")
     assert str(error.value) == (
-        "--people asks for more generated people than there are.\n"
+        "people asks for more generated people than there are.\n"
         "  got: 280\n"
         "  allowed: 0 to 3: the people of people with a kept crop\n"
-        "  try: --people 3, or reidgen generate people --people 280"
+        "  try: people=3, or reidgen generate people --people 280"
     )
     assert not (tmp_path / "out").exists()
 
@@ -188,11 +188,11 @@ def test_new_people_have_no_real_person_word_for_word(real, generated):
     with pytest.raises(ConfigError) as error:
         extend(real, generated, label="same")
     assert str(error.value) == (
-        '--label "same" needs generated crops of real people.\n'
+        'label "same" needs generated crops of real people.\n'
         "  got: 6 of 6 crops do not lead to a crop of real's train split, such as "
         "bounding_box_train/0001_c1s1_000000_00.jpg (parent: none)\n"
         "  allowed: crops whose parents end at a real train crop\n"
-        "  try: --label new"
+        "  try: label='new'"
     )
 
 
@@ -205,11 +205,11 @@ def test_nobody_gets_a_real_label_without_having_been_judged_word_for_word(real,
     with pytest.raises(ConfigError) as error:
         extend(real, made, label="same", out=tmp_path / "same")
     assert str(error.value) == (
-        '--label "same" needs crops that the identity filter has judged.\n'
+        'label "same" needs crops that the identity filter has judged.\n'
         f"  got: {lacking} of 3 crops of variants without score_identity\n"
-        "  allowed: a table that has gone through reidgen filter --filters identity; or --unjudged allow\n"
+        "  allowed: a table that has gone through reidgen filter --filters identity; or unjudged='allow'\n"
         "  try: reidgen filter --data GENERATED --reference REAL --filters identity --reid RUN --out FILTERED, and "
-        "--generated FILTERED; RUN is a train-reid on real crops"
+        "generated='FILTERED'; RUN is a train-reid on real crops"
     )
     assert not (tmp_path / "same").exists()
     table = extend(real, made, label="same", unjudged="allow", out=tmp_path / "same")

@@ -127,7 +127,7 @@ def test_a_folder_that_is_read_is_not_written(tmp_path, monkeypatch, out):
     (tmp_path / "link").symlink_to(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     for read in ("data", tmp_path / "link", Path("other/../data")):
-        with pytest.raises(ConfigError, match="--out is a folder that is read, or lies in one"):
+        with pytest.raises(ConfigError, match="out is a folder that is read, or lies in one"):
             files.check_apart(out, [read])
     files.check_apart(out, ["other", "missing"])
     files.check_apart("data-2", ["data"])

@@ -56,7 +56,7 @@ def test_a_name_that_does_not_parse(tmp_path):
         "  allowed: PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg (pattern "
         r"(?P<pid>-1|\d{1,18})_c(?P<camid>\d{1,18})(?:s(?P<seq>\d{1,18}))?(?:_(?P<frame>\d{1,18}))?(?:[_.].*)?\.\w+)"
         "\n"
-        "  try: rename or remove it, or describe the names: --dataset folder --pattern REGEX"
+        "  try: rename or remove it, or describe the names: dataset='folder' pattern='REGEX'"
     )
 
 
@@ -66,7 +66,7 @@ def test_a_folder_that_is_another_dataset(tmp_path):
         "DIR is no Market-1501 folder.\n"
         "  got: photos\n"
         "  allowed: a folder with bounding_box_train or query or bounding_box_test\n"
-        "  try: --root with the folder as it was unpacked"
+        "  try: root with the folder as it was unpacked"
     )
 
 
@@ -78,7 +78,7 @@ def test_a_dataset_that_is_not_complete(tmp_path):
         "  got: train 1 crops instead of 7,365; train 1 people instead of 767; query 1 crops instead of 1,400; "
         "query 1 people instead of 700; gallery 1 crops instead of 5,332; gallery 1 people instead of 700\n"
         "  allowed: the published counts\n"
-        "  try: download and unpack it again, or read what is there with --expect-counts any"
+        "  try: download and unpack it again, or read what is there with expect_counts='any'"
     )
 
 
@@ -94,11 +94,11 @@ def test_a_folder_without_a_table(tmp_path):
 def test_a_pattern_that_was_forgotten(tmp_path):
     config = PrepareConfig(dataset="folder")
     assert message(ConfigError, lambda: prepare(config, root=tmp_path, out=tmp_path / "out"), tmp_path) == (
-        "--dataset folder needs --pattern.\n"
+        "dataset='folder' needs pattern.\n"
         "  got: no pattern\n"
         "  allowed: a regular expression with the named group pid, and camid unless nobody knows the cameras; "
         "optionally seq, frame, split\n"
-        r"  try: --pattern '(?P<pid>\d+)_c(?P<camid>\d+)'"
+        r"  try: pattern='(?P<pid>\\d+)_c(?P<camid>\\d+)'"
     )
 
 
@@ -148,7 +148,7 @@ def test_a_batch_larger_than_the_table(tmp_path):
         "The table has too few crops for one batch.\n"
         "  got: 7 crops, batch 32\n"
         "  allowed: at least one batch\n"
-        "  try: --batch 7"
+        "  try: batch=7"
     )  # fmt: skip
 
 

@@ -256,9 +256,7 @@ def test_a_verb_does_it(weights, folder, tmp_path, capsys):
     assert (tmp_path / "out" / "ranked.png").is_file()
 
 
-@pytest.mark.parametrize(
-    ("options", "word"), [({"top": 0}, "--top"), ({"shown": 0}, "--shown"), ({"height": 8}, "--height")]
-)
+@pytest.mark.parametrize(("options", "word"), [({"top": 0}, "top"), ({"shown": 0}, "shown"), ({"height": 8}, "height")])
 def test_options_out_of_range_are_told(options, word):
     with pytest.raises(ConfigError, match=word):
         GallerySearchConfig(**options)
@@ -278,7 +276,7 @@ def test_a_threshold_says_who_is_the_same_and_how_often_it_takes_two_for_one(mod
 
 @pytest.mark.parametrize("options", [{"metric": "euclid"}, {"rerank": "k-reciprocal"}, {"query_expansion": "alpha"}])
 def test_a_similarity_is_a_cosine_of_two_crops(options):
-    with pytest.raises(ConfigError, match="--same-above is a cosine of two crops"):
+    with pytest.raises(ConfigError, match="same_above is a cosine of two crops"):
         GallerySearchConfig(same_above=0.5, **options)
-    with pytest.raises(ConfigError, match="--same-above is no similarity"):
+    with pytest.raises(ConfigError, match="same_above must be a similarity"):
         GallerySearchConfig(same_above=1.5)

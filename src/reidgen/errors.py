@@ -1,37 +1,105 @@
 """Errors that a user can act on: what is wrong, what was given, what is allowed, what to type."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a file could steer a terminal with
+
+
+_OPTION = re.compile("\x02([a-z0-9_.]+)(?:=([^\x02\x03]*))?\x03")  # as `option` writes it
+Raised = TypeVar("Raised", bound="ReidgenError")
+Spelling = Callable[[str, object], str]
+
+
+def option(name: str = "", /, **value: object) -> str:
+    """An option in a text of an error, which each front end spells in its own words.
+
+    `option("psi")` is --psi on the command line and psi in Python; `option(psi=0.5)` is --psi 0.5 and psi=0.5.
+
+    Args:
+        name: Name of the field or argument.
+        value: In place of it, one name with the value that is meant.
+    """
+    if name:
+        return f"\x02{name}\x03"
+    ((name, given),) = value.items()
+    return f"\x02{name}={json.dumps(given, default=str)}\x03"
+
+
+def in_python(name: str, value: object = None) -> str:
+    """`psi`, or `psi=0.5`."""
+    return name if value is None else f"{name}={f'{value:g}' if isinstance(value, float) else repr(value)}"
+
+
+def on_command_line(name: str, value: object = None) -> str:
+    """`--psi`, or `--psi 0.5`; the parts of a tuple one after the other, and yes and no as a flag."""
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    values = value if isinstance(value, tuple) else () if value is None else (value,)
+    return command(f"--{words}", *(f"{one:g}" if isinstance(one, float) else one for one in values))
+
+
+def spelled(text: str, spelling: Spelling = in_python) -> str:
+    """A text with its options as a front end spells them."""
+
+    def one(found: re.Match[str]) -> str:
+        try:
+            value = None if found[2] is None else json.loads(found[2])
+        except json.JSONDecodeError:  # the name of a file that looks like an option
+            return found[0]
+        return spelling(found[1], tuple(value) if isinstance(value, list) else value)
+
+    return _OPTION.sub(one, text)
 
 
 class ReidgenError(ValueError):
     """An error of the user's input, told in four parts; control characters in what a file said are spelt out.
 
+    The options in it are in Python's words; `told` has it in those of another front end.
+
     Args:
-        what: One sentence that names the file, column or option and says what is wrong with it.
+        what: One sentence that names the file, column or `option` and says what is wrong with it.
         got: What was found there.
         allowed: What would have been accepted.
         fix: What to type or change.
     """
 
     def __init__(self, what: str, *, got: object = None, allowed: object = None, fix: str | None = None) -> None:
-        self.what, self.got, self.allowed, self.fix = what, got, allowed, fix
-        parts = [what]
-        parts += [
-            f"  {name}: {text}" for name, text in (("got", got), ("allowed", allowed), ("try", fix)) if text is not None
-        ]
-        super().__init__(spelt_out("\n".join(parts)))
+        self.parts: dict[str, Any] = {"what": what, "got": got, "allowed": allowed, "fix": fix}
+        super().__init__(self.told(in_python))
+
+    what = property(lambda self: self._part("what"))
+    got = property(lambda self: self._part("got"))
+    allowed = property(lambda self: self._part("allowed"))
+    fix = property(lambda self: self._part("fix"))
+
+    def _part(self, name: str) -> Any:
+        part = self.parts[name]
+        return spelled(part) if isinstance(part, str) else part
+
+    def told(self, spelling: Spelling) -> str:
+        """The whole text, with options as a front end spells them."""
+        names = {"what": "", "got": "  got: ", "allowed": "  allowed: ", "fix": "  try: "}
+        lines = [f"{names[name]}{part}" for name, part in self.parts.items() if part is not None]
+        return spelt_out(spelled("\n".join(lines), spelling))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it goes from one process to another, whatever its own arguments are."""
-        return _again, (type(self), self.what, self.got, self.allowed, self.fix)
+        return again, (type(self), self.parts)
+
+
+def again(kind: type[Raised], parts: dict[str, Any], **other: Any) -> Raised:
+    """An error of a kind with the parts of another, some of them changed."""
+    error = kind.__new__(kind)
+    ReidgenError.__init__(error, **{**parts, **other})
+    return error
 
 
 def spelt_out(text: str) -> str:
@@ -43,12 +111,6 @@ def command(*words: object) -> str:
     """A command line that can be pasted into a shell, whatever is in the names of its files."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
-
-
-def _again(kind: type[ReidgenError], what: str, got: object, allowed: object, fix: str | None) -> ReidgenError:
-    error = kind.__new__(kind)
-    ReidgenError.__init__(error, what, got=got, allowed=allowed, fix=fix)
-    return error
 
 
 class DataError(ReidgenError):

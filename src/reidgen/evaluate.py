@@ -15,7 +15,7 @@ from reidgen.data import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.records import NUMBER, check_fields, read_values, write_checked
-from reidgen.errors import RunError, command
+from reidgen.errors import RunError, command, option
 from reidgen.files import write_bytes
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
@@ -114,7 +114,7 @@ class Result:
             raise RunError(
                 f"{folder} holds no result.",
                 got=f"no {RESULT} and {QUERIES}",
-                allowed="the --out of reidgen evaluate, finished",
+                allowed=f"the {option('out')} of reidgen evaluate, finished",
                 fix=f"reidgen evaluate --model DIR --data DIR {command('--out', folder)}",
             )
         known = read_values(folder / RESULT, cls, without=["per_query"])

@@ -11,7 +11,7 @@ from reidgen.config import ExtendConfig
 from reidgen.data.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import Crops, check_apart, sha256
 
 
@@ -103,7 +103,7 @@ def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
             f"The table {generated.name} has no crops to add.",
             got=f"{len(generated):,} crops, {len(generated.train):,} of them in the train split, none of those kept",
             allowed="at least one train crop that no filter has rejected",
-            fix="a lower --ssim-threshold in reidgen filter",
+            fix=f"a lower {option('ssim_threshold')} in reidgen filter",
         )
     recorded = (kept.rows["origin"] == "real").sum()
     if recorded:
@@ -111,8 +111,8 @@ def _kept(real: ReidTable, generated: ReidTable) -> ReidTable:
             f"The table {generated.name} holds crops of real people, and extend adds generated ones.",
             got=f"{recorded:,} of {len(kept):,} crops with origin real",
             allowed="crops with origin generated or rendered",
-            fix="--real with the real crops, --generated with the generated ones; those of another program with "
-            "origin generated: reidgen prepare ... --origin generated",
+            fix=f"{option('real')} with the real crops, {option('generated')} with the generated ones; "
+            "those of another program with origin generated: reidgen prepare ... --origin generated",
         )
     return kept
 
@@ -132,7 +132,8 @@ def _same_people(kept: ReidTable, generated: ReidTable) -> ReidTable:
             f"The table {generated.name} has no crops that keep a label.",
             got=f"{len(kept):,} kept crops, all with identity new",
             allowed='crops with identity "keep"',
-            fix="reidgen generate variants with another --mix or --keeps, or --label new",
+            fix=f"reidgen generate variants with another {option('mix')} or {option('keeps')}, or "
+            f"{option(label='new')}",
         )
     return same
 
@@ -143,11 +144,11 @@ def _check_judged(kept: ReidTable, generated: ReidTable) -> None:
     lacking = kept.rows["score_identity"].null_count() if judged else len(kept)
     if lacking:
         raise ConfigError(
-            '--label "same" needs crops that the identity filter has judged.',
+            f'{option("label")} "same" needs crops that the identity filter has judged.',
             got=f"{lacking:,} of {len(kept):,} crops of {generated.name} without score_identity",
-            allowed="a table that has gone through reidgen filter --filters identity; or --unjudged allow",
+            allowed=f"a table that has gone through reidgen filter --filters identity; or {option(unjudged='allow')}",
             fix="reidgen filter --data GENERATED --reference REAL --filters identity --reid RUN --out FILTERED, and "
-            "--generated FILTERED; RUN is a train-reid on real crops",
+            f"{option(generated='FILTERED')}; RUN is a train-reid on real crops",
         )
 
 
@@ -167,11 +168,11 @@ def _real_labels(real: ReidTable, generated: ReidTable, kept: ReidTable) -> list
     if strays:
         name, end = strays[0]
         raise ConfigError(
-            '--label "same" needs generated crops of real people.',
+            f'{option("label")} "same" needs generated crops of real people.',
             got=f"{len(strays):,} of {len(kept):,} crops do not lead to a crop of {real.name}'s train split, "
             f"such as {name} (parent: {end or 'none'})",
             allowed="crops whose parents end at a real train crop",
-            fix="--label new",
+            fix=option(label="new"),
         )
     return [pids[end] for end in ends if end is not None]
 
@@ -181,10 +182,10 @@ def _take(rows: pl.DataFrame, generated: ReidTable, config: ExtendConfig) -> pl.
     pids = rows["pid"].unique(maintain_order=True)
     if config.people is not None and config.people > len(pids):
         raise ConfigError(
-            "--people asks for more generated people than there are.",
+            f"{option('people')} asks for more generated people than there are.",
             got=config.people,
             allowed=f"0 to {len(pids)}: the people of {generated.name} with a kept crop",
-            fix=f"--people {len(pids)}, or reidgen generate people --people {config.people}",
+            fix=f"{option(people=len(pids))}, or reidgen generate people --people {config.people}",
         )
     chosen = set(pids if config.people is None else pids.head(config.people))
     rows = rows.filter(pl.Series([pid in chosen for pid in rows["pid"]], dtype=pl.Boolean))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 Crops = Literal["link", "copy"]  # how files of a table come into another folder
 RESTED_NS = 2 * 10**9  # a file may change twice within a tick of its clock, of which the coarsest has two seconds
@@ -118,10 +118,10 @@ def check_apart(out: Path | str, read: Iterable[Path | str]) -> None:
     for folder in dict.fromkeys(map(Path, read)):
         if folder.is_dir() and any(path.samefile(folder) for path in above):
             raise ConfigError(
-                "--out is a folder that is read, or lies in one.",
+                f"{option('out')} is a folder that is read, or lies in one.",
                 got=f"{out}, and {folder} is read",
                 allowed=f"a folder outside of {folder}",
-                fix="another --out",
+                fix=f"another {option('out')}",
             )
 
 

@@ -18,7 +18,7 @@ from reidgen.data.images import read_rgb
 from reidgen.data.store import CropStore
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import sha256, write_bytes
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.generators.sheets import write_png
@@ -117,7 +117,7 @@ class _Search:
                 "Nothing is left to be found.",
                 got=f"{len(self.gallery.table):,} gallery crops, which are the queries' own files or are left out",
                 allowed="at least one other crop",
-                fix="another --gallery, or --protocol all",
+                fix=f"another {option('gallery')}, or {option(protocol='all')}",
             )
         return ranked
 
@@ -247,10 +247,10 @@ def _check(model: ReidModel | TrainedEncoder, query: Gathered, gallery: Gathered
                 raise DataError(
                     f"Nobody knows who is on the {side} crop {first}.",
                     got=f"{int((~crops.known).sum()):,} crops of this kind",
-                    allowed="names as Market-1501's, or a table, for --protocol market",
-                    fix="--protocol all",
+                    allowed=f"names as Market-1501's, or a table, for {option(protocol='market')}",
+                    fix=option(protocol="all"),
                 )
     if config.maps != "none":
         if not isinstance(model, ReidModel):
-            raise ConfigError("An encoder has no map.", got=f"--maps {config.maps}", allowed="a network of train-reid")
+            raise ConfigError("An encoder has no map.", got=option(maps=config.maps), allowed="a network of train-reid")
         check_map(model.network, config.maps)

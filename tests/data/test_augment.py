@@ -136,7 +136,7 @@ def test_the_erased_box_holds_imagenets_mean_after_normalisation():
     "wrong", [{"erase_area": (0.4, 0.02)}, {"erase_area": (0.1, 1.0)}, {"erase_aspect": (0.0, 1.0)}]
 )
 def test_ranges_that_are_none_are_refused(wrong):
-    with pytest.raises(ConfigError, match="is no range"):
+    with pytest.raises(ConfigError, match="must be a range"):
         AugmentConfig(**wrong)
 
 

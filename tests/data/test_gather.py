@@ -47,7 +47,7 @@ def test_nothing_at_the_path_is_told(tmp_path):
     (tmp_path / "notes.txt").write_text("no crop")
     with pytest.raises(DataError, match="a file that is no image"):
         gather_crops(tmp_path / "notes.txt", "query")
-    with pytest.raises(DataError, match=r"holds no images(.|\n)*try: --gallery"):
+    with pytest.raises(DataError, match=r"holds no images(.|\n)*try: gallery"):
         gather_crops(tmp_path, "gallery")
 
 

@@ -37,5 +37,5 @@ def test_unknown_and_withdrawn_datasets_and_a_missing_root_are_named():
         load_dataset("DukeMTMC-reID", root=".")
     with pytest.raises(DataError, match="needs a root"):
         load_dataset("market1501")
-    with pytest.raises(ConfigError, match="goes with --dataset folder only"):
+    with pytest.raises(ConfigError, match="goes with dataset='folder' only"):
         load_dataset("market1501", root=".", pattern="x")

@@ -71,5 +71,5 @@ def test_a_batch_that_cannot_be_filled_is_told():
         PeopleSampler(LABELS, 8, 4)
     assert str(caught.value) == (
         "The table has too few people for one batch.\n  got: 5 people, batches of 8 people x 4 crops\n"
-        "  allowed: at least 8 people\n  try: --batch 20"
+        "  allowed: at least 8 people\n  try: batch=20"
     )

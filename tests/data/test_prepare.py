@@ -112,7 +112,7 @@ def test_crops_of_another_generator_have_an_origin_and_nobody_knows_what_made_th
     assert (len(extended), extended.train.rows["origin"].to_list()) == (12, ["real"] * 4 + ["generated"] * 4)
     with pytest.raises(DataError, match="say themselves what they are"):  # a folder of reidgen, by another reader
         prepare(PrepareConfig(origin="rendered"), root=tmp_path / "made", out=tmp_path / "again")
-    with pytest.raises(ConfigError, match="does not go with --dataset reidgen"):
+    with pytest.raises(ConfigError, match="does not go with dataset='reidgen'"):
         PrepareConfig(dataset="reidgen", origin="generated")
 
 

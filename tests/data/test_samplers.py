@@ -53,7 +53,7 @@ def test_a_table_smaller_than_the_batch_is_an_error_that_says_what_to_type():
         "The table has too few crops for one batch.\n"
         "  got: 7 crops, batch 32\n"
         "  allowed: at least one batch\n"
-        "  try: --batch 7"
+        "  try: batch=7"
     )
 
 
@@ -103,5 +103,5 @@ def test_too_few_generated_crops_are_told():
         "The table has too few crops for one batch of real and generated ones.\n"
         "  got: 9 real and 1 generated crops\n"
         "  allowed: at least 6 real and 2 generated ones, as in each batch\n"
-        "  try: a smaller --batch, another --generated-ratio or none, or a table with more crops"
+        "  try: a smaller batch, another generated_ratio or none, or a table with more crops"
     )

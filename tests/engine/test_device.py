@@ -51,7 +51,7 @@ def test_float16_on_a_cpu_is_refused_as_it_would_be_bfloat16():
     with pytest.raises(ConfigError) as error:
         setup("cpu", "fp16")
     assert str(error.value) == (
-        "--precision fp16 is for GPUs.\n  got: fp16 on a CPU\n  allowed: float32, bf16\n  try: --precision bf16"
+        "precision='fp16' is for GPUs.\n  got: fp16 on a CPU\n  allowed: float32, bf16\n  try: precision='bf16'"
     )
 
 
@@ -60,8 +60,8 @@ def test_asking_for_a_missing_gpu_is_an_error():
     with pytest.raises(ConfigError) as error:
         setup("cuda")
     assert str(error.value) == (
-        "--device cuda was asked for, but no CUDA device is there.\n"
-        "  got: cuda\n  allowed: auto, cpu\n  try: --device cpu"
+        "device='cuda' was asked for, but no CUDA device is there.\n"
+        "  got: cuda\n  allowed: auto, cpu\n  try: device='cpu'"
     )
 
 
@@ -86,9 +86,7 @@ def test_one_process_is_a_plain_call_with_all_rows():
 def test_more_gpus_than_there_are_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(
-        ConfigError, match=r"fewer GPUs than --devices\.\n  got: 3\n  allowed: 1 to 2\n  try: --devices 2"
-    ):
+    with pytest.raises(ConfigError, match=r"fewer GPUs than devices\.\n  got: 3\n  allowed: 1 to 2\n  try: devices=2"):
         setup("cuda", devices=3)
 
 

@@ -91,7 +91,7 @@ def generator(path, **changes):
     ("changes", "got"),
     [
         ({"size": [64]}, "size has another length. 1"),
-        ({"size": [2**40, 2**40]}, "--size does not fit the generator"),
+        ({"size": [2**40, 2**40]}, "size does not fit the generator"),
         ({"w_dim": None}, "The field w_dim is of another type. None"),
         ({"batch": "8"}, "The field batch is of another type. '8'"),
         ({"mirror": 1}, "The field mirror is of another type. 1"),

@@ -41,7 +41,7 @@ def test_another_config_in_the_same_folder_is_an_error_that_names_the_options(tm
         f"{tmp_path}/run holds another run.\n"
         "  got: config.steps: 10 -> 20\n"
         "  allowed: the same command as before, to resume it\n"
-        "  try: another --out, or the old options"
+        "  try: another out, or the old options"
     )
 
 
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
         f"{tmp_path}/file/run cannot be written.\n"
         "  got: not a directory\n"
         "  allowed: a folder that can be made\n"
-        "  try: another --out"
+        "  try: another out"
     )
 
 

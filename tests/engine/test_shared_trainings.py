@@ -72,12 +72,12 @@ def test_what_the_steps_did_is_looked_at(folder):
 
 
 def test_several_machines_need_something_that_starts_the_processes():
-    with pytest.raises(ConfigError, match=r"started by torchrun or SLURM\.\n  got: --nodes 2, and neither"):
+    with pytest.raises(ConfigError, match=r"started by torchrun or SLURM\.\n  got: nodes=2, and neither"):
         setup("cpu", devices=1, nodes=2)
 
 
 def test_processes_that_were_started_are_those_that_were_asked_for(monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "made", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=r"got: 4 processes; --devices 2 --nodes 1"):
+    with pytest.raises(ConfigError, match=r"got: 4 processes; devices=2 nodes=1"):
         setup("cpu", devices=2)

@@ -219,17 +219,17 @@ def test_yolov4_tiny_comes_from_the_cache_and_is_checked(tmp_path, monkeypatch):
 def test_weights_of_yolov4_tiny_need_no_cfg_file(tmp_path):
     path = write_darknet(tmp_path, yolov4_tiny_cfg())
     path.with_suffix(".cfg").unlink()
-    with pytest.raises(WeightsError, match=r"--detector-cfg FILE\.cfg, or yolov4-tiny"):
+    with pytest.raises(WeightsError, match=r"detector_cfg='FILE\.cfg', or yolov4-tiny"):
         DetectorFilter(str(path)).inputs()
     assert DetectorFilter(str(path), cfg="yolov4-tiny")._open()._network.size == (416, 416)
 
 
 def test_settings_that_make_no_sense_are_refused(weights):
     for options, message in (
-        ({"threshold": 60}, "no probability"),
-        ({"threshold": float("nan")}, "no probability"),
+        ({"threshold": 60}, "a probability"),
+        ({"threshold": float("nan")}, "a probability"),
         ({"score": "objectness"}, "score is not known"),
-        ({"overlap": 2}, "overlap is no share"),
+        ({"overlap": 2}, "overlap must be a share"),
         ({"batch": 0}, "batch is out of range"),
         ({"padding": -1}, "padding is out of range"),
         ({"name": "my detector"}, "cannot name a column"),
@@ -238,9 +238,9 @@ def test_settings_that_make_no_sense_are_refused(weights):
     ):
         with pytest.raises(ConfigError, match=message):
             DetectorFilter(**options)
-    with pytest.raises(ConfigError, match="no class of the network"):
+    with pytest.raises(ConfigError, match="a class of the network"):
         DetectorFilter(str(weights), person=3)._open()
-    with pytest.raises(ConfigError, match="--detector-threshold is no probability"):
+    with pytest.raises(ConfigError, match="detector_threshold must be a probability"):
         FilterConfig(detector_threshold=60)
 
 

@@ -153,7 +153,7 @@ def test_options_that_cannot_be_are_told():
             with pytest.raises(ConfigError):
                 kind("inception", **wrong)
     for name in ("diversity", "copies"):
-        with pytest.raises(ConfigError, match=f"--{name}-threshold"):
+        with pytest.raises(ConfigError, match=f"{name}_threshold"):
             FilterConfig(**{f"{name}_threshold": -1.0})
         with pytest.raises(ConfigError, match=f"The {name} filter needs a network"):
             FilterConfig(filters=(name,))

@@ -179,7 +179,7 @@ def test_options_that_cannot_be_are_told():
             IdentityFilter("runs/reid", **wrong)
     with pytest.raises(ConfigError, match="The identity filter needs a network"):
         FilterConfig(filters=("identity",), features="inception")
-    with pytest.raises(ConfigError, match="--identity-threshold"):
+    with pytest.raises(ConfigError, match="identity_threshold"):
         FilterConfig(identity_threshold=2.5)
     assert reidgen.IdentityFilter is IdentityFilter
 

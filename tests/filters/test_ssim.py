@@ -79,7 +79,7 @@ def test_a_missing_threshold_is_an_error_word_for_word():
         "The SSIM filter has no threshold, and no reference crops to take one from.\n"
         "  got: threshold None, reference None\n"
         "  allowed: one of the two\n"
-        "  try: --reference DIR (real crops), or --ssim-threshold 0.3"
+        "  try: reference='DIR' (real crops), or ssim_threshold=0.3"
     )
 
 
@@ -90,14 +90,14 @@ def test_a_reference_of_single_crops_is_an_error_word_for_word():
         "The reference crops give no SSIM threshold: no person has two crops.\n"
         "  got: 12 crops, none with another of the same person before it\n"
         "  allowed: at least one person with two crops\n"
-        "  try: --reference with the whole train split, or --ssim-threshold 0.3"
+        "  try: reference with the whole train split, or ssim_threshold=0.3"
     )
 
 
 def test_settings_that_are_no_ssim_are_refused():
     with pytest.raises(ConfigError, match="data_range is not known"):
         SSIMFilter(data_range=256)
-    with pytest.raises(ConfigError, match="threshold is no SSIM"):
+    with pytest.raises(ConfigError, match="threshold must be an SSIM"):
         SSIMFilter(75)
 
 

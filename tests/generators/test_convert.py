@@ -289,7 +289,7 @@ def test_files_of_something_else(tmp_path):
 def test_a_generator_of_reidgen_needs_no_conversion(gan, tmp_path):
     with pytest.raises(WeightsError, match="needs no conversion") as error:
         convert_weights(gan.path, out=tmp_path / "out")
-    assert error.value.fix == f"--generator {gan.path}, or --transfer {gan.path}"
+    assert error.value.fix == f"generator={str(gan.path)!r}, or transfer={str(gan.path)!r}"
     assert not (tmp_path / "out").exists()
 
 

@@ -232,12 +232,12 @@ def test_early_warnings(figures, expected):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"batch": 1}, "--batch is too small for batch normalisation."),
-        ({"beta1": 1.0}, "--beta1 is out of range."),
-        ({"size": (48, 24)}, "--size does not fit the generator."),
-        ({"width": 0}, "--width must be positive."),
-        ({"lr": 0.0}, "--lr must be positive."),
-        ({"checkpoint_sec": float("nan")}, "--checkpoint-sec must be a finite number."),
+        ({"batch": 1}, "batch is too small for batch normalisation."),
+        ({"beta1": 1.0}, "beta1 is out of range."),
+        ({"size": (48, 24)}, "size does not fit the generator."),
+        ({"width": 0}, "width must be positive."),
+        ({"lr": 0.0}, "lr must be positive."),
+        ({"checkpoint_sec": float("nan")}, "checkpoint_sec must be a finite number."),
     ],
 )
 def test_options_out_of_range(changes, said):
@@ -256,5 +256,5 @@ def test_divergence_says_what_to_lower(crops, tmp_path, monkeypatch):
     monkeypatch.setattr(DCGANTraining, "advance", poisoned)
     with pytest.raises(TrainingError) as error:
         train_generator(crops, TINY, out=tmp_path)
-    assert "--lr 0.0001" in error.value.fix
+    assert "lr=0.0001" in error.value.fix
     assert "snapshot-000000.080.safetensors" in error.value.allowed

@@ -191,10 +191,10 @@ def test_a_start_is_taken_and_is_part_of_the_run(start, crops, gan, likeness, tm
 
 def test_a_start_that_is_not_the_one_asked_for_is_told(start, crops, gan, likeness, tmp_path):
     run = {"likeness": likeness, "out": tmp_path / "none"}
-    with pytest.raises(ConfigError, match="are not those that --weights names") as error:
+    with pytest.raises(ConfigError, match="are not those that weights names") as error:
         train_encoder(crops, gan, EncoderConfig(**OPTIONS | {"weights": "imagenet"}), **run)
     assert "start=load_start(config)" in str(error.value)
-    with pytest.raises(ConfigError, match="are not those that --weights names"):
+    with pytest.raises(ConfigError, match="are not those that weights names"):
         train_encoder(crops, gan, EncoderConfig(**OPTIONS), start=start, **run)
     assert not run["out"].exists()
     with pytest.raises(ConfigError, match="no 1x1 convolution"):
@@ -254,12 +254,12 @@ def test_a_loss_that_is_no_number_is_told(crops, gan, likeness, tmp_path, monkey
     monkeypatch.setattr(module, "weighted", lambda found, config: found["l2"] * float("nan"))
     with pytest.raises(TrainingError, match=r"diverged: loss, l2, .* is no number at step 2") as error:
         train_encoder(crops, gan, EncoderConfig(**OPTIONS | {"checkpoint_sec": 9}), likeness=likeness, out=tmp_path)
-    assert "--lr 0.00033" in str(error.value)
+    assert "lr=0.00033" in str(error.value)
 
 
 def test_a_distance_without_its_network_is_told(crops, gan, likeness, tmp_path):
     only = Likeness(likeness.perceptual)
-    with pytest.raises(ConfigError, match="--reid-weight needs a network that is not there"):
+    with pytest.raises(ConfigError, match="reid_weight needs a network that is not there"):
         train_encoder(crops, gan, EncoderConfig(**OPTIONS), likeness=only, out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
     with pytest.raises(ConfigError, match="All weights of the loss are 0"):

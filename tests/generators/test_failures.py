@@ -9,7 +9,7 @@ from PIL import Image
 
 from reidgen.config import DCGANConfig
 from reidgen.engine.checkpoint import load_state
-from reidgen.errors import RunError, TrainingError
+from reidgen.errors import RunError, TrainingError, spelled
 from reidgen.generators import failures, training
 from reidgen.generators.estimate import Estimate
 from reidgen.generators.train import train_generator
@@ -45,9 +45,9 @@ def test_memory_that_runs_out(tiny, crops, tmp_path, monkeypatch, error):
         patch.setattr(training.StyleGANTraining, "advance", failing_at(13, error))
         train_generator(crops, config, out=tmp_path)
     assert "ran out of memory" in caught.value.what
-    assert caught.value.got.startswith("--batch 8, which needs more than")
+    assert caught.value.got.startswith("batch=8, which needs more than")
     assert caught.value.allowed == f"the checkpoint in {tmp_path} is kept"
-    assert "--accumulate 2, which computes 4 images at a time" in caught.value.fix
+    assert "accumulate=2, which computes 4 images at a time" in caught.value.fix
     assert load_state(tmp_path / "checkpoint.safetensors")["training"]["step"] == 13
     if isinstance(error, MemoryError):
         gan = train_generator(crops, dataclasses.replace(config, accumulate=2), out=tmp_path)
@@ -79,8 +79,8 @@ def test_the_proposed_part_fits_and_divides_the_batch():
 def test_what_is_proposed_where_nothing_fits(tiny):
     cost = Estimate((1, 1), (1.0, 1.0), fixed_bytes=2**60, image_bytes=GIB)
     _, fix = failures.out_of_memory(tiny, cost, CPU)
-    assert fix == "another --out with a smaller --channel-base or --channel-max: not even two images fit"
-    assert "--width" in failures.out_of_memory(DCGANConfig(), None, CPU)[1]
+    assert spelled(fix) == "another out with a smaller channel_base or channel_max: not even two images fit"
+    assert "width" in failures.out_of_memory(DCGANConfig(), None, CPU)[1]
 
 
 def test_a_loss_that_is_no_number_never_gets_into_the_checkpoint(tiny, crops, tmp_path, monkeypatch):
@@ -107,16 +107,16 @@ def test_a_loss_that_is_no_number_never_gets_into_the_checkpoint(tiny, crops, tm
 
 def test_what_to_lower_in_a_dcgan(tmp_path):
     error = failures.not_a_number(tmp_path, DCGANConfig(lr=0.0004), kimg=3)
-    assert error.fix == "another --out with --lr 0.0002"
+    assert error.fix == "another out with lr=0.0002"
 
 
 def test_what_is_far_from_usual_becomes_usual(tiny, tmp_path):
     usual = dataclasses.replace(tiny, gamma=None)
     wild = dataclasses.replace(tiny, lr_generator=1e30, lr_discriminator=0.001, gamma=usual.r1_gamma / 1000)
     assert failures.not_a_number(tmp_path, wild, kimg=3).fix == (
-        f"another --out with --gamma {usual.r1_gamma:g} --lr-generator 0.0025 --lr-discriminator 0.0005"
+        f"another out with gamma={usual.r1_gamma:g} lr_generator=0.0025 lr_discriminator=0.0005"
     )
-    assert failures.not_a_number(tmp_path, DCGANConfig(lr=1.0), kimg=3).fix == "another --out with --lr 0.0002"
+    assert failures.not_a_number(tmp_path, DCGANConfig(lr=1.0), kimg=3).fix == "another out with lr=0.0002"
 
 
 def test_crops_of_mixed_sizes_and_modes_are_learned_from(tiny, tmp_path):

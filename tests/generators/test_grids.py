@@ -71,7 +71,7 @@ def test_the_same_command_again(gan, tmp_path):
     assert generate_grid(gan, rows=1, columns=2, device="cpu", out=tmp_path).stat().st_mtime_ns == stamp
     with pytest.raises(RunError, match="holds another run"):
         generate_grid(gan, rows=2, columns=2, device="cpu", out=tmp_path)
-    with pytest.raises(ConfigError, match="--columns"):
+    with pytest.raises(ConfigError, match="columns"):
         GridConfig(show="truncation", columns=1)
 
 

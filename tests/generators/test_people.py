@@ -140,7 +140,7 @@ def test_the_same_call_again_makes_nothing(table, gan, monkeypatch):
 
 
 def test_wrong_layers_are_told_before_anything_is_written(gan, tmp_path):
-    with pytest.raises(ConfigError, match="--mix names no layers"):
+    with pytest.raises(ConfigError, match="mix names no layers"):
         generate_people(gan, **OPTIONS, mix="11", out=tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -168,7 +168,7 @@ def test_a_finished_run_that_shall_be_longer_is_told_to_transfer(gan, tiny, crop
     folder = gan.path.parent
     with pytest.raises(RunError, match="is finished") as error:
         train_generator(crops, dataclasses.replace(tiny, kimg=0.24), out=folder)
-    assert f"--transfer {folder} --kimg 0.08" in error.value.fix
+    assert f"transfer={str(folder)!r} kimg=0.08" in error.value.fix
     with pytest.raises(RunError, match="holds another run"):
         train_generator(crops, dataclasses.replace(tiny, kimg=0.24, seed=5), out=folder)
     with pytest.raises(RunError, match="holds another run"):
@@ -223,7 +223,7 @@ def test_too_few_crops(tiny, crops, tmp_path):
     few = make_table([1, 2, 3], root=tmp_path, size=(16, 8))
     with pytest.raises(DataError) as error:
         train_generator(few, tiny, out=tmp_path / "run")
-    assert error.value.fix == "--batch 3"
+    assert error.value.fix == "batch=3"
 
 
 def test_a_bad_crop_is_named_and_the_folder_can_be_used_again(tiny, tmp_path):
@@ -276,7 +276,7 @@ def test_divergence_keeps_the_last_snapshot_and_says_what_to_lower(tiny, crops, 
     monkeypatch.setattr(training.StyleGANTraining, "advance", poisoned)
     with pytest.raises(TrainingError) as error:
         train_generator(crops, tiny, out=tmp_path)
-    assert "--lr-generator 0.00125" in error.value.fix
+    assert "lr_generator=0.00125" in error.value.fix
     assert "snapshot-000000.080.safetensors" in error.value.allowed
     snapshot = load_generator(tmp_path / "snapshot-000000.080.safetensors", device="cpu")
     assert snapshot.training["kimg"] == 0.08

@@ -228,9 +228,9 @@ def test_variants_of_what_was_inverted_before(inversion, real, gan, tmp_path):
 
 def test_an_inversion_that_does_not_fit_is_told(inversion, real, gan, crops, tmp_path):
     given = OPTIONS | {"invert": "given"}
-    with pytest.raises(ConfigError, match="--invert given and --inverted belong together"):
+    with pytest.raises(ConfigError, match="invert='given' and inverted belong together"):
         generate_variants(gan, real, out=tmp_path, **given)
-    with pytest.raises(ConfigError, match="--invert given and --inverted belong together"):
+    with pytest.raises(ConfigError, match="invert='given' and inverted belong together"):
         generate_variants(gan, real, inverted=inversion, out=tmp_path, **OPTIONS | {"invert": "encoder"})
     with pytest.raises(DataError, match="has none of the crops that were inverted"):
         generate_variants(gan, real.where(pl.col("pid") == 9), inverted=inversion, out=tmp_path, **given)
@@ -275,12 +275,12 @@ def test_bad_input(real, gan, encoder, untrained, tmp_path):
         generate_variants(gan, real, out=tmp_path, **OPTIONS)
     with pytest.raises(WeightsError, match="an encoder for another generator"):
         generate_variants(untrained["stylegan2"], real, encoder=encoder, out=tmp_path, **OPTIONS)
-    with pytest.raises(ConfigError, match="--reid-weight needs a network"):
+    with pytest.raises(ConfigError, match="reid_weight needs a network"):
         options = OPTIONS | {"invert": "optimise", "perceptual_weight": 0}
         generate_variants(gan, real, likeness=Likeness(), out=tmp_path, **options)
     with pytest.raises(DataError, match="has no crops of real people"):
         generate_variants(gan, real.where(pl.col("pid") <= 0), encoder=encoder, out=tmp_path, **OPTIONS)
-    with pytest.raises(ConfigError, match="--donors people needs other people"):
+    with pytest.raises(ConfigError, match="donors='people' needs other people"):
         options = OPTIONS | {"donors": "people", "people": 1}
         generate_variants(gan, real, encoder=encoder, out=tmp_path, **options)
     with pytest.raises(ConfigError, match="each variant would be another person"):

@@ -254,7 +254,7 @@ def test_no_match_at_all_is_an_error():
         "No query has a match in the gallery.\n"
         "  got: 1 queries, none with a gallery crop of the same person from another camera\n"
         "  allowed: at least one\n"
-        "  try: reidgen prepare shows why; --protocol all counts matches in the same camera too"
+        "  try: reidgen prepare shows why; protocol='all' counts matches in the same camera too"
     )
 
 

@@ -131,7 +131,7 @@ def test_a_normalisation_of_another_kind_is_refused_by_name(norm):
     with pytest.raises(ConfigError) as caught:
         use_parts(nn.ModuleDict({"stem": nn.Sequential(nn.Conv2d(3, 4, 3), norm)}), 2)
     assert str(caught.value).startswith(
-        "--norm-batch does not know this network's normalisation.\n"
+        "norm_batch does not know this network's normalisation.\n"
         f"  got: {type(norm).__name__} (stem.1)\n  allowed: batch normalisation with moving averages"
     )
 

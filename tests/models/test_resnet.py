@@ -158,7 +158,7 @@ def test_impossible_layouts_are_told():
         "The blocks of resnet18 have no 1x1 convolution that could carry the stride.\n"
         "  got: stride_in 1x1\n"
         "  allowed: 3x3\n"
-        "  try: --stride-in 3x3, or --backbone resnet50"
+        "  try: stride_in='3x3', or backbone='resnet50'"
     )
     with pytest.raises(ConfigError, match=r"backbone is unknown\.\n  got: vgg"):
         ResNet("vgg")

@@ -341,5 +341,5 @@ def test_activations_are_clamped():
 
 @pytest.mark.parametrize(("network", "layers"), [("stylegan2", 8), ("stylegan3-r", 2)])
 def test_depths_that_cannot_be(network, layers):
-    with pytest.raises(ConfigError, match=f"--layers does not fit {network}"):
+    with pytest.raises(ConfigError, match=f"layers does not fit {network}"):
         StyleGANConfig(network=network, layers=layers)

@@ -113,14 +113,14 @@ def test_an_unknown_name_is_told_with_those_that_are_near(package):
         TimmBackbone("token", size=SIZE)
     assert str(caught.value) == (
         "timm has no such network.\n  got: timm:token\n  allowed: a name of timm.list_models()\n"
-        "  try: --backbone timm:tokens"
+        "  try: backbone='timm:tokens'"
     )
 
 
 def test_a_size_that_does_not_fit_is_told(package):
     with pytest.raises(ConfigError) as caught:
         TimmBackbone("tokens", size=(30, 16))
-    assert "got: --size 30 16; Input height doesn't match the grid" in str(caught.value)
+    assert "got: size=(30, 16); Input height doesn't match the grid" in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be built for these crops"):
         TimmBackbone("NCHW", size=(4, 4))  # smaller than one step of its stem
 

@@ -63,7 +63,7 @@ def test_a_folder_without_a_network_is_told(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path} holds no trained re-ID network.\n"
         "  got: no reid.safetensors\n"
-        "  allowed: the --out of reidgen train-reid, finished\n"
+        "  allowed: the out of reidgen train-reid, finished\n"
         "  try: reidgen train-reid --data DIR --out DIR"
     )
     with RunFolder.begin(tmp_path / "gan", stage="train-generator", config=CONFIG) as run:

@@ -56,8 +56,8 @@ def test_more_groups_than_real_crops_are_told(people):
     with pytest.raises(ConfigError) as caught:
         find_groups(FEATURES, people, groups=9, seed=0)
     assert str(caught.value) == (
-        "--generated-groups asks for more groups than there are real crops.\n"
-        "  got: 9\n  allowed: 1 to 3\n  try: --generated-groups 3"
+        "generated_groups asks for more groups than there are real crops.\n"
+        "  got: 9\n  allowed: 1 to 3\n  try: generated_groups=3"
     )
 
 

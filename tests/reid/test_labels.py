@@ -148,7 +148,7 @@ def test_the_error_counts_crops_with_a_person_alone(table, tmp_path):
 
 def test_features_that_the_label_does_not_look_at_are_refused(table, tmp_path):
     config = replace(TINY, generated_label="lsro", generated_features="nowhere")
-    with pytest.raises(ReidgenError, match=r"belong to --generated-label slsr\.\n  got: label lsro with nowhere"):
+    with pytest.raises(ReidgenError, match=r"belong to generated_label='slsr'\.\n  got: label lsro with nowhere"):
         train_reid(table, config, out=tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(ReidgenError, match="nowhere"):
@@ -160,26 +160,26 @@ def test_features_that_the_label_does_not_look_at_are_refused(table, tmp_path):
     [
         (
             {"generated_label": "slsr"},
-            '--generated-label "slsr" needs --generated-features.\n  got: no features\n'
+            'generated_label "slsr" needs generated_features.\n  got: no features\n'
             "  allowed: the run folder of a train-reid\n"
-            "  try: --generated-label slsr --generated-features runs/reid-real",
+            "  try: generated_label='slsr' generated_features='runs/reid-real'",
         ),
         (
             {"generated_ratio": (3, 1), "batch": 30},
-            "--batch cannot be parted by --generated-ratio.\n  got: --batch 30, ratio 3 1\n"
-            "  allowed: a batch that is a multiple of 4\n  try: --batch 32",
+            "batch cannot be parted by generated_ratio.\n  got: batch=30, ratio 3 1\n"
+            "  allowed: a batch that is a multiple of 4\n  try: batch=32",
         ),
         (
             {"generated_ratio": (4, 0)},
-            "--generated-ratio needs both kinds.\n  got: 4 0\n  allowed: two numbers >= 1",
+            "generated_ratio needs both kinds.\n  got: 4 0\n  allowed: two numbers >= 1",
         ),
-        ({"generated_ratio": (0, 0)}, "--generated-ratio needs both kinds.\n  got: 0 0\n  allowed: two numbers >= 1"),
-        ({"generated_ratio": (1, -1)}, "--generated-ratio needs both kinds.\n  got: 1 -1\n  allowed: two numbers >= 1"),
+        ({"generated_ratio": (0, 0)}, "generated_ratio needs both kinds.\n  got: 0 0\n  allowed: two numbers >= 1"),
+        ({"generated_ratio": (1, -1)}, "generated_ratio needs both kinds.\n  got: 1 -1\n  allowed: two numbers >= 1"),
         (
             {"generated_weight": -1.0},
-            "--generated-weight must not be negative.\n  got: -1.0\n  allowed: >= 0\n  try: --generated-weight 0",
+            "generated_weight must not be negative.\n  got: -1.0\n  allowed: >= 0\n  try: generated_weight=0",
         ),
-        ({"generated_from": 2.0}, "--generated-from is a share.\n  got: 2.0\n  allowed: 0 to 1"),
+        ({"generated_from": 2.0}, "generated_from is a share.\n  got: 2.0\n  allowed: 0 to 1"),
     ],
 )
 def test_options_that_make_no_sense_are_told(changes, message):

@@ -64,9 +64,7 @@ def test_mocos_distance_is_the_cosine_of_its_pooled_features(tmp_path):
 
 def test_mocos_weight_without_its_file_is_told():
     config = LikenessConfig(perceptual_weight=0, reid_weight=0, moco_weight=0.5)
-    with pytest.raises(
-        ConfigError, match=r"--moco-weight needs a network(.|\n)*--moco-weights FILE, or --moco-weight 0"
-    ):
+    with pytest.raises(ConfigError, match=r"moco_weight needs a network(.|\n)*moco_weights='FILE', or moco_weight=0"):
         load_likeness(config, device="cpu")
 
 
@@ -118,9 +116,9 @@ def test_what_is_not_weighted_is_not_loaded(networks):
 
 def test_what_is_missing_is_told(networks, tmp_path):
     config, _ = networks
-    with pytest.raises(ConfigError, match="--reid-weight needs a network") as error:
+    with pytest.raises(ConfigError, match="reid_weight needs a network") as error:
         load_likeness(config, device="cpu")
-    assert "try: --reid DIR, or --reid-weight 0" in str(error.value)
+    assert "try: reid='DIR', or reid_weight=0" in str(error.value)
     with pytest.raises(WeightsError, match="There is no weight file"):
         load_likeness(LikenessConfig(perceptual_weights=str(tmp_path / "no.safetensors"), reid_weight=0))
     with pytest.raises(WeightsError, match="no trained re-ID network"):
@@ -134,4 +132,4 @@ def test_what_is_missing_is_told(networks, tmp_path):
 def test_values_that_no_training_can_use(option, value):
     with pytest.raises(ConfigError) as error:
         EncoderConfig(**{option: value})
-    assert error.value.what.startswith(f"--{option.replace('_', '-')} ") and error.value.got == value
+    assert error.value.what.startswith(f"{option} ") and error.value.got == value

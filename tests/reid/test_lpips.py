@@ -107,7 +107,7 @@ def test_without_the_package_the_error_says_what_to_do(alexnet, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="which is not installed") as error:
         load_lpips("alex", weights=alexnet)
-    assert "pip install --no-deps lpips==0.1.4; or --perceptual-backbone resnet50" in str(error.value)
+    assert "pip install --no-deps lpips==0.1.4; or perceptual_backbone='resnet50'" in str(error.value)
 
 
 def test_a_package_with_another_file_is_refused(alexnet, tmp_path, monkeypatch):
@@ -172,7 +172,7 @@ def test_a_backbone_is_taken_whole_or_not_at_all(change, told, tmp_path):
     save_file(change(backbone("alex")), tmp_path / "odd.safetensors")
     with pytest.raises(WeightsError, match=rf"does not fit the network\.\n  got: {told}") as error:
         load_lpips("alex", weights=str(tmp_path / "odd.safetensors"), heads=str(heads_file(tmp_path / "alex.pth")))
-    assert "torchvision's alexnet; or --perceptual-backbone resnet50" in str(error.value)
+    assert "torchvision's alexnet; or perceptual_backbone='resnet50'" in str(error.value)
 
 
 def test_without_a_connection_the_error_says_what_to_put_where(monkeypatch):
@@ -183,8 +183,8 @@ def test_without_a_connection_the_error_says_what_to_put_where(monkeypatch):
     for name, file in (("alex", "alexnet-owt-7be5be79.pth"), ("vgg", "vgg16-397923af.pth")):
         with pytest.raises(WeightsError, match=f"The ImageNet weights {file} cannot be downloaded") as error:
             load_lpips(name)
-        assert f"put the file at {cache_folder() / 'weights' / file}, or --perceptual-weights FILE" in str(error.value)
-        assert "or --perceptual-backbone resnet50, another distance under its own name" in str(error.value)
+        assert f"put the file at {cache_folder() / 'weights' / file}, or perceptual_weights='FILE'" in str(error.value)
+        assert "or perceptual_backbone='resnet50', another distance under its own name" in str(error.value)
 
 
 def test_a_file_put_in_place_is_checked_and_kept_without_its_classifier(tmp_path, monkeypatch):

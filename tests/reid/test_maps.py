@@ -56,7 +56,7 @@ def test_energy_is_the_length_of_each_place(narrow, images):
 
 @pytest.mark.parametrize("kind", ["match", "class"])
 def test_maps_that_need_the_average_are_refused_without(narrow, images, kind):
-    with pytest.raises(ConfigError, match=r"pools otherwise(.|\n)*--maps energy"):
+    with pytest.raises(ConfigError, match=r"pools otherwise(.|\n)*maps='energy'"):
         activation_maps(made(pooling="gem"), images, kind, query=torch.zeros(3, 6))
 
 

@@ -88,11 +88,11 @@ def test_a_policy_that_does_not_fit_the_table_is_told():
     with pytest.raises(ConfigError) as caught:
         People.of(mixed([3, 7, 8, 7], 2), ReidConfig(generated_label="same"))
     assert str(caught.value) == (
-        '--generated-label "same" does not fit made.\n'
+        'generated_label "same" does not fit made.\n'
         "  got: 1 of 2 generated crops of people with no other crop, such as "
         "bounding_box_train/0008_c1s1_000002_00.jpg of pid 8\n"
         "  allowed: a table that was written by reidgen extend --label same\n"
-        "  try: reidgen extend --label same, or --generated-label table, which takes the pids as they are"
+        "  try: reidgen extend --label same, or generated_label='table', which takes the pids as they are"
     )
     with pytest.raises(ConfigError, match=r"1 of 2 generated crops of people who have other crops too.*of pid 7"):
         People.of(mixed([3, 7, 8, 7], 2), ReidConfig(generated_label="new"))

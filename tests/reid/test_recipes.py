@@ -123,44 +123,44 @@ def test_options_of_another_recipe_are_no_renaming():
     ("options", "message"),
     [
         ({"losses": ("cross-entropy", "triplet:x")}, "A loss has no usable weight.\n  got: triplet:x"),
-        ({"losses": ("triplet", "triplet:2")}, "--losses names none, or one twice."),
-        ({"losses": ()}, "--losses names none, or one twice."),
+        ({"losses": ("triplet", "triplet:2")}, "losses must name one or more, each once."),
+        ({"losses": ()}, "losses must name one or more, each once."),
         ({"backbone": "resnet51"}, "The backbone is unknown.\n  got: resnet51"),
         ({"backbone": "timm:"}, "The backbone is unknown."),
         ({"backbone": "timm:vit", "attention": "non-local"}, "Non-local blocks go into the ResNets alone."),
-        ({"neck": "none", "compare": "before"}, "--compare before needs a neck that normalises."),
-        ({"batch": 10, "sampler": "people"}, "--batch cannot be filled with two people or more"),
-        ({"batch": 8, "crops_per_person": 8, "sampler": "people"}, "--batch cannot be filled with two people or more"),
-        ({"batch": 9, "accumulate": 2}, "--batch cannot be shared out evenly"),
-        ({"batch": 8, "devices": 2}, "With several --devices, say over how many crops batch normalisation works."),
-        ({"batch": 8, "norm_batch": 3}, "--norm-batch does not part what a device holds at a time."),
-        ({"decay_at": (0.5, 1.5)}, "--decay-at is a share."),
-        ({"margin": -1.0}, "--margin must not be negative."),
-        ({"checkpoint_sec": -5.0}, "--checkpoint-sec must not be negative.\n  got: -5.0"),
-        ({"checkpoint_sec": float("nan")}, "--checkpoint-sec must be a finite number.\n  got: nan"),
+        ({"neck": "none", "compare": "before"}, "compare='before' needs a neck that normalises."),
+        ({"batch": 10, "sampler": "people"}, "batch cannot be filled with two people or more"),
+        ({"batch": 8, "crops_per_person": 8, "sampler": "people"}, "batch cannot be filled with two people or more"),
+        ({"batch": 9, "accumulate": 2}, "batch cannot be shared out evenly"),
+        ({"batch": 8, "devices": 2}, "With several devices, say over how many crops batch normalisation works."),
+        ({"batch": 8, "norm_batch": 3}, "norm_batch does not part what a device holds at a time."),
+        ({"decay_at": (0.5, 1.5)}, "decay_at is a share."),
+        ({"margin": -1.0}, "margin must not be negative."),
+        ({"checkpoint_sec": -5.0}, "checkpoint_sec must not be negative.\n  got: -5.0"),
+        ({"checkpoint_sec": float("nan")}, "checkpoint_sec must be a finite number.\n  got: nan"),
         (
             {"generated_weight": float("inf")},
-            "--generated-weight must be a finite number.\n  got: inf\n  allowed: >= 0",
+            "generated_weight must be a finite number.\n  got: inf\n  allowed: >= 0",
         ),
-        ({"lr": float("inf")}, "--lr must be a finite number.\n  got: inf\n  allowed: > 0"),
-        ({"lr": 0.0}, "--lr must be positive."),
+        ({"lr": float("inf")}, "lr must be a finite number.\n  got: inf\n  allowed: > 0"),
+        ({"lr": 0.0}, "lr must be positive."),
         (
             {"recipe": "bot", "backbone": "timm:vit"},
-            "The last stride is an option of the ResNets alone.\n  got: --last-stride 1 --backbone timm:vit\n"
-            "  allowed: --last-stride 2\n  try: --last-stride 2, or --backbone resnet50",
+            "The last stride is an option of the ResNets alone.\n  got: last_stride=1 backbone='timm:vit'\n"
+            "  allowed: last_stride=2\n  try: last_stride=2, or backbone='resnet50'",
         ),
         (
             {"backbone": "resnet50_ibn", "size": (16, 16)},
             "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.\n"
-            "  got: --size 16 16\n  allowed: more than 16 in one direction",
+            "  got: size=(16, 16)\n  allowed: more than 16 in one direction",
         ),
         (
             {"recipe": "bot", "losses": ("triplet",), "frozen": 0.5},
             "While the backbone is frozen nothing learns from these losses, which see the pooled feature.\n"
-            "  got: --losses triplet --neck bnneck --frozen 0.5\n  allowed: --frozen 0; or",
+            "  got: losses=('triplet',) neck='bnneck' frozen=0.5\n  allowed: frozen=0; or",
         ),
         ({"sampler": "people", "generated_label": "lsro"}, "Batches of people cannot hold crops without identity"),
-        ({"recipe": "none"}, "There is no such --recipe."),
+        ({"recipe": "none"}, "recipe must be one of the allowed names."),
     ],
 )
 def test_options_that_make_no_sense_are_told(options, message):
@@ -183,7 +183,7 @@ def test_options_that_make_no_sense_are_told(options, message):
 def test_the_batch_that_is_advised_is_allowed(options, advised):
     with pytest.raises(ConfigError) as caught:
         ReidConfig(**options)
-    assert caught.value.fix == f"--batch {advised}"
+    assert caught.value.fix == f"batch={advised}"
     assert ReidConfig(**{**options, "batch": advised}).batch == advised
 
 
@@ -202,7 +202,7 @@ def test_a_frozen_backbone_with_something_to_learn_trains(options, table, tmp_pa
 
 
 def test_an_unknown_loss_is_told_before_a_run_begins(table, tmp_path):
-    with pytest.raises(ConfigError, match=r"no such loss\.\n  got: --losses tripel\n  allowed: cross-en"):
+    with pytest.raises(ConfigError, match=r"no such loss\.\n  got: losses=\('tripel',\)\n  allowed: cross-en"):
         train_reid(table, small(losses=("cross-entropy", "tripel")), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -164,7 +164,7 @@ def test_a_loss_that_diverges_is_told(table, tmp_path):
         "The training loss is not a number any more.\n"
         "  got: loss nan at step 3, lr 1e+30, precision float32\n"
         "  allowed: a finite loss\n"
-        "  try: --lr 1e+29, or --warmup 0.1, or --precision float32; in another --out"
+        "  try: lr=1e+29, or warmup=0.1, or precision='float32'; in another out"
     )
 
 
@@ -203,9 +203,9 @@ def test_memory_that_runs_out_is_told(table, tmp_path, monkeypatch, error):
         train_reid(table, TINY, out=tmp_path)
     assert str(caught.value) == (
         f"The training in {tmp_path} ran out of memory.\n"
-        "  got: --batch 4 --accumulate 1\n"
+        "  got: batch=4 accumulate=1\n"
         "  allowed: there is no checkpoint yet\n"
-        "  try: --accumulate 2, --batch 2, a smaller --size, or --precision bf16 on a GPU; in another --out"
+        "  try: accumulate=2, batch=2, a smaller size, or precision='bf16' on a GPU; in another out"
     )
 
 
@@ -249,14 +249,14 @@ def test_half_precision_trains_too(table, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("dropout", 1.0, "--dropout is out of range.\n  got: 1.0\n  allowed: 0 <= dropout < 1"),
-        ("label_smoothing", 2.0, "--label-smoothing is a share.\n  got: 2.0\n  allowed: 0 to 1"),
-        ("batch", 1, "--batch is too small for batch normalisation.\n  got: 1\n  allowed: >= 2"),
+        ("dropout", 1.0, "dropout is out of range.\n  got: 1.0\n  allowed: 0 <= dropout < 1"),
+        ("label_smoothing", 2.0, "label_smoothing is a share.\n  got: 2.0\n  allowed: 0 to 1"),
+        ("batch", 1, "batch is too small for batch normalisation.\n  got: 1\n  allowed: >= 2"),
         (
             "stride_in",
             "1x1",
             "The blocks of resnet18 have no 1x1 convolution that could carry the stride.\n"
-            "  got: --stride-in 1x1\n  allowed: --stride-in 3x3\n  try: --backbone resnet50",
+            "  got: stride_in='1x1'\n  allowed: stride_in='3x3'\n  try: backbone='resnet50'",
         ),
     ],
 )

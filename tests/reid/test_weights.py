@@ -98,7 +98,7 @@ def test_what_is_no_state_dict_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("names", "fix"),
     [
-        (["layer1.0.conv3.weight", *(f"layer3.{i}.conv1.weight" for i in range(6))], "--backbone resnet50"),
+        (["layer1.0.conv3.weight", *(f"layer3.{i}.conv1.weight" for i in range(6))], "backbone='resnet50'"),
         (
             ["layer1.0.conv3.weight", *(f"layer3.{i}.conv1.weight" for i in range(23))],
             "this is a resnet101, which is no",
@@ -133,7 +133,7 @@ def test_weights_that_are_not_finite_in_the_network_are_named(tensors, tmp_path,
         load_backbone(network, config(path))
     assert str(caught.value) == (
         f"{path} holds weights that are no numbers.\n  got: layer2.0.conv1.weight\n  allowed: finite weights\n"
-        "  try: another file, or --weights imagenet"
+        "  try: another file, or weights='imagenet'"
     )
     assert torch.equal(network.conv1.weight, before)
 
@@ -166,7 +166,7 @@ def test_another_network_is_told(tensors, tmp_path):
         f"{path} does not fit the network.\n"
         "  got: 1 missing: bn1.weight; 1 unknown: extra; 1 shape: conv1.weight (64, 3, 3, 3) instead of (64, 3, 7, 7)\n"
         "  allowed: the names and shapes of torchvision's network of this depth\n"
-        "  try: --backbone resnet18"
+        "  try: backbone='resnet18'"
     )
 
 
@@ -180,9 +180,9 @@ def test_the_other_stride_layout_is_told(declared, right, wrong, tmp_path):
         load_backbone(network, config(path, backbone="resnet50", stride_in=wrong))
     assert str(caught.value) == (
         f"{path} is of the other stride layout.\n"
-        f"  got: a network whose stride is on the {right} convolution, and --stride-in {wrong}\n"
-        f"  allowed: --stride-in {right}\n"
-        f"  try: --stride-in {right}"
+        f"  got: a network whose stride is on the {right} convolution, and stride_in={wrong!r}\n"
+        f"  allowed: stride_in={right!r}\n"
+        f"  try: stride_in={right!r}"
     )
 
 
@@ -208,7 +208,7 @@ def test_without_a_connection_the_error_says_what_to_put_where(monkeypatch):
         "  got: no route\n"
         f"  allowed: a connection to {url}\n"
         f"  try: download that address elsewhere and put the file at {folder / 'resnet50-0676ba61.pth'}, "
-        "or --weights FILE.safetensors"
+        "or weights='FILE.safetensors'"
     )
 
 

@@ -44,23 +44,23 @@ def test_every_option_but_a_few_is_an_axis():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("peple=1", "try: --axis people=..."),
-        ("seed=1,2", "--seeds N repeats"),
+        ("peple=1", "try: axis='people=...'"),
+        ("seed=1,2", "seeds='N' repeats"),
         ("people=many", "allowed: a whole number or all"),
         ("people", "NAME=V1,V2"),
         ("people=", "NAME=V1,V2"),
         ("people=0,0", "has a value twice"),
         ("people=0,10,...,35", "does not say how to go on"),
         ("people=0,...,35", "does not say how to go on"),
-        ("real=0", "has no share"),
-        ("real=5/4", "has no share"),
+        ("real=0", "takes shares"),
+        ("real=5/4", "takes shares"),
         ("generated=maybe", "without, with"),
         ("size=64", "as 64x32"),
         ("label=old", "new, same"),
     ],
 )
 def test_what_is_no_axis_is_told(text, said):
-    with pytest.raises(ConfigError, match=r"--axis|is no axis") as told:
+    with pytest.raises(ConfigError, match=r"axis|does not vary") as told:
         read_axis(text)
     assert said in str(told.value)
 
@@ -74,7 +74,7 @@ def test_seeds_and_lengths_are_set_once():
         SweepConfig(axis=("lr=1", "lr=2"))
     with pytest.raises(ConfigError, match="Steps and epochs"):
         SweepConfig(axis=("steps=1", "epochs=2"))
-    with pytest.raises(ConfigError, match=r"--reid\.seed is set by the sweep"):
+    with pytest.raises(ConfigError, match=r"reid\.seed is set by the sweep"):
         SweepConfig(axis=("lr=1",), reid=ReidConfig(seed=3))
     assert list(SweepConfig(seed=5, seeds=2).all_seeds) == [5, 6]
 

@@ -44,7 +44,7 @@ def test_label_policies_are_an_axis_though_one_of_them_needs_features():
     assert found == {("table", None), ("lsro", None), ("slsr", "runs/reid-real")}
     with pytest.raises(ConfigError, match="which no point has"):
         plan(SweepConfig(axis=("generated_label=lsro,lsr",), seeds=1, reid=reid), generated=True)
-    with pytest.raises(ConfigError, match="needs --generated-features"):
+    with pytest.raises(ConfigError, match="needs generated_features"):
         plan(SweepConfig(axis=("generated_label=lsro,slsr",), seeds=1), generated=True)
 
 

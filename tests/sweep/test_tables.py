@@ -8,7 +8,7 @@ import pytest
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, on_command_line
 from reidgen.metrics.ranking import rank
 from reidgen.sweep.plan import Job
 from reidgen.sweep.tables import check_served, check_tested, hashes_of, share_of, steps_of_each, steps_on, table_of
@@ -101,15 +101,18 @@ def test_errors_name_the_options_of_a_sweep(real, generated):
     asked = [job(extend=ExtendConfig(people=4))]
     with pytest.raises(ConfigError) as told:
         check_served(asked, real, generated, varied=["people"])
-    assert "--axis people asks" in str(
-        told.value
-    ) and "try: --axis people=...,3, or reidgen generate people --people 4" in str(told.value)
+    assert "axis people asks" in str(told.value) and "try: axis='people=...,3', or reidgen" in str(told.value)
+    typed = told.value.told(on_command_line)
+    assert "--axis people asks" in typed and "try: --axis people=...,3, or reidgen generate people --people 4" in typed
     with pytest.raises(ConfigError) as told:
         check_served(asked, real, generated)
-    assert "--extend.people asks" in str(told.value) and "try: --extend.people 3, or reidgen" in str(told.value)
+    assert "extend.people asks" in str(told.value) and "try: extend.people=3, or reidgen" in str(told.value)
+    typed = told.value.told(on_command_line)
+    assert "--extend.people asks" in typed and "try: --extend.people 3, or reidgen" in typed
     with pytest.raises(ConfigError) as told:
         check_served([job(extend=ExtendConfig(label="same"))], real, generated, varied=["label"])
-    assert '--axis label "same" needs' in str(told.value) and "try: --axis label=new" in str(told.value)
+    typed = told.value.told(on_command_line)
+    assert '--axis label "same" needs' in typed and "try: --axis label=new" in typed
 
 
 def test_what_cannot_be_evaluated_is_told_at_once(real, tmp_path):

@@ -12,7 +12,7 @@ from reidgen.cli.generators import TRAINED
 from reidgen.cli.reid import REID
 from reidgen.cli.tables import JUDGED, MADE
 from reidgen.cli.verb import Verb
-from reidgen.errors import ReidgenError
+from reidgen.errors import ReidgenError, on_command_line
 from reidgen.files import DISK_FULL
 
 DESCRIPTION = (
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _dispatch(given)
     except ReidgenError as error:
-        sys.exit(_complain(f"error: {error}", EXIT_USER_ERROR))
+        sys.exit(_complain(f"error: {error.told(on_command_line)}", EXIT_USER_ERROR))
     except OSError as error:
         if error.filename is None and error.errno not in DISK_FULL:  # no file of the user's: something of ours
             raise

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from reidgen.config.base import require
 from reidgen.config.reid import ExtendConfig, ReidConfig
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 ALIASES = {"crops": "crops_per_person"}
 OWN = ("real", "generated")
 NOT_AXES = {
-    "seed": "--seeds N repeats each point with N seeds",
-    "device": "--reid.device for all runs",
-    "checkpoint_sec": "--reid.checkpoint-sec for all runs",
+    "seed": f"{option(seeds='N')} repeats each point with N seeds",
+    "device": f"{option('reid.device')} for all runs",
+    "checkpoint_sec": f"{option('reid.checkpoint_sec')} for all runs",
 }
 GENERATED = ("without", "with")
 
@@ -58,17 +58,17 @@ def read_axis(text: str) -> Axis:
     words = [word.strip() for word in listed.split(",")]
     require(
         bool(equals and all(words)),
-        "--axis is no name with values.",
+        f"{option('axis')} has to be a name with values.",
         got=text,
         allowed="NAME=V1,V2,...",
-        fix="--axis people=0,10,...,320",
+        fix=option(axis="people=0,10,...,320"),
     )
     where, kind = _field(name)
     words = _continued(text, words)
     values = tuple(_value(name, kind, word) for word in words)
     require(
         len(set(map(repr, values))) == len(values),
-        f"--axis {given} has a value twice.",
+        f"{option('axis')} {given} has a value twice.",
         got=listed,
         allowed="each value once",
     )
@@ -106,7 +106,7 @@ def fields_of(config: type) -> dict[str, Any]:
 
 def _field(name: str) -> tuple[Literal["sweep", "extend", "reid"], Any]:
     if name in NOT_AXES:
-        raise ConfigError(f"{name} is no axis.", got=f"--axis {name}=...", fix=NOT_AXES[name])
+        raise ConfigError(f"A sweep does not vary {name}.", got=option(axis=f"{name}=..."), fix=NOT_AXES[name])
     if name in OWN:
         return "sweep", None
     extend, reid = fields_of(ExtendConfig), fields_of(ReidConfig)
@@ -118,10 +118,10 @@ def _field(name: str) -> tuple[Literal["sweep", "extend", "reid"], Any]:
     known = (*OWN, *ALIASES, *extend, *reid)
     near = difflib.get_close_matches(name, known, n=1)
     raise ConfigError(
-        f"--axis {name} names no option.",
+        f"{option('axis')} {name} has to name an option.",
         got=name,
         allowed=", ".join(known),
-        fix=f"--axis {near[0]}=..." if near else None,
+        fix=option(axis=f"{near[0]}=...") if near else None,
     )
 
 
@@ -129,9 +129,9 @@ def _continued(text: str, words: list[str]) -> list[str]:
     """`0,10,...,320` written out."""
     if "..." not in words:
         return words
-    fix = "--axis people=0,10,...,320"
+    fix = option(axis="people=0,10,...,320")
     at = words.index("...")
-    wrong = f"--axis {text.partition('=')[0]} does not say how to go on."
+    wrong = f"{option('axis')} {text.partition('=')[0]} does not say how to go on."
     fits = at >= 2 and at == len(words) - 2
     require(fits, wrong, got=text, allowed="two numbers, ..., and the last one", fix=fix)
     try:
@@ -146,7 +146,9 @@ def _continued(text: str, words: list[str]) -> list[str]:
 
 def _value(name: str, kind: Any, word: str) -> Any:
     if name == "generated":
-        require(word in GENERATED, "--axis generated has another value.", got=word, allowed=", ".join(GENERATED))
+        require(
+            word in GENERATED, f"{option('axis')} generated has another value.", got=word, allowed=", ".join(GENERATED)
+        )
         return word
     if name == "real":
         return _share(word)
@@ -154,7 +156,7 @@ def _value(name: str, kind: Any, word: str) -> Any:
         return _typed(kind, word)
     except ValueError as error:
         raise ConfigError(
-            f"--axis {name} has a value of another kind.", got=word, allowed=_kind_in_words(kind)
+            f"{option('axis')} {name} has a value of another kind.", got=word, allowed=_kind_in_words(kind)
         ) from error
 
 
@@ -164,7 +166,13 @@ def _share(word: str) -> float:
     except (ValueError, ZeroDivisionError):
         share = -1.0
     allowed = "all, or a share of the real train people above 0 and up to 1, as 1/4 or 0.25"
-    require(0 < share <= 1, "--axis real has no share.", got=word, allowed=allowed, fix="--axis real=all,1/2,1/4,1/8")
+    require(
+        0 < share <= 1,
+        f"{option('axis')} real takes shares.",
+        got=word,
+        allowed=allowed,
+        fix=option(axis="real=all,1/2,1/4,1/8"),
+    )
     return share
 
 

@@ -7,7 +7,7 @@ import types
 import typing
 from typing import Any, Literal, TypeVar
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bf16", "fp16"]
@@ -33,7 +33,7 @@ def from_dict(kind: type[Config], known: Any) -> Config:
     Raises:
         ConfigError: There is a field that this version does not know, or a value of another type, or not allowed.
     """
-    require(isinstance(known, dict), "A config is no set of fields.", got=_shown(known), allowed="name: value")
+    require(isinstance(known, dict), "A config must be a set of fields.", got=_shown(known), allowed="name: value")
     hints = typing.get_type_hints(kind)
     for name in known:
         require(name in hints, "A config has an unknown field.", got=_shown(name), allowed=", ".join(hints))
@@ -91,16 +91,11 @@ def require(condition: bool, what: str, *, got: object, allowed: object, fix: st
         raise ConfigError(what, got=got, allowed=allowed, fix=fix)
 
 
-def option(name: str) -> str:
-    """The option of a field: batch_size -> --batch-size."""
-    return f"--{name.replace('_', '-')}"
-
-
 def check_counts(config: Any, *names: str) -> None:
     """Raise `ConfigError` unless each named field is at least 1, or None."""
     for name in names:
         value = getattr(config, name)
-        what, fix = f"{option(name)} must be positive.", f"{option(name)} 1, or more"
+        what, fix = f"{option(name)} must be positive.", f"{option(**{name: 1})}, or more"
         require(value is None or value >= 1, what, got=value, allowed=">= 1", fix=fix)
 
 
@@ -109,7 +104,7 @@ def check_not_negative(config: Any, *names: str) -> None:
     for name in names:
         value, what = getattr(config, name), f"{option(name)} must not be negative."
         _check_finite(name, value, ">= 0")
-        require(value is None or value >= 0, what, got=value, allowed=">= 0", fix=f"{option(name)} 0")
+        require(value is None or value >= 0, what, got=value, allowed=">= 0", fix=option(**{name: 0}))
 
 
 def check_positive(config: Any, *names: str) -> None:
@@ -127,16 +122,16 @@ def _check_finite(name: str, value: float | None, allowed: str) -> None:
 
 def check_seed(seed: int) -> None:
     """Raise `ConfigError` for a negative seed."""
-    require(seed >= 0, "--seed must not be negative.", got=seed, allowed=">= 0", fix="--seed 0")
+    require(seed >= 0, f"{option('seed')} must not be negative.", got=seed, allowed=">= 0", fix=option(seed=0))
 
 
 def check_size(name: str, size: tuple[int, int]) -> None:
-    """Raise `ConfigError` unless (height, width) are between 4 and 1024; name is the option."""
+    """Raise `ConfigError` unless (height, width) are between 4 and 1024; name is the field."""
     height, width = size
     require(
         4 <= height <= 1024 and 4 <= width <= 1024,
-        f"{name} is no usable image size.",
+        f"{option(name)} must be a size that can be used.",
         got=f"{height}x{width}",
         allowed="(height, width), each from 4 to 1024",
-        fix=f"{name} 128 64",
+        fix=option(**{name: (128, 64)}),
     )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, check_seed, check_size, option, require
+from reidgen.config.base import check_counts, check_seed, check_size, require
+from reidgen.errors import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,11 @@ class RenderConfig:
         if self.train_people is not None:
             require(
                 0 <= self.train_people <= self.people,
-                "--train-people is not within the number of people.",
+                f"{option('train_people')} is not within the number of people.",
                 got=self.train_people,
                 allowed=f"0 to {self.people}",
             )
-        check_size("--size", self.size)
+        check_size("size", self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +63,10 @@ class PairsConfig:
         check_seed(self.seed)
         require(
             (self.source is None) == (self.target is None),
-            "--source and --target belong together.",
-            got=f"--source {self.source} --target {self.target}",
+            f"{option('source')} and {option('target')} belong together.",
+            got=f"{option(source=self.source)} {option(target=self.target)}",
             allowed="both, or neither for all pairs of cameras",
-            fix="--source 1 --target 2",
+            fix=f"{option(source=1)} {option(target=2)}",
         )
 
 
@@ -106,28 +107,28 @@ class PrepareConfig:
         for name in ("pattern", "train_share"):
             require(
                 getattr(self, name) is None or self.dataset == "folder",
-                f"{option(name)} goes with --dataset folder only.",
-                got=f"--dataset {self.dataset}",
-                allowed="--dataset folder",
-                fix=f"leave {option(name)} out, or --dataset folder",
+                f"{option(name)} goes with {option(dataset='folder')} only.",
+                got=option(dataset=self.dataset),
+                allowed=option(dataset="folder"),
+                fix=f"leave {option(name)} out, or {option(dataset='folder')}",
             )
         require(
             self.train_share is None or 0 < self.train_share < 1,
-            "--train-share is a share.",
+            f"{option('train_share')} is a share.",
             got=self.train_share,
             allowed="above 0 and below 1",
-            fix="--train-share 0.5",
+            fix=option(train_share=0.5),
         )
         require(
             self.origin == "real" or self.dataset != "reidgen",
-            "--origin does not go with --dataset reidgen, whose tables say it themselves.",
-            got=f"--origin {self.origin}",
+            f"{option('origin')} does not go with {option(dataset='reidgen')}, whose tables say it themselves.",
+            got=option(origin=self.origin),
             allowed="a dataset as it was downloaded, or any folder of crops",
-            fix="leave --origin out",
+            fix=f"leave {option('origin')} out",
         )
         check_seed(self.seed)
         if self.size is not None:
-            check_size("--size", self.size)
+            check_size("size", self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,22 +157,27 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for name in ("flip", "erase", "translate"):
             value = getattr(self, name)
-            require(0 <= value <= 1, f"--augment.{name} is a probability.", got=value, allowed="0 to 1")
-        require(self.pad >= 0, "--augment.pad must not be negative.", got=self.pad, allowed=">= 0")
+            require(0 <= value <= 1, f"{option('augment')}.{name} is a probability.", got=value, allowed="0 to 1")
+        require(self.pad >= 0, f"{option('augment.pad')} must not be negative.", got=self.pad, allowed=">= 0")
         low, high = self.erase_area
         require(
             0 < low <= high < 1,
-            "--augment.erase-area is no range of shares.",
+            f"{option('augment.erase_area')} must be a range of shares.",
             got=f"{low} {high}",
             allowed="two numbers between 0 and 1, the smaller first",
-            fix="--augment.erase-area 0.02 0.4",
+            fix=option(**{"augment.erase_area": (0.02, 0.4)}),
         )
         low, high = self.erase_aspect
         require(
             0 < low <= high,
-            "--augment.erase-aspect is no range.",
+            f"{option('augment.erase_aspect')} must be a range.",
             got=f"{low} {high}",
             allowed="two positive numbers, the smaller first",
-            fix="--augment.erase-aspect 0.3 3.33",
+            fix=option(**{"augment.erase_aspect": (0.3, 3.33)}),
         )
-        require(0 <= self.jitter < 1, "--augment.jitter is out of range.", got=self.jitter, allowed="0 <= jitter < 1")
+        require(
+            0 <= self.jitter < 1,
+            f"{option('augment.jitter')} is out of range.",
+            got=self.jitter,
+            allowed="0 <= jitter < 1",
+        )

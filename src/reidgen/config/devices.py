@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reidgen.config.base import Device, check_counts, require
+from reidgen.errors import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +39,17 @@ def check_shared_norm(config: Any, held: int) -> None:
     """
     require(
         config.norm_batch is not None or config.processes == 1,
-        "With several --devices, say over how many crops batch normalisation works.",
-        got=f"--devices {config.devices}" + (f" --nodes {config.nodes}" if config.nodes > 1 else ""),
-        allowed="--norm-batch N, with which any number of devices gives the same result",
-        fix=f"--norm-batch {held}",
+        f"With several {option('devices')}, say over how many crops batch normalisation works.",
+        got=option(devices=config.devices) + (f" {option(nodes=config.nodes)}" if config.nodes > 1 else ""),
+        allowed=f"{option(norm_batch='N')}, with which any number of devices gives the same result",
+        fix=option(norm_batch=held),
     )
     require(
         config.norm_batch is None or (config.norm_batch >= 2 and held % config.norm_batch == 0),
-        "--norm-batch does not part what a device holds at a time.",
-        got=f"--norm-batch {config.norm_batch}, {held} crops at a time",
+        f"{option('norm_batch')} does not part what a device holds at a time.",
+        got=f"{option(norm_batch=config.norm_batch)}, {held} crops at a time",
         allowed=f"a divisor of {held}, 2 or more",
-        fix=f"--norm-batch {held}",
+        fix=option(norm_batch=held),
     )
 
 
@@ -58,9 +59,9 @@ def check_shared_batch(config: Any) -> None:
     fitting = max(2, round(config.batch / config.processes)) * config.processes
     require(
         rest == 0 and held >= 2,
-        "--batch cannot be shared out evenly, two crops or more at a time.",
-        got=f"--batch {config.batch} --devices {config.devices} --nodes {config.nodes}",
+        f"{option('batch')} cannot be shared out evenly, two crops or more at a time.",
+        got=f"{option(batch=config.batch)} {option(devices=config.devices)} {option(nodes=config.nodes)}",
         allowed="a multiple of devices times nodes",
-        fix=f"--batch {fitting}",
+        fix=option(batch=fitting),
     )
     check_shared_norm(config, held)

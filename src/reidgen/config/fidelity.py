@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reidgen.config.base import Device, check_counts, check_seed, check_size, require
+from reidgen.errors import option
 
 Resize = Literal["tf1", "pytorch-fid", "clean-fid"]
 REID = "reid:"  # features by a re-ID network: "reid:RUNFOLDER"
@@ -53,23 +54,33 @@ class FidelityConfig:
         check_counts(self, "neighbours", "kid_subsets", "batch")
         check_seed(self.seed)
         if self.size is not None:
-            check_size("--size", self.size)
+            check_size("size", self.size)
         for name in ("fakes", "kid_size"):
             value = getattr(self, name)
-            require(value is None or value >= 2, f"--{name.replace('_', '-')} is too small.", got=value, allowed=">= 2")
-        require(math.isfinite(self.psi), "--psi is no number.", got=self.psi, allowed="0 to 1, or a little above")
-        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
+            require(value is None or value >= 2, f"{option(name)} is too small.", got=value, allowed=">= 2")
+        require(
+            math.isfinite(self.psi),
+            f"{option('psi')} must be a number.",
+            got=self.psi,
+            allowed="0 to 1, or a little above",
+        )
+        require(
+            1 <= self.quality <= 100,
+            f"{option('quality')} must be a JPEG quality.",
+            got=self.quality,
+            allowed="1 to 100",
+        )
         kind, _, where = self.features.partition(":")
         require(
             kind in (INCEPTION, REID[:-1]) and (bool(where) or self.features == INCEPTION),
-            "--features names no feature network.",
+            f"{option('features')} names no feature network.",
             got=self.features,
             allowed="inception, inception:FILE, reid:RUNFOLDER",
-            fix="--features inception",
+            fix=option(features="inception"),
         )
         require(
             kind == INCEPTION or self.resize == "tf1",
-            "--resize is for Inception; a re-ID network resizes as its training did.",
-            got=f"--features {self.features} --resize {self.resize}",
-            allowed="--features inception",
+            f"{option('resize')} is for Inception; a re-ID network resizes as its training did.",
+            got=f"{option(features=self.features)} {option(resize=self.resize)}",
+            allowed=option(features="inception"),
         )

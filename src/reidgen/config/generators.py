@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Precision, check_counts, check_not_negative, check_seed, option, require
+from reidgen.config.base import Precision, check_counts, check_not_negative, check_seed, require
 from reidgen.config.devices import DevicesConfig, check_shared_batch
+from reidgen.errors import option
 
 Network = Literal["stylegan2", "stylegan3-t", "stylegan3-r"]
 
@@ -109,42 +110,45 @@ class StyleGANConfig(DevicesConfig):
         check_seed(self.seed)
         require(
             self.channel_base >= self.size[0],
-            "--channel-base leaves no channel at the full height.",
+            f"{option('channel_base')} leaves no channel at the full height.",
             got=self.channel_base,
             allowed=f">= {self.size[0]}, the height",
-            fix="--channel-base 16384",
+            fix=option(channel_base=16384),
         )
-        statistics = "--batch is too small for the minibatch statistics."
-        require(self.batch >= 2, statistics, got=self.batch, allowed=">= 2", fix="--batch 16")
+        statistics = f"{option('batch')} is too small for the minibatch statistics."
+        require(self.batch >= 2, statistics, got=self.batch, allowed=">= 2", fix=option(batch=16))
         require(
             self.accumulate >= 1 and self.batch % self.accumulate == 0 and self.batch // self.accumulate >= 2,
-            "--accumulate does not divide the batch into parts of two or more.",
-            got=f"--batch {self.batch} --accumulate {self.accumulate}",
+            f"{option('accumulate')} does not divide the batch into parts of two or more.",
+            got=f"{option(batch=self.batch)} {option(accumulate=self.accumulate)}",
             allowed="a divisor of the batch that leaves two images a part",
-            fix=f"--accumulate {self._parts()}",
+            fix=option(accumulate=self._parts()),
         )
         require(
             self.accumulate % self.processes == 0,
             "The devices cannot share the parts of a batch evenly.",
-            got=f"--accumulate {self.accumulate} --devices {self.devices} --nodes {self.nodes}",
+            got=f"{option(accumulate=self.accumulate)} {option(devices=self.devices)} {option(nodes=self.nodes)}",
             allowed="as many parts as devices, or a multiple",
-            fix=f"--accumulate {math.lcm(self.accumulate, self.processes)}",
+            fix=option(accumulate=math.lcm(self.accumulate, self.processes)),
         )
         require(
             self.layers == 14 if self.network == "stylegan2" else self.layers > 2,
-            f"--layers does not fit {self.network}.",
+            f"{option('layers')} does not fit {self.network}.",
             got=self.layers,
             allowed="14: the size alone determines the layers of stylegan2" if self.network == "stylegan2" else "> 2",
-            fix="--layers 14",
+            fix=option(layers=14),
         )
         require(
             self.network == "stylegan2" or self.path_weight == 0,
-            f"--path-weight is no penalty of {self.network}.",
+            f"{option('path_weight')} is a penalty of other networks than {self.network}.",
             got=self.path_weight,
             allowed="0",
         )
         require(
-            0 <= self.style_mixing <= 1, "--style-mixing is a probability.", got=self.style_mixing, allowed="0 to 1"
+            0 <= self.style_mixing <= 1,
+            f"{option('style_mixing')} is a probability.",
+            got=self.style_mixing,
+            allowed="0 to 1",
         )
 
     def _parts(self) -> int:
@@ -232,11 +236,11 @@ class DCGANConfig(DevicesConfig):
         check_counts(self, "z_dim", "width")
         check_not_negative(self, "checkpoint_sec")
         check_seed(self.seed)
-        normalisation = "--batch is too small for batch normalisation."
-        require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix="--batch 128")
+        normalisation = f"{option('batch')} is too small for batch normalisation."
+        require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix=option(batch=128))
         check_counts(self, "norm_batch")
         check_shared_batch(self)
-        require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+        require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
 
 
 GeneratorConfig = StyleGANConfig | DCGANConfig
@@ -247,8 +251,8 @@ def check_gan_size(size: tuple[int, int]) -> None:
     height, width = size
     require(
         16 <= height <= 1024 and height & (height - 1) == 0 and width in (height, height // 2),
-        "--size does not fit the generator.",
+        f"{option('size')} does not fit the generator.",
         got=f"{height}x{width}",
         allowed="height a power of two from 16 to 1024, width equal to it or half of it",
-        fix="--size 128 64",
+        fix=option(size=(128, 64)),
     )

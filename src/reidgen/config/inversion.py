@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_not_negative, check_positive, check_seed, option, require
+from reidgen.config.base import Device, check_counts, check_not_negative, check_positive, check_seed, require
 from reidgen.config.devices import DevicesConfig, check_shared_batch
 from reidgen.config.sampling import Mixing, check_sampling
+from reidgen.errors import option
 
 Invert = Literal["encoder", "optimise", "pivotal", "given"]
 
@@ -49,24 +50,24 @@ class LikenessConfig:
         require(
             any(self.loss_weights.values()),
             "All weights of the loss are 0.",
-            got="--l2-weight 0 --perceptual-weight 0 --reid-weight 0 --moco-weight 0",
+            got=f"{option(l2_weight=0)} {option(perceptual_weight=0)} {option(reid_weight=0)} {option(moco_weight=0)}",
             allowed="at least one above 0",
-            fix="--l2-weight 1",
+            fix=option(l2_weight=1),
         )
         _check_stride(self, "perceptual_backbone", "perceptual_stride_in")
         require(
             self.perceptual_heads == "package" or self.perceptual_backbone.startswith("lpips-"),
             f"{self.perceptual_backbone} has no heads.",
-            got=f"--perceptual-heads {self.perceptual_heads}",
-            allowed="--perceptual-backbone lpips-alex or lpips-vgg",
-            fix="--perceptual-backbone lpips-alex",
+            got=option(perceptual_heads=self.perceptual_heads),
+            allowed=f"{option(perceptual_backbone='lpips-alex')} or lpips-vgg",
+            fix=option(perceptual_backbone="lpips-alex"),
         )
         require(
             self.perceptual_weights != "random",
             "A perceptual distance needs trained features.",
-            got="--perceptual-weights random",
+            got=option(perceptual_weights="random"),
             allowed="imagenet, or a .safetensors file",
-            fix="--perceptual-weights imagenet, or --perceptual-weight 0",
+            fix=f"{option(perceptual_weights='imagenet')}, or {option(perceptual_weight=0)}",
         )
 
 
@@ -127,13 +128,20 @@ class EncoderConfig(LikenessConfig, DevicesConfig):
         check_counts(
             self, "norm_batch", "width", "passes", "steps", "test_crops", "log_steps", "test_steps", "snapshot_steps"
         )
-        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        require(
+            self.batch >= 2, f"{option('batch')} is too small for batch normalisation.", got=self.batch, allowed=">= 2"
+        )
         check_shared_batch(self)
         check_positive(self, "lr")
         check_not_negative(self, "weight_decay", "checkpoint_sec")
         check_seed(self.seed)
-        require(0 <= self.flip <= 1, "--flip is a probability.", got=self.flip, allowed="0 to 1")
-        require(0 < self.test_share < 1, "--test-share is no share.", got=self.test_share, allowed="above 0, below 1")
+        require(0 <= self.flip <= 1, f"{option('flip')} is a probability.", got=self.flip, allowed="0 to 1")
+        require(
+            0 < self.test_share < 1,
+            f"{option('test_share')} must be a share.",
+            got=self.test_share,
+            allowed="above 0, below 1",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,19 +203,21 @@ class InversionConfig(SearchConfig):
         super().__post_init__()
         check_counts(self, "crops", "batch")
         check_seed(self.seed)
-        require(len(self.methods) > 0, "--methods names none.", got="nothing", allowed="one or more")
+        require(
+            len(self.methods) > 0, f"{option('methods')} must name one or more.", got="nothing", allowed="one or more"
+        )
         wrong = [method for method in self.methods if not is_method(method)]
         require(
             not wrong,
-            "--methods names a way that there is not.",
+            f"{option('methods')} names a way that there is not.",
             got=", ".join(wrong),
             allowed="average, encoder, encoder:N, optimise, encoder+optimise, the last two also with +noise, any of "
             "these with +pivotal",
-            fix="--methods encoder:3 optimise optimise+pivotal",
+            fix=option(methods=("encoder:3", "optimise", "optimise+pivotal")),
         )
         require(
             len(set(self.methods)) == len(self.methods),
-            "--methods names one twice.",
+            f"{option('methods')} names one twice.",
             got=", ".join(self.methods),
             allowed="each once",
         )
@@ -281,4 +291,9 @@ class VariantsConfig(SearchConfig, Mixing):
         super().__post_init__()
         check_counts(self, "passes", "crops", "people", "variants", "batch")
         check_sampling(self)
-        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
+        require(
+            1 <= self.quality <= 100,
+            f"{option('quality')} must be a JPEG quality.",
+            got=self.quality,
+            allowed="1 to 100",
+        )

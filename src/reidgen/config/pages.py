@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reidgen.config.base import Device, check_counts, check_seed, require
+from reidgen.errors import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +50,5 @@ class QuickstartConfig:
     def __post_init__(self) -> None:
         check_counts(self, "people", "variants", "steps", "seeds")
         kimg = self.generator_kimg
-        require(0 < kimg < math.inf, "--generator-kimg must be positive.", got=kimg, allowed="> 0")
+        require(0 < kimg < math.inf, f"{option('generator_kimg')} must be positive.", got=kimg, allowed="> 0")
         check_seed(self.seed)

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from reidgen.config.base import require
 from reidgen.config.generators import DCGANConfig, GeneratorConfig, Network, StyleGANConfig
 from reidgen.config.inversion import EncoderConfig
+from reidgen.errors import option
 
 Preset = Literal["person-stylegan2", "market-stylegan3-r", "market-stylegan3-t", "dcgan"]
 
@@ -65,5 +66,10 @@ def generator_preset(name: Preset, **changes: Any) -> GeneratorConfig:
     Raises:
         ConfigError: The name is unknown, or a change is out of range.
     """
-    require(name in PRESETS, "There is no such --preset.", got=name, allowed=", ".join(get_args(Preset)))
+    require(
+        name in PRESETS,
+        f"{option('preset')} must be one of the allowed names.",
+        got=name,
+        allowed=", ".join(get_args(Preset)),
+    )
     return dataclasses.replace(PRESETS[name], **changes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, require
+from reidgen.errors import option
 
 Expansion = Literal["none", "average", "alpha"]
 
@@ -49,13 +50,19 @@ class RankingConfig:
         check_not_negative(self, "expansion_alpha")
         check_seed(self.seed)
         share = self.rerank_lambda
-        require(0 <= share <= 1, "--rerank-lambda is a share.", got=share, allowed="0 to 1", fix="--rerank-lambda 0.3")
+        require(
+            0 <= share <= 1,
+            f"{option('rerank_lambda')} is a share.",
+            got=share,
+            allowed="0 to 1",
+            fix=option(rerank_lambda=0.3),
+        )
         require(
             self.metric != "euclid" or self.query_expansion == self.gallery_expansion == "none",
             "Expansions are means of embeddings of length 1.",
-            got=f"--metric {self.metric}",
-            allowed="--metric cosine",
-            fix="--metric cosine, or no --query-expansion and no --gallery-expansion",
+            got=option(metric=self.metric),
+            allowed=option(metric="cosine"),
+            fix=f"{option(metric='cosine')}, or no {option('query_expansion')} and no {option('gallery_expansion')}",
         )
 
     @property
@@ -126,17 +133,20 @@ class GallerySearchConfig(RankingConfig):
         if self.same_above is not None:
             self._check_similarity(self.same_above)
         require(
-            32 <= self.height <= 1024, "--height is no usable height.", got=self.height, allowed="32 to 1024 pixels"
+            32 <= self.height <= 1024,
+            f"{option('height')} must be a height that can be used.",
+            got=self.height,
+            allowed="32 to 1024 pixels",
         )
 
     def _check_similarity(self, threshold: float) -> None:
-        require(-1 <= threshold <= 1, "--same-above is no similarity.", got=threshold, allowed="-1 to 1")
+        require(-1 <= threshold <= 1, f"{option('same_above')} must be a similarity.", got=threshold, allowed="-1 to 1")
         plain = self.rerank == self.query_expansion == self.gallery_expansion == "none"
         require(
             plain and self.metric != "euclid",
-            "--same-above is a cosine of two crops, which this search does not compare by.",
-            got=f"--metric {self.metric} --rerank {self.rerank} --query-expansion {self.query_expansion} "
-            f"--gallery-expansion {self.gallery_expansion}",
-            allowed="--metric cosine, without re-ranking and expansion",
-            fix="--metric cosine",
+            f"{option('same_above')} is a cosine of two crops, which this search does not compare by.",
+            got=f"{option(metric=self.metric)} {option(rerank=self.rerank)} "
+            f"{option(query_expansion=self.query_expansion)} {option(gallery_expansion=self.gallery_expansion)}",
+            allowed=f"{option(metric='cosine')}, without re-ranking and expansion",
+            fix=option(metric="cosine"),
         )

@@ -13,12 +13,12 @@ from reidgen.config.base import (
     check_positive,
     check_seed,
     check_size,
-    option,
     require,
 )
 from reidgen.config.data import AugmentConfig
 from reidgen.config.devices import DevicesConfig, check_shared_norm
 from reidgen.config.recipes import OF_RECIPE, RECIPES, Optimizer, Recipe, renamed_from
+from reidgen.errors import option
 
 GeneratedLabel = Literal["table", "new", "same", "lsr", "lsro", "mprl", "slsr", "extra", "pseudo", "none"]
 
@@ -99,20 +99,25 @@ class FilterConfig:
         cut = self.detector_threshold
         require(
             cut is None or self.detector == "hog" or 0 <= cut < 1,
-            "--detector-threshold is no probability.",
+            f"{option('detector_threshold')} must be a probability.",
             got=cut,
             allowed="0 to 1",
         )
         margin = self.identity_threshold
         require(
             margin is None or -2 <= margin <= 2,
-            "--identity-threshold is no difference of cosines.",
+            f"{option('identity_threshold')} must be a difference of cosines.",
             got=margin,
             allowed="-2 to 2",
         )
         self._check_network()
         lowest = self.ssim_threshold
-        require(lowest is None or -1 <= lowest <= 1, "--ssim-threshold is no SSIM.", got=lowest, allowed="-1 to 1")
+        require(
+            lowest is None or -1 <= lowest <= 1,
+            f"{option('ssim_threshold')} must be an SSIM.",
+            got=lowest,
+            allowed="-1 to 1",
+        )
 
     def _check_network(self) -> None:
         lacking = "identity" in self.filters and self.reid is None
@@ -121,9 +126,11 @@ class FilterConfig:
         require(
             not lacking and not (needed and network),
             f"The {'identity' if lacking else needed[0] if needed else ''} filter needs a network.",
-            got="no --reid" if lacking else "neither --reid nor --features",
-            allowed="the --out of reidgen train-reid",
-            fix="--reid runs/reid" if lacking else "--reid runs/reid, or --features inception",
+            got=f"no {option('reid')}" if lacking else f"neither {option('reid')} nor {option('features')}",
+            allowed=f"the {option('out')} of reidgen train-reid",
+            fix=option(reid="runs/reid")
+            if lacking
+            else f"{option(reid='runs/reid')}, or {option(features='inception')}",
         )
 
 
@@ -269,17 +276,26 @@ class ReidConfig(DevicesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.recipe in RECIPES, "There is no such --recipe.", got=self.recipe, allowed=", ".join(RECIPES))
+        require(
+            self.recipe in RECIPES,
+            f"{option('recipe')} must be one of the allowed names.",
+            got=self.recipe,
+            allowed=", ".join(RECIPES),
+        )
         for name, value in RECIPES[self.recipe].items():
             if getattr(self, name) is OF_RECIPE:
                 object.__setattr__(self, name, value)
-        check_size("--size", self.size)
-        require(self.batch >= 2, "--batch is too small for batch normalisation.", got=self.batch, allowed=">= 2")
+        check_size("size", self.size)
+        require(
+            self.batch >= 2, f"{option('batch')} is too small for batch normalisation.", got=self.batch, allowed=">= 2"
+        )
         check_counts(self, "epochs", "steps", "bottleneck", "crops_per_person", "accumulate", "norm_batch")
         check_positive(self, "lr")
         check_not_negative(self, "backbone_lr", "weight_decay", "generated_weight", "margin", "checkpoint_sec")
         check_seed(self.seed)
-        require(0 <= self.dropout < 1, "--dropout is out of range.", got=self.dropout, allowed="0 <= dropout < 1")
+        require(
+            0 <= self.dropout < 1, f"{option('dropout')} is out of range.", got=self.dropout, allowed="0 <= dropout < 1"
+        )
         shares = ("warmup", "warmup_from", "frozen", "label_smoothing", "generated_from", "generated_smoothing")
         for name, value in [(name, getattr(self, name)) for name in shares] + [
             ("decay_at", at) for at in self.decay_at
@@ -309,7 +325,10 @@ class ReidConfig(DevicesConfig):
             )
         names = " ".join(self.losses)
         require(
-            len(weights) == len(self.losses) > 0, "--losses names none, or one twice.", got=names, allowed="each once"
+            len(weights) == len(self.losses) > 0,
+            f"{option('losses')} must name one or more, each once.",
+            got=names,
+            allowed="each once",
         )
         return weights
 
@@ -331,35 +350,35 @@ class ReidConfig(DevicesConfig):
             "The backbone is unknown.",
             got=self.backbone,
             allowed="resnet18, resnet34, resnet50, resnet50_ibn, or timm:NAME",
-            fix="--backbone resnet50",
+            fix=option(backbone="resnet50"),
         )
         require(
             self.stride_in == "3x3" or resnet50,
             f"The blocks of {self.backbone} have no 1x1 convolution that could carry the stride.",
-            got="--stride-in 1x1",
-            allowed="--stride-in 3x3",
-            fix="--backbone resnet50",
+            got=option(stride_in="1x1"),
+            allowed=option(stride_in="3x3"),
+            fix=option(backbone="resnet50"),
         )
         require(
             self.attention == "none" or not timm,
             "Non-local blocks go into the ResNets alone.",
-            got=f"--attention {self.attention} --backbone {self.backbone}",
-            allowed="--attention none",
-            fix="--attention none, or --backbone resnet50",
+            got=f"{option(attention=self.attention)} {option(backbone=self.backbone)}",
+            allowed=option(attention="none"),
+            fix=f"{option(attention='none')}, or {option(backbone='resnet50')}",
         )
         require(
             self.last_stride == 2 or not timm,
             "The last stride is an option of the ResNets alone.",
-            got=f"--last-stride {self.last_stride} --backbone {self.backbone}",
-            allowed="--last-stride 2",
-            fix="--last-stride 2, or --backbone resnet50",
+            got=f"{option(last_stride=self.last_stride)} {option(backbone=self.backbone)}",
+            allowed=option(last_stride=2),
+            fix=f"{option(last_stride=2)}, or {option(backbone='resnet50')}",
         )
         require(
             self.backbone != "resnet50_ibn" or max(self.size) > 16,
             "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.",
-            got=f"--size {self.size[0]} {self.size[1]}",
+            got=option(size=(self.size[0], self.size[1])),
             allowed="more than 16 in one direction",
-            fix="--size 256 128, or --backbone resnet50",
+            fix=f"{option(size=(256, 128))}, or {option(backbone='resnet50')}",
         )
         require(
             self.frozen == 0
@@ -367,16 +386,17 @@ class ReidConfig(DevicesConfig):
             or self.neck in ("bottleneck", "bottleneck-relu")
             or self.pooling == "gem",
             "While the backbone is frozen nothing learns from these losses, which see the pooled feature.",
-            got=f"--losses {' '.join(self.losses)} --neck {self.neck} --frozen {self.frozen:g}",
-            allowed="--frozen 0; or cross-entropy among the losses, --neck bottleneck, or --pooling gem",
-            fix="--frozen 0",
+            got=f"{option(losses=self.losses)} {option(neck=self.neck)} {option(frozen=self.frozen)}",
+            allowed=f"{option(frozen=0)}; or cross-entropy among the losses, "
+            f"{option(neck='bottleneck')}, or {option(pooling='gem')}",
+            fix=option(frozen=0),
         )
         require(
             self.compare == "after" or self.neck != "none",
-            "--compare before needs a neck that normalises.",
-            got=f"--neck {self.neck}",
-            allowed="--neck bottleneck, or bnneck",
-            fix="--compare after",
+            f"{option(compare='before')} needs a neck that normalises.",
+            got=option(neck=self.neck),
+            allowed=f"{option(neck='bottleneck')}, or bnneck",
+            fix=option(compare="after"),
         )
 
     def _check_parts(self) -> None:
@@ -384,21 +404,21 @@ class ReidConfig(DevicesConfig):
         held, rest = divmod(self.batch, self.accumulate * self.processes)
         require(
             rest == 0 and held >= 2,
-            "--batch cannot be shared out evenly, two crops or more at a time.",
-            got=f"--batch {self.batch} --accumulate {self.accumulate} --devices {self.devices}"
-            + (f" --nodes {self.nodes}" if self.nodes > 1 else ""),
+            f"{option('batch')} cannot be shared out evenly, two crops or more at a time.",
+            got=f"{option(batch=self.batch)} {option(accumulate=self.accumulate)} {option(devices=self.devices)}"
+            + (f" {option(nodes=self.nodes)}" if self.nodes > 1 else ""),
             allowed="a multiple of accumulate times devices",
-            fix=f"--batch {self._fitting_batch()}",
+            fix=option(batch=self._fitting_batch()),
         )
         check_shared_norm(self, held)
         if self.sampler == "people":
             part, crops = self.batch // self.accumulate, self.crops_per_person
             require(
                 part % crops == 0 and part >= 2 * crops,
-                "--batch cannot be filled with two people or more of --crops-per-person crops.",
-                got=f"--batch {self.batch} --accumulate {self.accumulate} --crops-per-person {crops}",
+                f"{option('batch')} cannot be filled with two people or more of {option('crops_per_person')} crops.",
+                got=f"{option(batch=self.batch)} {option(accumulate=self.accumulate)} {option(crops_per_person=crops)}",
                 allowed="a multiple of accumulate times crops-per-person, twice that or more",
-                fix=f"--batch {self._fitting_batch()}",
+                fix=option(batch=self._fitting_batch()),
             )
 
     def _fitting_batch(self) -> int:
@@ -413,29 +433,32 @@ class ReidConfig(DevicesConfig):
         check_counts(self, "generated_groups")
         require(
             self.generated_label != "slsr" or self.generated_features is not None,
-            '--generated-label "slsr" needs --generated-features.',
+            f'{option("generated_label")} "slsr" needs {option("generated_features")}.',
             got="no features",
             allowed="the run folder of a train-reid",
-            fix="--generated-label slsr --generated-features runs/reid-real",
+            fix=f"{option(generated_label='slsr')} {option(generated_features='runs/reid-real')}",
         )
         identified = self.generated_label in ("table", "new", "same", "lsr")
         require(
             self.sampler == "crops" or (identified and self.generated_ratio is None),
             "Batches of people cannot hold crops without identity, nor a ratio of generated ones.",
-            got=f"--sampler people, --generated-label {self.generated_label}, ratio {self.generated_ratio}",
-            allowed="--sampler crops; or a label with an identity (table, new, same, lsr) and no ratio",
-            fix="--sampler crops",
+            got=f"{option(sampler='people')}, {option(generated_label=self.generated_label)}, "
+            f"ratio {self.generated_ratio}",
+            allowed=f"{option(sampler='crops')}; or a label with an identity (table, new, same, lsr) and no ratio",
+            fix=option(sampler="crops"),
         )
         if self.generated_ratio is not None:
             parts = self.generated_ratio
             text = " ".join(map(str, parts))
-            require(min(parts) >= 1, "--generated-ratio needs both kinds.", got=text, allowed="two numbers >= 1")
+            require(
+                min(parts) >= 1, f"{option('generated_ratio')} needs both kinds.", got=text, allowed="two numbers >= 1"
+            )
             require(
                 self.batch % sum(parts) == 0,
-                "--batch cannot be parted by --generated-ratio.",
-                got=f"--batch {self.batch}, ratio {text}",
+                f"{option('batch')} cannot be parted by {option('generated_ratio')}.",
+                got=f"{option(batch=self.batch)}, ratio {text}",
                 allowed=f"a batch that is a multiple of {sum(parts)}",
-                fix=f"--batch {self._fitting_batch()}",
+                fix=option(batch=self._fitting_batch()),
             )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from reidgen.config.base import Device, check_counts, check_seed, require
+from reidgen.errors import option
 
 LARGEST_SCALE = 32
 MOST_FRAMES = 36_000  # 25 minutes at 24 frames a second; a WebP file ends at 4 GiB
@@ -53,7 +54,12 @@ class GenerateConfig(Mixing):
     def __post_init__(self) -> None:
         check_counts(self, "people", "variants", "cameras", "batch")
         check_sampling(self)
-        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
+        require(
+            1 <= self.quality <= 100,
+            f"{option('quality')} must be a JPEG quality.",
+            got=self.quality,
+            allowed="1 to 100",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,23 +113,23 @@ class WalkConfig(Mixing):
             "The video would be too long.",
             got=f"{frames:,} frames",
             allowed=f"up to {MOST_FRAMES:,}",
-            fix="smaller --keyframes or --segment-frames",
+            fix=f"smaller {option('keyframes')} or {option('segment_frames')}",
         )
-        require(0 < self.fps <= 1000, "--fps is out of range.", got=self.fps, allowed="above 0, up to 1000")
-        require(0 <= self.quality <= 100, "--quality is out of range.", got=self.quality, allowed="0 to 100")
+        require(0 < self.fps <= 1000, f"{option('fps')} is out of range.", got=self.fps, allowed="above 0, up to 1000")
+        require(0 <= self.quality <= 100, f"{option('quality')} is out of range.", got=self.quality, allowed="0 to 100")
         require(
             self.format == "webp" or self.compression == "lossy",
-            "--format mp4 is lossy: few players show other H.264.",
-            got="--compression lossless",
-            allowed="--compression lossy",
-            fix="--format webp, or a higher --quality",
+            f"{option(format='mp4')} is lossy: few players show other H.264.",
+            got=option(compression="lossless"),
+            allowed=option(compression="lossy"),
+            fix=f"{option(format='webp')}, or a higher {option('quality')}",
         )
         require(
             self.path != "slerp" or self.show == "people",
-            "--path slerp goes through z, where variants have no place.",
-            got=f"--show {self.show}",
-            allowed="--show people",
-            fix="--path spline",
+            f"{option(path='slerp')} goes through z, where variants have no place.",
+            got=option(show=self.show),
+            allowed=option(show="people"),
+            fix=option(path="spline"),
         )
 
 
@@ -161,7 +167,7 @@ class GridConfig(Mixing):
         check_sampling(self)
         require(
             self.show != "truncation" or self.columns >= 2,
-            "--columns leaves no room for psi from 0 on.",
+            f"{option('columns')} leaves no room for psi from 0 on.",
             got=self.columns,
             allowed=">= 2",
         )
@@ -169,9 +175,18 @@ class GridConfig(Mixing):
 
 def check_sampling(config: Any) -> None:
     """Raise `ConfigError` for what people, videos and grids cannot use alike."""
-    require(math.isfinite(config.psi), "--psi is no number.", got=config.psi, allowed="0 to 1, or a little above")
-    require(len(config.mixes) > 0, "--mix names no layers.", got="nothing", allowed="one group or more")
-    require(0 < config.weight <= 1, "--weight is out of range.", got=config.weight, allowed="above 0, up to 1")
+    require(
+        math.isfinite(config.psi),
+        f"{option('psi')} must be a number.",
+        got=config.psi,
+        allowed="0 to 1, or a little above",
+    )
+    require(len(config.mixes) > 0, f"{option('mix')} names no layers.", got="nothing", allowed="one group or more")
+    require(
+        0 < config.weight <= 1, f"{option('weight')} is out of range.", got=config.weight, allowed="above 0, up to 1"
+    )
     scale = getattr(config, "scale", 1)
-    require(1 <= scale <= LARGEST_SCALE, "--scale is out of range.", got=scale, allowed=f"1 to {LARGEST_SCALE}")
+    require(
+        1 <= scale <= LARGEST_SCALE, f"{option('scale')} is out of range.", got=scale, allowed=f"1 to {LARGEST_SCALE}"
+    )
     check_seed(config.seed)

@@ -9,6 +9,7 @@ from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import check_counts, check_not_negative, check_seed, require
 from reidgen.config.ranking import EvaluateConfig
 from reidgen.config.reid import ExtendConfig, ReidConfig
+from reidgen.errors import option
 
 SweepPreset = Literal["none", "people", "crops", "share"]
 # Alvarez-Gonzalez, thesis, section 5.2: people by tens, table 5.10; crops of each real person by fives, table 5.11.
@@ -65,10 +66,10 @@ class SweepConfig:
         check_counts(self, "seeds", "workers", "threads")
         check_not_negative(self, "retries")
         check_seed(self.seed)
-        fix = "--seed for the first seed, --seeds for how many"
+        fix = f"{option('seed')} for the first seed, {option('seeds')} for how many"
         for name in ("extend", "reid", "evaluate"):
             own = getattr(self, name).seed
-            require(own == 0, f"--{name}.seed is set by the sweep.", got=own, allowed="0", fix=fix)
+            require(own == 0, f"{option(f'{name}.seed')} is set by the sweep.", got=own, allowed="0", fix=fix)
         names = [read_axis(text).name for text in self.axis]
         require(len(set(names)) == len(names), "An axis is given twice.", got=", ".join(names), allowed="each once")
         both = {"steps", "epochs"} <= {axis.name for axis in self.axes}

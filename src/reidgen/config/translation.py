@@ -11,9 +11,9 @@ from reidgen.config.base import (
     check_positive,
     check_seed,
     check_size,
-    option,
     require,
 )
+from reidgen.errors import option
 
 TranslatorPreset = Literal[
     "pix2pix", "pix2pix-mask", "pix2pix-pose", "background", "background-pose", "camstyle", "spgan", "stargan", "paste"
@@ -234,7 +234,12 @@ class TranslatorConfig:
 
     def __post_init__(self) -> None:
         known = ", ".join(get_args(TranslatorPreset))
-        require(self.preset in TRANSLATOR_PRESETS, "There is no such --preset.", got=self.preset, allowed=known)
+        require(
+            self.preset in TRANSLATOR_PRESETS,
+            f"{option('preset')} must be one of the allowed names.",
+            got=self.preset,
+            allowed=known,
+        )
         for field in fields(self):
             if getattr(self, field.name) is OF_PRESET:
                 value = TRANSLATOR_PRESETS[self.preset].get(field.name, OFF.get(field.name))
@@ -247,8 +252,8 @@ class TranslatorConfig:
         check_not_negative(self, *WEIGHTS, "mask_blur", "history", "targets_per_crop", "kept", "checkpoint_sec")
         check_positive(self, *(["gan_weight", "lr"] if self.family != "paste" else []))
         check_seed(self.seed)
-        require(0 <= self.beta1 < 1, "--beta1 is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
-        require(0 <= self.decay <= 1, "--decay is a share of the steps.", got=self.decay, allowed="0 to 1")
+        require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+        require(0 <= self.decay <= 1, f"{option('decay')} is a share of the steps.", got=self.decay, allowed="0 to 1")
 
     @property
     def family(self) -> Family:
@@ -271,69 +276,80 @@ class TranslatorConfig:
             value = getattr(self, name)
             owners = ", ".join(preset for preset, values in TRANSLATOR_PRESETS.items() if name in values)
             what = f"{option(name)} is an option of other presets than {self.preset}."
-            require(has or value == off, what, got=value, allowed=f"--preset {owners}", fix=f"leave {option(name)} out")
+            require(
+                has or value == off,
+                what,
+                got=value,
+                allowed=f"{option('preset')} {owners}",
+                fix=f"leave {option(name)} out",
+            )
         require(
             self.held_to == "static" or self.gap == "free",
-            "--gap inpainted fills a gap that only the static loss has.",
-            got=f"--held-to {self.held_to} --gap {self.gap}",
-            allowed="--gap free, but for --held-to static",
-            fix="--gap free",
+            f"{option(gap='inpainted')} fills a gap that only the static loss has.",
+            got=f"{option(held_to=self.held_to)} {option(gap=self.gap)}",
+            allowed=f"{option(gap='free')}, but for {option(held_to='static')}",
+            fix=option(gap="free"),
         )
         paired = self.targets_per_crop == 0
         require(
             self.held_to == "static" or paired,
-            "--targets-per-crop pairs crops of two people, which this loss would make one.",
-            got=f"--held-to {self.held_to} --targets-per-crop {self.targets_per_crop}",
-            allowed="0, but for --held-to static",
-            fix="--targets-per-crop 0",
+            f"{option('targets_per_crop')} pairs crops of two people, which this loss would make one.",
+            got=f"{option(held_to=self.held_to)} {option(targets_per_crop=self.targets_per_crop)}",
+            allowed=f"0, but for {option(held_to='static')}",
+            fix=option(targets_per_crop=0),
         )
 
     def _check_cameras(self) -> None:
         if self.family == "domains":
             given = [one for one in (self.source, self.target) if one is not None]
-            what = f"--preset {self.preset} learns all cameras of the table at once."
-            require(not given, what, got=f"--source {self.source} --target {self.target}", allowed="neither of them")
+            what = f"{option(preset=self.preset)} learns all cameras of the table at once."
+            require(
+                not given,
+                what,
+                got=f"{option(source=self.source)} {option(target=self.target)}",
+                allowed="neither of them",
+            )
             return
         require(
             (self.source is None and self.target is None) or None not in (self.source, self.target),
-            "--source and --target belong together.",
-            got=f"--source {self.source} --target {self.target}",
+            f"{option('source')} and {option('target')} belong together.",
+            got=f"{option(source=self.source)} {option(target=self.target)}",
             allowed="two cameras of the table",
-            fix="--source 1 --target 2",
+            fix=f"{option(source=1)} {option(target=2)}",
         )
         require(
             self.source is None or self.source != self.target,
-            "--source and --target are two cameras.",
+            f"{option('source')} and {option('target')} are two cameras.",
             got=f"camera {self.source} twice",
             allowed="two cameras of the table",
-            fix="--source 1 --target 2",
+            fix=f"{option(source=1)} {option(target=2)}",
         )
 
     def _check_size(self) -> None:
-        check_size("--size", self.size)
+        check_size("size", self.size)
         deepest = min((side & -side).bit_length() - 1 for side in self.size)
         least = {"paired": 3, "cycle": 2, "domains": 3, "paste": 0}[self.family]
         require(
             deepest >= least and min(self.size) >= 16,
-            "--size cannot be halved often enough.",
+            f"{option('size')} cannot be halved often enough.",
             got=f"{self.size[0]}x{self.size[1]}, whose sides can both be halved {deepest} times without a remainder",
             allowed=f"sides of 16 or more that are multiples of {2**least}",
-            fix="--size 128 64",
+            fix=option(size=(128, 64)),
         )
         require(
             self.depth is None or 3 <= self.depth <= min(deepest, DEEPEST),
-            "--depth does not fit the size.",
+            f"{option('depth')} does not fit the size.",
             got=f"{self.depth} halvings of {self.size[0]}x{self.size[1]}",
             allowed=f"3 to {min(deepest, DEEPEST)}",
-            fix=f"--depth {min(deepest, DEEPEST)}",
+            fix=option(depth=min(deepest, DEEPEST)),
         )
         most = int(math.log2(min(self.size) / 3))
         require(
             self.patch_layers is None or self.patch_layers <= most,
-            "--patch-layers leaves no patch.",
+            f"{option('patch_layers')} leaves no patch.",
             got=f"{self.patch_layers} halvings of {self.size[0]}x{self.size[1]}",
             allowed=f"1 to {most}",
-            fix=f"--patch-layers {min(most, 3)}",
+            fix=option(patch_layers=min(most, 3)),
         )
 
 
@@ -368,4 +384,9 @@ class TranslateConfig:
     def __post_init__(self) -> None:
         check_counts(self, "outputs", "batch")
         check_seed(self.seed)
-        require(1 <= self.quality <= 100, "--quality is no JPEG quality.", got=self.quality, allowed="1 to 100")
+        require(
+            1 <= self.quality <= 100,
+            f"{option('quality')} must be a JPEG quality.",
+            got=self.quality,
+            allowed="1 to 100",
+        )

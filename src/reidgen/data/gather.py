@@ -60,7 +60,7 @@ def gather_crops(
             got="a file that is no image" if path.exists() else "no such file or folder",
             allowed=f"a folder of images, a folder written by reidgen, or an image ({' '.join(ENDINGS)})",
         )
-    found = _named(path, images_below(path, option=f"--{split}"), split, pictures)
+    found = _named(path, images_below(path, field=split), split, pictures)
     tell(passed_over(path, found.table))
     return found
 

@@ -19,7 +19,7 @@ import polars as pl
 from reidgen.config import PairsConfig
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.engine import RunFolder
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.files import sha256, write_text
 
 TABLE = "pairs.csv"
@@ -145,7 +145,7 @@ def _asked(crops: ReidTable, config: PairsConfig) -> pl.DataFrame:
             if config.split == "train"
             else "all splits",
             allowed="two cameras or more",
-            fix="--split all, or another --data",
+            fix=f"{option(split='all')}, or another {option('data')}",
         )
     return count_pairs(crops)
 
@@ -172,7 +172,7 @@ def _check_cameras(people: pl.DataFrame, source: int, target: int) -> None:
             "A pair needs crops of people from two cameras.",
             got=f"source {source}, target {target}",
             allowed=f"two of the cameras {', '.join(map(str, cameras)) or '(there are none)'}",
-            fix=None if len(cameras) < 2 else f"--source {cameras[0]} --target {cameras[1]}",
+            fix=None if len(cameras) < 2 else f"{option(source=cameras[0])} {option(target=cameras[1])}",
         )
 
 

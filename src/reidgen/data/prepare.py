@@ -15,7 +15,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
 from reidgen.engine.records import write_checked
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.files import Crops, check_apart, file_sha256, sha256
 
 
@@ -61,9 +61,9 @@ def _of_origin(table: ReidTable, origin: str) -> ReidTable:
     if told.height:
         raise DataError(
             f"The crops of {table.name} say themselves what they are.",
-            got=f"origin {told['origin'][0]} at {told['file_name'][0]}, and --origin {origin}",
-            allowed="--origin for folders without a metadata.parquet of reidgen",
-            fix="leave --origin out",
+            got=f"origin {told['origin'][0]} at {told['file_name'][0]}, and {option(origin=origin)}",
+            allowed=f"{option('origin')} for folders without a metadata.parquet of reidgen",
+            fix=f"leave {option('origin')} out",
         )
     maker = pl.lit(UNKNOWN) if origin == "generated" else pl.col("generator")
     return replace(table, rows=table.rows.with_columns(origin=pl.lit(origin), generator=maker))
@@ -96,7 +96,7 @@ def drop_bad(table: ReidTable, found: Audit, config: PrepareConfig) -> ReidTable
             f"No crop of {table.name} is good.",
             got=f"{len(found.bad_files):,} bad files",
             allowed="at least one good crop",
-            fix="look at the reasons in audit.json, or --bad-files keep",
+            fix=f"look at the reasons in audit.json, or {option(bad_files='keep')}",
         )
     return kept
 

@@ -13,7 +13,7 @@ from reidgen.data.inside import check_inside
 from reidgen.data.schema import FOLDERS, JUNK, MAPS, SCHEMA, SHOWN, check_utf8, paths_of, shown_of, together, typed
 from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError, command
+from reidgen.errors import DataError, command, option
 from reidgen.files import Crops, link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
@@ -234,7 +234,7 @@ def _check_no_maps(rows: pl.DataFrame) -> None:
             "Crops with maps or key points cannot be resized or turned.",
             got=", ".join(present),
             allowed="crops alone",
-            fix="leave the size and --pictures out, or render the crops in that size",
+            fix=f"leave the size and {option('pictures')} out, or render the crops in that size",
         )
 
 

@@ -17,7 +17,7 @@ from reidgen.engine.file_kinds import head_of, what_is
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.records import check_fields
 from reidgen.engine.run import RunFiles, RunFolder
-from reidgen.errors import RunError, WeightsError, command
+from reidgen.errors import RunError, WeightsError, again, command, option
 from reidgen.files import sha256, write_chunks
 
 CHECKPOINT = "checkpoint.safetensors"  # of a training, in its run folder until it is done
@@ -83,8 +83,8 @@ def load_state(path: Path, *, run: str | None = None) -> Any:
     except WeightsError as error:
         if run is None:
             raise
-        again = f"{command('rm', path)}, and the same command makes it anew, a training from its start"
-        raise RunError(error.what, got=error.got, allowed=error.allowed, fix=again) from error
+        remove = f"{command('rm', path)}, and the same command makes it anew, a training from its start"
+        raise again(RunError, error.parts, fix=remove) from error
     if run is not None and metadata.get("run", run) != run:
         raise RunError(
             f"{path} belongs to another run.",
@@ -107,7 +107,7 @@ def _checked(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             f"{path} is damaged.",
             got="other bytes than were written: their SHA-256 is not the one in the file",
             allowed="the file as it was written",
-            fix="a whole copy of it, or the run that wrote it again in another --out",
+            fix=f"a whole copy of it, or the run that wrote it again in another {option('out')}",
         )
     return tensors, metadata
 

@@ -16,7 +16,7 @@ from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from lightning_fabric.strategies import DDPStrategy
 
 from reidgen.config import Device, Precision
-from reidgen.errors import ConfigError, ReidgenError, TrainingError
+from reidgen.errors import ConfigError, ReidgenError, TrainingError, option
 
 _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
@@ -54,26 +54,26 @@ def setup(
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise ConfigError(
-            "--device cuda was asked for, but no CUDA device is there.",
+            f"{option(device='cuda')} was asked for, but no CUDA device is there.",
             got="cuda",
             allowed="auto, cpu",
-            fix="--device cpu",
+            fix=option(device="cpu"),
         )
     torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
     accelerator = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
     if accelerator == "cpu" and precision == "fp16":  # Fabric would take bfloat16 instead
         raise ConfigError(
-            "--precision fp16 is for GPUs.",
+            f"{option(precision='fp16')} is for GPUs.",
             got="fp16 on a CPU",
             allowed="float32, bf16",
-            fix="--precision bf16",
+            fix=option(precision="bf16"),
         )
     if accelerator == "cuda" and (devices or 1) > torch.cuda.device_count():
         raise ConfigError(
-            "There are fewer GPUs than --devices.",
+            f"There are fewer GPUs than {option('devices')}.",
             got=devices,
             allowed=f"1 to {torch.cuda.device_count()}",
-            fix=f"--devices {torch.cuda.device_count()}",
+            fix=option(devices=torch.cuda.device_count()),
         )
     if devices is not None:
         _check_started(devices, nodes)
@@ -105,16 +105,16 @@ def _check_started(devices: int, nodes: int) -> None:
     if started is None and nodes > 1:
         raise ConfigError(
             "Processes on several machines are started by torchrun or SLURM.",
-            got=f"--nodes {nodes}, and neither of the two",
+            got=f"{option(nodes=nodes)}, and neither of the two",
             allowed="the same command on each machine",
             fix=f"torchrun --nnodes {nodes} --nproc-per-node {devices} --rdzv-endpoint HOST:PORT -m reidgen ...",
         )
     if started is not None and started.world_size() != devices * nodes:
         raise ConfigError(
-            "The processes that were started are not those of --devices and --nodes.",
-            got=f"{started.world_size()} processes; --devices {devices} --nodes {nodes}",
+            f"The processes that were started are not those of {option('devices')} and {option('nodes')}.",
+            got=f"{started.world_size()} processes; {option(devices=devices)} {option(nodes=nodes)}",
             allowed="devices times nodes",
-            fix="the --devices and --nodes of torchrun or srun",
+            fix=f"the {option('devices')} and {option('nodes')} of torchrun or srun",
         )
 
 
@@ -142,7 +142,7 @@ def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) 
         raise TrainingError(
             "One of the processes of the training died.",
             got=_first_line(str(error)),
-            fix="the same command again goes on from the last checkpoint; --devices 1 does without processes",
+            fix=f"the same command again goes on from the last checkpoint; {option(devices=1)} does without processes",
         ) from error
     except KeyboardInterrupt:  # Python waits for them when it ends, and they wait for Python
         for process in multiprocessing.active_children():

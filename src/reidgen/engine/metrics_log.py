@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.engine import tensorboard
-from reidgen.errors import RunError, command
+from reidgen.errors import RunError, command, option
 from reidgen.files import naming, read_regular, sha256
 
 
@@ -95,7 +95,7 @@ class MetricsLog:
                     f"{self.path} is damaged in line {number:,}.",
                     got=f"{len(line):,} bytes that are no record",
                     allowed="a JSON object a line, as it was written",
-                    fix="put the file back as it was, or make the run again in another --out",
+                    fix=f"put the file back as it was, or make the run again in another {option('out')}",
                 )
             records.append(record)
         return records

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reidgen.config.base import Config, from_dict, typed
-from reidgen.errors import ConfigError, WeightsError
+from reidgen.errors import ConfigError, WeightsError, again
 
 AGAIN = "download or write the file again"
 REASON = 200  # letters of a list of tensors that do not fit
@@ -71,7 +71,7 @@ def config_of(kind: type[Config], known: Any, path: Path) -> Config:
     except ConfigError as error:
         raise WeightsError(
             f"The config in {path} is not one that this version knows.",
-            got=f"{error.what} {error.got}",
+            got=f"{error.parts['what']} {error.parts['got']}",
             allowed=error.allowed,
             fix="a newer reidgen, or the file as it was written",
         ) from error
@@ -86,12 +86,8 @@ def field_of(described: dict[str, Any], name: str, hint: Any, path: Path) -> Any
     try:
         return typed(hint, described.get(name), name)
     except ConfigError as error:
-        raise WeightsError(
-            f"{path} is not described as it should be: {error.what}",
-            got=error.got,
-            allowed=error.allowed,
-            fix=AGAIN,
-        ) from error
+        what = f"{path} is not described as it should be: {error.parts['what']}"
+        raise again(WeightsError, error.parts, what=what, fix=AGAIN) from error
 
 
 def open_network(build: Callable[[], Network], tensors: dict[str, torch.Tensor], path: Path) -> Network:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from reidgen.errors import RunError
+from reidgen.errors import RunError, option
 from reidgen.files import read_regular, sha256, write_json
 
 Fields = Mapping[str, type | tuple[type, ...]]
@@ -106,7 +106,7 @@ def _is_of(value: Any, kind: type | tuple[type, ...]) -> bool:
 
 def damaged(path: Path, got: str, allowed: str = "the file as it was written") -> RunError:
     """The error of a run's file that is not what the run wrote."""
-    fix = "put the file back as it was, or make the run again in another --out"
+    fix = f"put the file back as it was, or make the run again in another {option('out')}"
     return RunError(f"{path} is damaged.", got=got, allowed=allowed, fix=fix)
 
 

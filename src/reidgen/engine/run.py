@@ -19,7 +19,7 @@ from reidgen.engine.lock import lock_of
 from reidgen.engine.machine import peak_memory_gib
 from reidgen.engine.metrics_log import MetricsLog
 from reidgen.engine.records import NUMBER, Fields, check_fields, read_json, write_checked
-from reidgen.errors import ReidgenError, RunError, command
+from reidgen.errors import ReidgenError, RunError, command, option
 from reidgen.files import remove_leftovers, sha256
 
 SCHEMA_VERSION = 1
@@ -88,7 +88,10 @@ class RunFolder:
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise RunError(
-                f"{path} cannot be written.", got=reason, allowed="a folder that can be made", fix="another --out"
+                f"{path} cannot be written.",
+                got=reason,
+                allowed="a folder that can be made",
+                fix=f"another {option('out')}",
             ) from error
         asked = json.loads(json.dumps({"stage": stage, "config": as_dict(config), "inputs": inputs or {}}))
         _forget_new_options(read_record(path), asked, config)
@@ -209,7 +212,9 @@ def read_run(path: Path | str) -> dict[str, Any]:
     """
     record = read_record(Path(path))
     if record is None:
-        raise RunError(f"{path} is no run folder.", got="no run.json", allowed="the --out of an earlier command")
+        raise RunError(
+            f"{path} is no run folder.", got="no run.json", allowed=f"the {option('out')} of an earlier command"
+        )
     if record["status"] != "done":
         raise RunError(
             f"The run in {path} is not finished.",
@@ -280,7 +285,7 @@ def _check_same(path: Path, record: dict[str, Any], asked: dict[str, Any]) -> No
             f"{path} holds another run.",
             got="; ".join(changed[:6]),
             allowed="the same command as before, to resume it",
-            fix="another --out, or the old options",
+            fix=f"another {option('out')}, or the old options",
         )
 
 
@@ -295,7 +300,7 @@ def _lock(path: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunError(f"Another process is writing {path}.", fix="wait for it, or another --out") from error
+        raise RunError(f"Another process is writing {path}.", fix=f"wait for it, or another {option('out')}") from error
     return lock
 
 

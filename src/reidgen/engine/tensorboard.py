@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.errors import importing
+from reidgen.errors import importing, option
 
 SWITCH = "REIDGEN_TENSORBOARD"  # an environment variable, so that worker processes have it too
 EVENTS = "events.out.tfevents.*"
@@ -33,7 +33,7 @@ def turn_on() -> None:
         ConfigError: It is there and cannot be imported.
     """
     for module in ("tensorboard", "torch.utils.tensorboard"):
-        with importing("tensorboard", extra="tensorboard", purpose="--tensorboard"):
+        with importing("tensorboard", extra="tensorboard", purpose=option("tensorboard")):
             importlib.import_module(module)
     os.environ[SWITCH] = "1"
 

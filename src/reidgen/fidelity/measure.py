@@ -14,7 +14,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.cache import cache_folder
 from reidgen.engine.records import read_json, write_checked
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.fidelity.crops import Files, sizes_of
 from reidgen.fidelity.extractors import Extractor, load_extractor
 from reidgen.fidelity.features import extract
@@ -76,9 +76,11 @@ def _sources(fake: Path | str | None, generator: Path | str | None, config: Fide
         return from_weights(Path(generator), config)
     raise ConfigError(
         "It is not clear which generated crops are meant.",
-        got="--fake and --generator" if fake else "neither --fake nor --generator",
-        allowed="--fake DIR for crops in files, or --generator DIR to sample from weights",
-        fix="--generator DIR, with the --out of a train-generator",
+        got=f"{option('fake')} and {option('generator')}"
+        if fake
+        else f"neither {option('fake')} nor {option('generator')}",
+        allowed=f"{option(fake='DIR')} for crops in files, or {option(generator='DIR')} to sample from weights",
+        fix=f"{option(generator='DIR')}, with the {option('out')} of a train-generator",
     )
 
 
@@ -89,7 +91,7 @@ def _real(table: ReidTable, config: FidelityConfig) -> ReidTable:
             f"{table.name or 'The table'} has too few crops in split {config.split}.",
             got=len(rows),
             allowed="four or more, thousands for a result",
-            fix="--split, or another --real",
+            fix=f"{option('split')}, or another {option('real')}",
         )
     return rows
 

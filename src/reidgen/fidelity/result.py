@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.engine.records import check_fields, read_values, write_checked
-from reidgen.errors import RunError, command
+from reidgen.errors import RunError, command, option
 from reidgen.fidelity.figures import kernel_key_of, key_of
 
 RESULT = "fidelity.json"
@@ -83,7 +83,7 @@ class Fidelity:
             raise RunError(
                 f"{folder} holds no fidelity result.",
                 got=f"no {RESULT}",
-                allowed="the --out of reidgen fidelity, finished",
+                allowed=f"the {option('out')} of reidgen fidelity, finished",
                 fix=f"reidgen fidelity --real DIR --fake DIR {command('--out', folder)}",
             )
         found = cls(**read_values(path, cls))

@@ -7,7 +7,7 @@ from typing import Any
 from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, DataError, WeightsError
+from reidgen.errors import ConfigError, DataError, WeightsError, option
 from reidgen.fidelity.crops import Crops, Files, Sampled, sizes_of
 from reidgen.fidelity.figures import draw
 from reidgen.files import file_sha256
@@ -57,10 +57,10 @@ class Source:
         if config.fakes is not None and config.fakes > len(self.origin):
             there = len(self.origin)
             raise ConfigError(
-                "--fakes is more than there are.",
+                f"{option('fakes')} is more than there are.",
                 got=config.fakes,
                 allowed=f"up to {there}, all of them",
-                fix=f"--fakes {there}",
+                fix=option(fakes=there),
             )
         return config.fakes or len(self.origin)
 
@@ -99,7 +99,7 @@ def check_sizes(source: Source, config: FidelityConfig) -> None:
     sizes = sorted(set(sizes_of(source.origin.paths)))
     if len(sizes) > 1:
         told = ", ".join(f"{height}x{width}" for height, width in sizes[:4])
-        raise DataError("The generated crops differ in size.", got=told, allowed="one size", fix="--size 128 64")
+        raise DataError("The generated crops differ in size.", got=told, allowed="one size", fix=option(size=(128, 64)))
 
 
 def _trainings_of(folder: Path) -> list[dict[str, Any]]:
@@ -124,8 +124,8 @@ def from_weights(path: Path, config: FidelityConfig) -> list[Source]:
         raise WeightsError(
             f"{path} holds no snapshots.",
             got="a file" if path.is_file() else "no snapshot-*.safetensors",
-            allowed="the --out of reidgen train-generator",
-            fix="--snapshots last",
+            allowed=f"the {option('out')} of reidgen train-generator",
+            fix=option(snapshots="last"),
         )
     return [_of_file(file) for file in found]
 

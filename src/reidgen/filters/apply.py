@@ -16,7 +16,7 @@ from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.records import write_checked
-from reidgen.errors import ConfigError, DataError, ReidgenError, RunError
+from reidgen.errors import ConfigError, DataError, ReidgenError, RunError, option
 from reidgen.files import Crops, check_apart, sha256, write_bytes, write_text
 from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.blocks import ScoreFolder
@@ -196,7 +196,7 @@ def _check(
             "A calibration needs reference crops and a folder.",
             got=f"reference {'None' if reference is None else 'given'}, out {out}",
             allowed="both",
-            fix="--calibrate --reference DIR --out DIR",
+            fix=f"{option('calibrate')} {option(reference='DIR')} {option(out='DIR')}",
         )
 
 
@@ -265,6 +265,6 @@ def _calibration(outcome: Outcome, reference: ReidTable) -> Calibration:
             f"There is nothing to calibrate the filter {outcome.filter.name} on: no reference crop has a score.",
             got=describe(reference),
             allowed="a train split in which a person has two crops",
-            fix="another --reference, or leave --calibrate out",
+            fix=f"another {option('reference')}, or leave {option('calibrate')} out",
         )
     return Calibration(outcome.filter, describe(reference), *known)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reidgen.data.parents import ends_of_chains
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.filters.embedding import rows_in
 from reidgen.metrics.exact import exact_smallest, margin_of
 from reidgen.metrics.neighbours import squares_to
@@ -76,7 +76,7 @@ def has_real_people(
             "The identity filter compares crops with real people, and there are none.",
             got="people real, reference None",
             allowed="a table of real crops",
-            fix="--reference DIR",
+            fix=option(reference="DIR"),
         )
     if people == "real":
         return np.ones(len(table), bool)
@@ -92,7 +92,7 @@ def has_real_people(
             got=f"{len(lost):,} of {len(table):,} crops, such as {table.rows['file_name'][lost[0]]} "
             f"(parent: {ends[lost[0]]})",
             allowed="parents in the reference, or none",
-            fix="--reference with the crops that were re-generated, or --identity-people new",
+            fix=f"{option('reference')} with the crops that were re-generated, or {option(identity_people='new')}",
         )
     return inside | np.array([end is not None for end in ends])
 
@@ -123,7 +123,7 @@ def claims_on_reference(
             got=f"pid {crops.pids[lacking[0]]} of {crops.rows['file_name'][int(lacking[0])]}, and "
             f"{len(set(crops.pids[lacking].tolist())) - 1:,} more people",
             allowed="crops of every claimed person in the reference",
-            fix="--reference with the whole train split, or --identity-people new",
+            fix=f"{option('reference')} with the whole train split, or {option(identity_people='new')}",
         )
     rows = rows_in(crops, reference)
     camids = _left_out(_cameras_of(crops, reference, rows), reference.camids, cameras)
@@ -152,5 +152,5 @@ def _check_people(crops: ReidTable, what: str) -> None:
             "The identity filter has nobody else to compare with.",
             got=f"{count} {what} (pid > 0)",
             allowed="two people or more",
-            fix="more people in one table, or --reference with the whole train split",
+            fix=f"more people in one table, or {option('reference')} with the whole train split",
         )

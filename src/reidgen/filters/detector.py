@@ -155,8 +155,8 @@ def _check(filter_: DetectorFilter) -> None:
     if filter_.cfg is not None and (filter_.model == HOG or filter_.model.endswith(".onnx")):
         raise ConfigError("DetectorFilter's cfg belongs to Darknet weights.", got=filter_.model, allowed="no cfg")
     if not 0 <= filter_.overlap <= 1:
-        raise ConfigError("DetectorFilter's overlap is no share.", got=filter_.overlap, allowed="0 to 1")
+        raise ConfigError("DetectorFilter's overlap must be a share.", got=filter_.overlap, allowed="0 to 1")
     if filter_.model != HOG and not 0 <= (filter_.threshold or 0) < 1:
-        raise ConfigError("DetectorFilter's threshold is no probability.", got=filter_.threshold, allowed="0 to 1")
+        raise ConfigError("DetectorFilter's threshold must be a probability.", got=filter_.threshold, allowed="0 to 1")
     if not filter_.name.isidentifier():
         raise ConfigError("DetectorFilter's name cannot name a column.", got=filter_.name, allowed="letters and _")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from reidgen.engine.file_kinds import head_of, what_is
-from reidgen.errors import ConfigError, WeightsError, importing
+from reidgen.errors import ConfigError, WeightsError, importing, option
 from reidgen.filters.frames import Frame
 
 DYNAMIC_SIZE = 640  # the input of YOLO files whose height and width are open
@@ -50,7 +50,7 @@ class ONNXDetector:
         boxes, classes = split_output(values, None if self._names is None else len(self._names), self._path)
         if self._person >= classes.shape[1]:
             raise ConfigError(
-                f"--detector-person is no class of {self._path}.",
+                f"{option('detector_person')} must be a class of {self._path}.",
                 got=self._person,
                 allowed=f"0 to {classes.shape[1] - 1}",
             )
@@ -132,7 +132,7 @@ def _names(session: Any) -> dict[int, str] | None:
 
 
 def _person(path: Path, names: dict[int, str] | None) -> int:
-    """The class "person" by its name; the first one, as in COCO, where the file names none."""
+    """The class "person" by its name; the first one, as in COCO, where the file must name one or more."""
     if names is None:
         return 0
     found = [number for number, name in names.items() if name in ("person", "pedestrian")]
@@ -141,6 +141,6 @@ def _person(path: Path, names: dict[int, str] | None) -> int:
             f"{path} knows no class of the name person.",
             got=", ".join(list(names.values())[:6]),
             allowed="person or pedestrian among the names",
-            fix="--detector-person NUMBER",
+            fix=option(detector_person="NUMBER"),
         )
     return found[0]

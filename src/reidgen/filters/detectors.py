@@ -15,7 +15,7 @@ from reidgen.engine.device import setup
 from reidgen.engine.download import check_digest, download
 from reidgen.engine.file_kinds import what_is
 from reidgen.engine.opening import Room, TooLargeError, check_output
-from reidgen.errors import ConfigError, WeightsError
+from reidgen.errors import ConfigError, WeightsError, again, option
 from reidgen.files import file_sha256
 from reidgen.filters.detector_hog import HOGDetector
 from reidgen.filters.detector_onnx import ONNXDetector
@@ -53,7 +53,9 @@ class DarknetDetector:
     ) -> None:
         fewest = min(head.classes for head in network.heads)
         if person >= fewest:
-            raise ConfigError("--detector-person is no class of the network.", got=person, allowed=f"0 to {fewest - 1}")
+            raise ConfigError(
+                f"{option('detector_person')} must be a class of the network.", got=person, allowed=f"0 to {fewest - 1}"
+            )
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._score, self._person = score, person
@@ -128,7 +130,7 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
             f"{model} is no detector.",
             got=model,
             allowed=f"{TINY}, {HOG}, or the path of a .weights or .onnx file",
-            fix=f"--detector {TINY}",
+            fix=option(detector=TINY),
         )
     files = [path] if cfg in (None, TINY) else [path, Path(str(cfg))]
     if cfg is None and path.suffix == ".weights" and model != TINY:
@@ -138,7 +140,7 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
             raise WeightsError(
                 f"There is no detector file {file}.",
                 allowed="a Darknet .weights file with its .cfg of the same name beside it, or an .onnx file",
-                fix=f"--detector-cfg FILE.cfg, or {TINY}" if file.suffix == ".cfg" else f"--detector {TINY}",
+                fix=f"{option(detector_cfg='FILE.cfg')}, or {TINY}" if file.suffix == ".cfg" else option(detector=TINY),
             )
     return files
 
@@ -180,13 +182,17 @@ def _told(path: Path, read: Callable[[bytes], Any]) -> Any:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read.", got=error.strerror, allowed="a readable file") from error
     except WeightsError as error:
-        what = f"{path}: {error.what}"
-        raise WeightsError(what, got=error.got, allowed=error.allowed, fix=error.fix) from error
+        raise again(WeightsError, error.parts, what=f"{path}: {error.parts['what']}") from error
 
 
 def _published_weights() -> Path:
     path = cache_folder() / "weights" / f"{TINY}.weights"
     if not path.is_file():
-        download(WEIGHTS_URL, path, what="The detector's file", fix=f"--detector FILE.weights --detector-cfg {TINY}")
+        download(
+            WEIGHTS_URL,
+            path,
+            what="The detector's file",
+            fix=f"{option(detector='FILE.weights')} {option(detector_cfg=TINY)}",
+        )
     check_digest(path, WEIGHTS_DIGEST)
     return path

@@ -10,7 +10,7 @@ from torch import Tensor
 from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.filters.base import verdict_about
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, rows_in
@@ -37,7 +37,7 @@ class DiversityFilter(SizedFilter, QuantileFilter):
     """
 
     name: ClassVar[str] = "diversity"
-    by_hand: ClassVar[str] = "--diversity-threshold 0.1"
+    by_hand: ClassVar[str] = option(diversity_threshold=0.1)
     needs: ClassVar[str] = "at least one person with two crops"
     features: str
     threshold: float | None = None
@@ -131,7 +131,7 @@ class CopiesFilter(SizedFilter, QuantileFilter):
     """
 
     name: ClassVar[str] = "copies"
-    by_hand: ClassVar[str] = "--copies-threshold 0.5"
+    by_hand: ClassVar[str] = option(copies_threshold=0.5)
     needs: ClassVar[str] = "three real crops or more"
     compares: ClassVar[bool] = True
     features: str

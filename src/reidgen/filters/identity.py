@@ -9,7 +9,7 @@ from torch import Tensor
 from reidgen.config import Device
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.claims import Claims, claims_among_themselves, claims_on_reference, has_real_people
 from reidgen.filters.embedding import feature_hash, features_of
@@ -42,7 +42,7 @@ class IdentityFilter(SizedFilter, QuantileFilter):
     """
 
     name: ClassVar[str] = "identity"
-    by_hand: ClassVar[str] = "--identity-threshold 0"
+    by_hand: ClassVar[str] = option(identity_threshold=0)
     needs: ClassVar[str] = "people with crops of two cameras, or with two crops where all are of one camera"
     model: str
     threshold: float | None = None
@@ -56,7 +56,7 @@ class IdentityFilter(SizedFilter, QuantileFilter):
         object.__setattr__(self, "model", str(self.model).removeprefix(REID))
         cut = self.threshold
         if cut is not None and not -2 <= cut <= 2:
-            raise ConfigError("IdentityFilter's threshold is no difference of cosines.", got=cut, allowed="-2 to 2")
+            raise ConfigError("IdentityFilter's threshold must be a difference of cosines.", got=cut, allowed="-2 to 2")
         if self.people not in ("auto", "real", "new") or self.cameras not in ("other", "all"):
             got = f"people {self.people}, cameras {self.cameras}"
             raise ConfigError("IdentityFilter has no such choice.", got=got, allowed="auto, real or new; other or all")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reidgen.config import Device
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods
@@ -46,7 +46,7 @@ class RealismFilter(SizedFilter, QuantileFilter):
     """
 
     name: ClassVar[str] = "realism"
-    by_hand: ClassVar[str] = "--realism-threshold 1"
+    by_hand: ClassVar[str] = option(realism_threshold=1)
     needs: ClassVar[str] = "crops of people (pid > 0)"
     compares: ClassVar[bool] = True
     features: str
@@ -127,7 +127,7 @@ class RealismFilter(SizedFilter, QuantileFilter):
                 "The realism filter has too few real crops for its neighbourhoods.",
                 got=f"{groups} {self.among} in {people.name or 'the reference'} (pid > 0)",
                 allowed=f"{self.neighbours + 2} {self.among} or more for {self.neighbours} neighbours",
-                fix="--reference with the whole train split, or --realism-neighbours 1",
+                fix=f"{option('reference')} with the whole train split, or {option(realism_neighbours=1)}",
             )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.sizes import SizedFilter
 from reidgen.filters.thresholds import QUANTILE
@@ -49,7 +49,7 @@ class SSIMFilter(SizedFilter):
         if self.data_range not in (255, 4095):
             raise ConfigError("SSIMFilter's data_range is not known.", got=self.data_range, allowed="255 or 4095")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise ConfigError("SSIMFilter's threshold is no SSIM.", got=self.threshold, allowed="-1 to 1, or None")
+            raise ConfigError("SSIMFilter's threshold must be an SSIM.", got=self.threshold, allowed="-1 to 1, or None")
 
     @property
     def rule(self) -> str:
@@ -73,7 +73,7 @@ class SSIMFilter(SizedFilter):
                 "The SSIM filter has no threshold, and no reference crops to take one from.",
                 got="threshold None, reference None",
                 allowed="one of the two",
-                fix="--reference DIR (real crops), or --ssim-threshold 0.3",
+                fix=f"{option(reference='DIR')} (real crops), or {option(ssim_threshold=0.3)}",
             )
         known = reference_scores[~np.isnan(reference_scores)]
         if not known.size:
@@ -81,7 +81,7 @@ class SSIMFilter(SizedFilter):
                 "The reference crops give no SSIM threshold: no person has two crops.",
                 got=f"{len(reference_scores):,} crops, none with another of the same person before it",
                 allowed="at least one person with two crops",
-                fix="--reference with the whole train split, or --ssim-threshold 0.3",
+                fix=f"{option('reference')} with the whole train split, or {option(ssim_threshold=0.3)}",
             )
         return replace(self, threshold=float(np.quantile(known, QUANTILE)))
 

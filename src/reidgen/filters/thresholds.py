@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 
 QUANTILE = 0.05  # of reference crops, which an open threshold rejects
 
@@ -38,17 +38,17 @@ class QuantileFilter:
             needs_reference(self.name, reference_scores)
         if self.threshold is not None:
             return self
-        found = quantile_threshold(self.name, reference_scores, option=self.by_hand, needs=self.needs)
+        found = quantile_threshold(self.name, reference_scores, by_hand=self.by_hand, needs=self.needs)
         return replace(self, threshold=found)  # type: ignore[type-var]
 
 
-def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, option: str, needs: str) -> float:
+def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, by_hand: str, needs: str) -> float:
     """The 5 % quantile of the reference crops' scores.
 
     Args:
         name: The filter's.
         reference_scores: float64 (N,), not finite where there is no score.
-        option: The option that sets the threshold by hand, with a value.
+        by_hand: The option that sets the threshold by hand, with a value.
         needs: What the reference must have for a score.
 
     Raises:
@@ -60,7 +60,7 @@ def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, option
             f"The {name} filter has no threshold, and no reference crops to take one from.",
             got="threshold None, reference None",
             allowed="one of the two",
-            fix=f"--reference DIR (real crops), or {option}",
+            fix=f"{option(reference='DIR')} (real crops), or {by_hand}",
         )
     known = reference_scores[np.isfinite(reference_scores)]
     if not known.size:
@@ -68,7 +68,7 @@ def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, option
             f"The reference crops give no threshold for the {name} filter.",
             got=f"{len(reference_scores):,} crops, none with a score",
             allowed=needs,
-            fix=f"--reference with the whole train split, or {option}",
+            fix=f"{option('reference')} with the whole train split, or {by_hand}",
         )
     return float(np.quantile(known, QUANTILE))
 
@@ -80,5 +80,5 @@ def needs_reference(name: str, given: object) -> None:
             f"The {name} filter compares crops with real ones, and there are none.",
             got="reference None",
             allowed="a table of real crops",
-            fix="--reference DIR",
+            fix=option(reference="DIR"),
         )

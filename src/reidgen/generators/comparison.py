@@ -19,7 +19,7 @@ from reidgen.data.threads import chunks
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.records import write_checked
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.generators.encoder import TrainedEncoder
 from reidgen.generators.inversion import reconstruct, search, search_with_noise
 from reidgen.generators.inverted import NOISE, PIVOTAL, RESULT, inversion_facts, way_file, way_name
@@ -256,9 +256,10 @@ def _check_judge(likeness: Likeness, judge: Identifier | None) -> None:
     if judge is not None and likeness.reid is not None and likeness.reid.hash == judge.hash:
         raise ConfigError(
             "The judge is the re-ID network of the loss.",
-            got=f"the same weights, SHA-256 {judge.hash[:16]}..., for --reid and --judge",
+            got=f"the same weights, SHA-256 {judge.hash[:16]}..., for {option('reid')} and {option('judge')}",
             allowed="a network that was trained on its own",
-            fix="--judge with another run of train-reid: another --seed, or another --backbone",
+            fix=f"{option('judge')} with another run of train-reid: another {option('seed')}, "
+            f"or another {option('backbone')}",
         )
 
 
@@ -267,19 +268,20 @@ def _check(config: InversionConfig, encoder: TrainedEncoder | None, gan: Trained
     if noisy and not gan.network.synthesis.noise_shapes:
         raise ConfigError(
             f"A {gan.kind} has no noise maps that could be optimised.",
-            got=f"--methods {' '.join(noisy)}",
+            got=option(methods=noisy),
             allowed="ways without +noise; StyleGAN2 has such maps",
-            fix=f"--methods {' '.join(method.replace(NOISE, '') for method in noisy)}",
+            fix=option(methods=tuple(method.replace(NOISE, "") for method in noisy)),
         )
     needing = [method for method in config.methods if method.startswith("encoder")]
     if config.people == "held-out":
-        needing.append("--people held-out")
+        needing.append(option(people="held-out"))
     if needing and encoder is None:
         raise ConfigError(
             "There is no encoder.",
             got=", ".join(needing),
-            allowed="--methods average optimise, and these with +pivotal, of --people train or query",
-            fix="--encoder DIR of a train-encoder",
+            allowed=f"{option('methods')} average optimise, and these with +pivotal, "
+            f"of {option(people='train')} or query",
+            fix=f"{option(encoder='DIR')} of a train-encoder",
         )
 
 
@@ -292,9 +294,9 @@ def _choose(table: ReidTable, config: InversionConfig, encoder: TrainedEncoder |
     if not len(crops):
         raise DataError(
             f"{table.name or 'The table'} has no crops of such people.",
-            got=f"--people {config.people}",
+            got=option(people=config.people),
             allowed="a table with real crops of them; held-out: the table that the encoder was trained on",
-            fix="--people train, or another --data",
+            fix=f"{option(people='train')}, or another {option('data')}",
         )
     crops = in_turn(crops, "pid")
     return crops.where(np.arange(len(crops)) < config.crops)

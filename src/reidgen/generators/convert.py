@@ -14,7 +14,7 @@ from reidgen.engine.foreign import module_tensors, read_foreign
 from reidgen.engine.pickle_budget import Record, Refused
 from reidgen.engine.pickle_machine import shown
 from reidgen.engine.records import write_checked
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.upstream import (
@@ -80,7 +80,7 @@ def _check_foreign(path: Path) -> None:
         f"{path} needs no conversion: it is a generator of reidgen." if ours else f"{path} is not converted.",
         got="a safetensors file, which holds no code",
         allowed="a .pkl, .pt or .pth file of another program",
-        fix=f"--generator {path}, or --transfer {path}" if ours else "the file that it was made from",
+        fix=f"{option(generator=path)}, or {option(transfer=path)}" if ours else "the file that it was made from",
     )
 
 
@@ -96,7 +96,7 @@ def _convert(run: RunFolder, path: Path, config: ConvertConfig) -> dict[str, Any
             f"{path} holds no generator that reidgen has.",
             got=str(error),
             allowed="an unconditional RGB generator of StyleGAN2 (skip architecture) or of StyleGAN3-T or -R",
-            fix="another file; `--weights raw` if it has only the generator without its average",
+            fix=f"another file; {option(weights='raw')} if it has only the generator without its average",
         ) from error
     reason = _discriminator(content, style, parts)
     facts = _facts(run, path, config, generator)

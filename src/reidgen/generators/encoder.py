@@ -20,7 +20,7 @@ from reidgen.engine.opening import check_output, config_of, field_of, open_netwo
 from reidgen.engine.pickle_machine import shown
 from reidgen.engine.progress import progress
 from reidgen.engine.run import read_run
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.generators import sampling
 from reidgen.generators.likeness import as_images
@@ -199,7 +199,7 @@ def load_encoder(
             f"{file} is an encoder for another generator.",
             got=f"generator {gan.hash} ({gan.path})",
             allowed=f"generator {made_for}, which it was trained with",
-            fix=f"--generator {file.parent / FILE}, or train-encoder with this generator",
+            fix=f"{option(generator=file.parent / FILE)}, or train-encoder with this generator",
         )
     config = config_of(EncoderConfig, described.get("encoder"), file)
     facts = field_of(described, "facts", dict, file)

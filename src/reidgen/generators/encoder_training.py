@@ -21,7 +21,7 @@ from reidgen.engine.device import Fabric, average_buffers, setup, share_of, sum_
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.loop import Plan, begun, finite, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
-from reidgen.errors import ConfigError, DataError, TrainingError
+from reidgen.errors import ConfigError, DataError, TrainingError, option
 from reidgen.files import file_sha256, link_or_copy, sha256
 from reidgen.generators import sampling
 from reidgen.generators.encoder import (
@@ -159,9 +159,9 @@ class EncoderTraining:
         broken = [name for name, value in sums if not math.isfinite(value)]
         return TrainingError(
             f"The training in {folder} diverged: {', '.join(broken) or 'a weight'} is no number at step {self.step}.",
-            got=f"--lr {config.lr:g}, --batch {config.batch}",
+            got=f"{option(lr=config.lr)}, {option(batch=config.batch)}",
             allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
-            fix=f"another --out with --lr {config.lr / 3:.2g}",
+            fix=f"another {option('out')} with {option(lr=config.lr / 3)}",
         )
 
     def write(self, folder: Path) -> None:
@@ -280,7 +280,7 @@ def split_people(table: ReidTable, config: EncoderConfig) -> tuple[ReidTable, Re
             got=f"{len(learned)} crops of {max(len(people) - len(last), 0)} people in the {config.split} split, and "
             f"{len(crops) - len(learned)} of {len(last)} others for the test; batch {config.batch}",
             allowed="at least two people, and a batch of crops without those of the test",
-            fix="another --data, or a smaller --batch",
+            fix=f"another {option('data')}, or a smaller {option('batch')}",
         )
     return learned, crops.where(kept_out)
 
@@ -306,7 +306,7 @@ def _train(
         gan, likeness = gan.to(fabric.device), likeness.to(fabric.device)
     facts = {**_facts(learned, kept_out, gan, config, likeness), "start": None if start is None else _hash(start)}
     tested = CropStore.open(spread_out(kept_out, config.test_crops), size=gan.size).images
-    smaller = f"another --out with --batch {max(config.batch // 2, 2)}, or a smaller --width"
+    smaller = f"another {option('out')} with {option(batch=max(config.batch // 2, 2))}, or a smaller {option('width')}"
     plan = Plan(
         label="train encoder (steps)",
         steps=config.steps,
@@ -314,7 +314,7 @@ def _train(
         write_steps=(config.snapshot_steps,),
         checkpoint_sec=config.checkpoint_sec,
     )
-    with memory_told(run, lambda: (f"--batch {config.batch}", smaller)):
+    with memory_told(run, lambda: (option(batch=config.batch), smaller)):
         crops = CropStore.open(learned, size=gan.size)
         training = EncoderTraining(config, gan, crops, likeness, start, fabric=fabric, tested=tested, facts=facts)
         if fabric.is_global_zero:
@@ -351,10 +351,10 @@ def _facts(
 def _check_start(config: EncoderConfig, start: ResNet | None) -> None:
     if (config.weights == "random") != (start is None):
         raise ConfigError(
-            "The weights that the backbone starts from are not those that --weights names.",
-            got=f"--weights {config.weights}, and {'none' if start is None else 'a network'} to start from",
+            f"The weights that the backbone starts from are not those that {option('weights')} names.",
+            got=f"{option(weights=config.weights)}, and {'none' if start is None else 'a network'} to start from",
             allowed="train_encoder(..., start=load_start(config))",
-            fix="--weights random, which needs none",
+            fix=f"{option(weights='random')}, which needs none",
         )
 
 

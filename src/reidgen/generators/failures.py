@@ -9,7 +9,7 @@ import torch
 from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
 from reidgen.engine.machine import memory_bytes
 from reidgen.engine.run import read_run
-from reidgen.errors import RunError, TrainingError, command
+from reidgen.errors import RunError, TrainingError, option
 from reidgen.generators.estimate import Estimate
 
 SPARE = 0.9  # of the memory that is there: what a proposed batch may take
@@ -21,21 +21,23 @@ def not_a_number(folder: Path, config: GeneratorConfig, *, kimg: float) -> Train
     snapshots = sorted(folder.glob("snapshot-*.safetensors"))
     return TrainingError(
         f"The training in {folder} diverged: a loss or a weight is not a number after {kimg:g} kimg.",
-        got=", ".join(f"{name} {value:g}" for name, (value, _) in lower.items()) + f", --precision {config.precision}",
+        got=", ".join(option(**{name: value}) for name, (value, _) in lower.items())
+        + f", {option(precision=config.precision)}",
         allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
-        fix="another --out with " + " ".join(f"{name} {changed:g}" for name, (_, changed) in lower.items()),
+        fix=f"another {option('out')} with "
+        + " ".join(option(**{name: changed}) for name, (_, changed) in lower.items()),
     )
 
 
 def _lower(config: GeneratorConfig) -> dict[str, tuple[float, float]]:
     """Options that calm a training: their values, and better ones."""
     if not isinstance(config, StyleGANConfig):
-        return {"--lr": (config.lr, _calmer(config.lr, DCGANConfig.lr))}
+        return {"lr": (config.lr, _calmer(config.lr, DCGANConfig.lr))}
     usual_gamma = replace(config, gamma=None).r1_gamma
     return {
-        "--gamma": (config.r1_gamma, max(2 * config.r1_gamma, usual_gamma)),
-        "--lr-generator": (config.lr_generator, _calmer(config.lr_generator, StyleGANConfig.lr_generator)),
-        "--lr-discriminator": (
+        "gamma": (config.r1_gamma, max(2 * config.r1_gamma, usual_gamma)),
+        "lr_generator": (config.lr_generator, _calmer(config.lr_generator, StyleGANConfig.lr_generator)),
+        "lr_discriminator": (
             config.lr_discriminator,
             _calmer(config.lr_discriminator, StyleGANConfig.lr_discriminator),
         ),
@@ -62,13 +64,15 @@ def longer_than_done(folder: Path, config: GeneratorConfig) -> RunError | None:
     ):
         return None
     more = config.kimg - before["kimg"]
-    again = f"{command('--transfer', folder)} --kimg {more:g}"
-    restart = f"another --out with {again}, which goes on from both networks with new optimisers"
+    again = f"{option(transfer=folder)} {option(kimg=more)}"
+    restart = f"another {option('out')} with {again}, which goes on from both networks with new optimisers"
     return RunError(
         f"The training in {folder} is finished, and a finished one keeps no optimisers to go on with.",
-        got=f"--kimg {config.kimg:g}, done with {before['kimg']:g}",
-        allowed="a larger --kimg while a training is not finished",
-        fix=restart if isinstance(config, StyleGANConfig) else f"another --out with --kimg {config.kimg:g}",
+        got=f"{option(kimg=config.kimg)}, done with {before['kimg']:g}",
+        allowed=f"a larger {option('kimg')} while a training is not finished",
+        fix=restart
+        if isinstance(config, StyleGANConfig)
+        else f"another {option('out')} with {option(kimg=config.kimg)}",
     )
 
 
@@ -84,20 +88,25 @@ def out_of_memory(config: GeneratorConfig, cost: Estimate | None, device: torch.
     tried, there = config.batch // max(parts, config.processes), _memory(device)
     fitting = None if cost is None else images_that_fit(config.batch, tried, cost, there)
     needs = "" if cost is None else f", which needs more than {cost.bytes_of(tried) / 2**30:.2g} GiB"
-    got = f"--batch {config.batch}{f' --accumulate {parts}' if parts > 1 else ''}{needs}; "
+    asked = [option(batch=config.batch), *([option(accumulate=parts)] if parts > 1 else [])]
+    got = f"{' '.join(asked)}{needs}; "
     return f"{got}{there / 2**30:.3g} GiB are there", _smaller(config, fitting)
 
 
 def _smaller(config: GeneratorConfig, images: int | None) -> str:
     if images is None:
-        narrower = "--width" if not isinstance(config, StyleGANConfig) else "--channel-base or --channel-max"
-        return f"another --out with a smaller {narrower}: not even two images fit"
+        narrower = (
+            option("width")
+            if not isinstance(config, StyleGANConfig)
+            else f"{option('channel_base')} or {option('channel_max')}"
+        )
+        return f"another {option('out')} with a smaller {narrower}: not even two images fit"
     if isinstance(config, StyleGANConfig):
         return (
-            f"the same command with --accumulate {config.batch // images}, which computes {images} images at a time, "
-            f"or another --out with --batch {images}"
+            f"the same command with {option(accumulate=config.batch // images)}, which computes {images} images "
+            f"at a time, or another {option('out')} with {option(batch=images)}"
         )
-    return f"another --out with --batch {images}"
+    return f"another {option('out')} with {option(batch=images)}"
 
 
 def images_that_fit(batch: int, tried: int, cost: Estimate, there: float) -> int | None:

@@ -15,7 +15,7 @@ from reidgen.config import SearchConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
-from reidgen.errors import TrainingError
+from reidgen.errors import TrainingError, option
 from reidgen.generators import sampling
 from reidgen.generators.encoder import NOISE_SEED, fixed_noise
 from reidgen.generators.likeness import Likeness, as_images, weighted
@@ -143,8 +143,8 @@ def _search(
         if not torch.isfinite(one).all():
             raise TrainingError(
                 f"The search for the w+ of {key} diverged.",
-                got=f"--search-lr {config.search_lr:g}",
-                fix=f"another --out with --search-lr {config.search_lr / 3:.2g}",
+                got=option(search_lr=config.search_lr),
+                fix=f"another {option('out')} with {option(search_lr=config.search_lr / 3)}",
             )
     return found
 
@@ -195,8 +195,8 @@ def tune(
     if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
         raise TrainingError(
             "The pivotal tuning of the generator diverged.",
-            got=f"--tune-lr {config.tune_lr:g}",
-            fix=f"another --out with --tune-lr {config.tune_lr / 3:.2g}",
+            got=option(tune_lr=config.tune_lr),
+            fix=f"another {option('out')} with {option(tune_lr=config.tune_lr / 3)}",
         )
     return network.requires_grad_(False)
 

@@ -12,7 +12,7 @@ from reidgen.engine.checkpoint import load_state, load_weights, save_weights
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.records import check_fields, read_json
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, RunError, WeightsError
+from reidgen.errors import ConfigError, RunError, WeightsError, option
 from reidgen.files import file_sha256
 
 DIGITS = 16  # of the SHA-256 in the file's name
@@ -69,7 +69,9 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
     folder = Path(folder)
     record = read_run(folder)
     if record["stage"] != "invert":
-        raise RunError(f"{folder} is no inversion.", got=f"a run of {record['stage']}", allowed="the --out of invert")
+        raise RunError(
+            f"{folder} is no inversion.", got=f"a run of {record['stage']}", allowed=f"the {option('out')} of invert"
+        )
     for part, field in (("inputs", "generator"), ("config", "tune_for")):
         check_fields(folder / "run.json", record[part], {field: str}, f"{part}.")
     if record["inputs"]["generator"] != generator:
@@ -77,7 +79,7 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
             f"{folder} is an inversion by another generator.",
             got=f"generator {record['inputs']['generator']}",
             allowed=f"generator {generator}",
-            fix="--generator with the one that was inverted",
+            fix=f"{option('generator')} with the one that was inverted",
         )
     found = inversion_facts(folder)
     ways = [entry["method"] for entry in found["methods"]]
@@ -86,17 +88,17 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
     if way not in usable:
         raise ConfigError(
             f"{folder} has no way {way} that variants can be made of.",
-            got=f"--way {way}",
+            got=option(way=way),
             allowed=", ".join(usable) or "a run of invert with a way without +noise",
-            fix=f"--way {usable[-1]}" if usable else "reidgen invert --methods optimise+pivotal",
+            fix=option(way=usable[-1]) if usable else "reidgen invert --methods optimise+pivotal",
         )
     tuned = folder / "tuned" / way_name(way) if way.endswith(PIVOTAL) else None
     if tuned is not None and not tuned.is_dir():
         raise WeightsError(
             f"The generators tuned by {way} are not in {folder}.",
-            got="a run with --tuned drop",
+            got=f"a run with {option(tuned='drop')}",
             allowed="a run that kept them",
-            fix="reidgen invert --tuned keep in another --out",
+            fix=f"reidgen invert --tuned keep in another {option('out')}",
         )
     file = way_file(folder, way)
     tune_for = record["config"]["tune_for"]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from reidgen.config import LikenessConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.generators.sampling import to_tensor
 from reidgen.losses.perceptual import feature_distance, lpips_distance
 from reidgen.models.lpips import Lpips
@@ -21,9 +21,12 @@ from reidgen.models.resnet import ResNet
 
 # Of each distance that needs a network: what gives it one, and what to type.
 NEEDED = {
-    "perceptual": ("a Likeness with a perceptual network", "--perceptual-weight 0"),
-    "reid": ("--reid with the folder of a train-reid", "--reid DIR, or --reid-weight 0"),
-    "moco": ("--moco-weights with MoCo's ResNet-50", "--moco-weights FILE, or --moco-weight 0"),
+    "perceptual": ("a Likeness with a perceptual network", option(perceptual_weight=0)),
+    "reid": (f"{option('reid')} with the folder of a train-reid", f"{option(reid='DIR')}, or {option(reid_weight=0)}"),
+    "moco": (
+        f"{option('moco_weights')} with MoCo's ResNet-50",
+        f"{option(moco_weights='FILE')}, or {option(moco_weight=0)}",
+    ),
 }
 
 
@@ -86,8 +89,8 @@ class Likeness:
         for name, (allowed, fix) in NEEDED.items():
             if config.loss_weights[name] and name not in self.names:
                 raise ConfigError(
-                    f"--{name}-weight needs a network that is not there.",
-                    got=f"--{name}-weight {config.loss_weights[name]:g}",
+                    f"{option(f'{name}_weight')} needs a network that is not there.",
+                    got=option(**{f"{name}_weight": config.loss_weights[name]}),
                     allowed=f"{allowed}, or weight 0",
                     fix=fix,
                 )

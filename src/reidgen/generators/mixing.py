@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.generators.interpolation import lerp
 
 # Heights of the layers of each group: what is as coarse as an 8 pixels high image, as a 32 pixels high one, and finer.
@@ -53,10 +53,10 @@ def variant_layers(mixes: Sequence[str], rates: Sequence[int], *, weight: float)
     for mix, chosen in zip(mixes, layers, strict=True):
         if weight == 1 and len(chosen) == len(rates):
             raise ConfigError(
-                "--mix takes all layers from the donor, so each variant would be another person.",
-                got=f"--mix {mix} --weight 1",
+                f"{option('mix')} takes all layers from the donor, so each variant would be another person.",
+                got=f"{option(mix=(mix,))} {option(weight=1)}",
                 allowed="some of the layers, or a weight below 1",
-                fix="--mix all --weight 0.3",
+                fix=f"{option(mix=('all',))} {option(weight=0.3)}",
             )
     return layers
 
@@ -104,12 +104,12 @@ def _part(part: str, mix: str, rates: Sequence[int]) -> tuple[int, ...]:
         low, high = GROUPS[part]
         layers = [i for i, height in enumerate(detail_heights(rates)) if low <= height <= high]
         if not layers:
-            what = f"--mix names a group that this generator has not: no layer as {part}."
-            raise ConfigError(what, got=mix, allowed=f"groups with layers among its {count}", fix="--mix fine")
+            what = f"{option('mix')} names a group that this generator has not: no layer as {part}."
+            raise ConfigError(what, got=mix, allowed=f"groups with layers among its {count}", fix=option(mix=("fine",)))
     else:
         layers = _listed(part, count)
     if not layers:
-        raise ConfigError("--mix names no layers of this generator.", got=mix, **_allowed(count))
+        raise ConfigError(f"{option('mix')} names no layers of this generator.", got=mix, **_allowed(count))
     return tuple(layers)
 
 
@@ -125,11 +125,11 @@ def _listed(part: str, count: int) -> list[int]:
 def _allowed(count: int) -> dict[str, str]:
     """What an error says of a generator with that many w."""
     if count == 1:
-        return {"allowed": "all, as one w makes the whole image", "fix": "--mix all --weight 0.3"}
+        return {"allowed": "all, as one w makes the whole image", "fix": f"{option(mix=('all',))} {option(weight=0.3)}"}
     sources = f", {', '.join(SOURCES)}" if count == SOURCES_COUNT else f" ({', '.join(SOURCES)} need 16 layers)"
     return {
         "allowed": f"coarse, middle, fine, all{sources}, different layers from 0 to {count - 1}, or a union with +",
-        "fix": "--mix middle, or --mix 3,4,5",
+        "fix": f"{option(mix=('middle',))}, or {option(mix=('3,4,5',))}",
     }
 
 

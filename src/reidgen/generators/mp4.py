@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reidgen.data.images import read_rgb, read_size
-from reidgen.errors import importing
+from reidgen.errors import importing, option
 
 
 def load_av() -> Any:
@@ -18,7 +18,7 @@ def load_av() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    with importing("av", extra="video", purpose="--format mp4"):
+    with importing("av", extra="video", purpose=option(format="mp4")):
         import av
     return av
 

@@ -15,7 +15,7 @@ from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.files import file_sha256, write_json
 from reidgen.generators import failures
 from reidgen.generators.dcgan import DCGANTraining
@@ -129,7 +129,7 @@ def _crops(table: ReidTable, config: GeneratorConfig) -> ReidTable:
             else f"{table.name or 'The table'} has too few crops for a generator.",
             got=f"{len(crops)} crops, batch {config.batch}",
             allowed="at least one batch; a thousand or more for results",
-            fix="another --data" if len(crops) < 2 else f"--batch {len(crops)}",
+            fix=f"another {option('data')}" if len(crops) < 2 else option(batch=len(crops)),
         )
     return crops
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.config import StyleGANConfig
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, option
 from reidgen.generators.growth import HALVING, QUIET, halve_first, quiet_colours
 from reidgen.generators.order import sort_channels
 from reidgen.generators.roles import move
@@ -81,7 +81,7 @@ def transfer(
             f"Nothing in {source.path} fits this network.",
             got=_shape_text(own),
             allowed=_shape_text(config),
-            fix=_options(own),
+            fix=" ".join(option(**{name: getattr(own, name)}) for name in SHAPE_FIELDS),
         )
     return reports
 
@@ -160,9 +160,3 @@ def _grow(
 
 def _shape_text(config: StyleGANConfig) -> str:
     return ", ".join(f"{name} {getattr(config, name)}" for name in SHAPE_FIELDS)
-
-
-def _options(config: StyleGANConfig) -> str:
-    values = ((name, getattr(config, name)) for name in SHAPE_FIELDS)
-    texts = ((name, " ".join(map(str, value)) if isinstance(value, tuple) else value) for name, value in values)
-    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in texts)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reidgen.config import SearchConfig
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.generators.inversion import tune, write_tuned
 from reidgen.generators.likeness import Likeness
 from reidgen.generators.trained import TrainedGenerator
@@ -100,6 +100,6 @@ def _check_room(gan: TrainedGenerator, missing: Sequence[Path], folder: Path) ->
             f"There is no room in {folder} for the tuned generators.",
             got=f"{what}; {free / 2**20:,.1f} MiB are free",
             allowed="a disk with room for them, or one generator for all people",
-            fix="--tune-for all, or fewer people",
+            fix=f"{option(tune_for='all')}, or fewer people",
         )
     sys.stderr.write(f"{folder} will hold {what}\n")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reidgen.config import StyleGANConfig
 from reidgen.engine.opening import Room, TooLargeError, numbers_of
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.generators.weights import build_discriminator, build_generator
 from reidgen.models import upstream_names
 from reidgen.models.stylegan3 import Generator as StyleGAN3
@@ -82,7 +82,7 @@ def generator_config(found: Foreign) -> StyleGANConfig:
     try:
         return StyleGANConfig(z_dim=z_dim, w_dim=w_dim, mapping_layers=layers, **shape)
     except ConfigError as error:
-        raise NoCounterpartError(f"{error.what} {error.got}") from error
+        raise NoCounterpartError(f"{error.parts['what']} {error.parts['got']}") from error
 
 
 def convert_generator(found: Foreign, config: StyleGANConfig) -> Converted:
@@ -137,7 +137,9 @@ def _stylegan2_shape(found: Foreign) -> dict[str, Any]:
     top = heights[-1]
     base, most = _channels(found, base=top * channels[top], most=max(channels.values()))
     if any(channels[height] != min(base // height, most) for height in heights):
-        raise NoCounterpartError(f"its numbers of channels follow no --channel-base and --channel-max: {channels}")
+        raise NoCounterpartError(
+            f"its numbers of channels follow no {option('channel_base')} and {option('channel_max')}: {channels}"
+        )
     size = (top, top * columns // rows)
     return {"network": "stylegan2", "size": size, "channel_base": base, "channel_max": most}
 

@@ -26,7 +26,7 @@ from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.device import derive_seed
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, DataError, WeightsError, command
+from reidgen.errors import ConfigError, DataError, WeightsError, command, option
 from reidgen.files import file_sha256, link_or_copy
 from reidgen.generators.crops import CropWriter
 from reidgen.generators.encoder import NOISE_SEED, TrainedEncoder
@@ -184,14 +184,14 @@ def choose_crops(table: ReidTable, config: VariantsConfig) -> ReidTable:
             f"{table.name or 'The table'} has no crops of real people.",
             got=f"{len(table):,} crops, none of a real person in the {config.split} split",
             allowed="crops with pid > 0 that were not generated and that no filter has rejected",
-            fix="--data with a prepared dataset",
+            fix=f"{option('data')} with a prepared dataset",
         )
     if config.donors == "people" and rows["pid"].n_unique() == 1:
         raise ConfigError(
-            "--donors people needs other people.",
+            f"{option(donors='people')} needs other people.",
             got=f"one person, {rows['pid'][0]}",
             allowed="two people or more",
-            fix="--donors random",
+            fix=option(donors="random"),
         )
     return dataclasses.replace(table, rows=rows)
 
@@ -414,7 +414,7 @@ def _inverted_rows(table: ReidTable, given: InvertedCrops) -> ReidTable:
             f"{table.name or 'The table'} has none of the crops that were inverted.",
             got=f"{len(table):,} crops, none of them {given.names[0]} or another of the {len(given.names):,}",
             allowed="the table that invert had",
-            fix="--data with the folder that invert was given",
+            fix=f"{option('data')} with the folder that invert was given",
         )
     return found
 
@@ -428,25 +428,26 @@ def _check(
 ) -> None:
     if (config.invert == "given") != (inverted is not None):
         raise ConfigError(
-            "--invert given and --inverted belong together.",
-            got=f"--invert {config.invert}, {'no --inverted' if inverted is None else f'--inverted {inverted}'}",
+            f"{option(invert='given')} and {option('inverted')} belong together.",
+            got=f"{option(invert=config.invert)}, "
+            + (f"no {option('inverted')}" if inverted is None else option(inverted=inverted)),
             allowed="both, or neither",
-            fix="--invert given --inverted DIR, the --out of invert",
+            fix=f"{option(invert='given')} {option(inverted='DIR')}, the {option('out')} of invert",
         )
     if encoder is not None and encoder.generator.hash != gan.hash:
         raise WeightsError(
             f"{encoder.path} is an encoder for another generator.",
             got=f"generator {gan.hash} ({gan.path})",
             allowed=f"generator {encoder.generator.hash}",
-            fix="--generator with the one that the encoder was trained with",
+            fix=f"{option('generator')} with the one that the encoder was trained with",
         )
     if config.invert in SEARCHES:
         likeness.check(config)
     elif encoder is None and config.invert == "encoder":
         raise ConfigError(
             "There is no encoder.",
-            got="--invert encoder",
-            allowed="--encoder DIR, or --invert optimise or pivotal, which need none",
+            got=option(invert="encoder"),
+            allowed=f"{option(encoder='DIR')}, or {option(invert='optimise')} or pivotal, which need none",
             fix="reidgen train-encoder --generator DIR --data DIR --out DIR",
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 # https://developers.google.com/speed/webp/docs/riff_container
 ANIMATED = 0x02  # flag of the header VP8X
@@ -27,7 +27,7 @@ def check_size(size: tuple[int, int]) -> None:
             "The picture is too large for WebP.",
             got=f"{size[0]}x{size[1]}",
             allowed=f"up to {STILL} pixels high and wide",
-            fix="fewer --rows and --columns, or a smaller --scale",
+            fix=f"fewer {option('rows')} and {option('columns')}, or a smaller {option('scale')}",
         )
 
 

@@ -14,7 +14,7 @@ from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.opening import config_of, field_of, open_network
 from reidgen.engine.pickle_machine import shown
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, WeightsError, command
+from reidgen.errors import ConfigError, WeightsError, command, option
 from reidgen.files import file_sha256
 from reidgen.models import dcgan, stylegan2, stylegan3
 from reidgen.models.discriminator import Discriminator
@@ -97,9 +97,9 @@ def write_generator(
     if largest > torch.finfo(dtype).max:
         raise ConfigError(
             "The weights do not fit the number format of the file.",
-            got=f"--save-dtype {config.save_dtype}, a weight of {largest:.3g}",
+            got=f"{option(save_dtype=config.save_dtype)}, a weight of {largest:.3g}",
             allowed=f"weights up to {torch.finfo(dtype).max:g}",
-            fix="--save-dtype float32",
+            fix=option(save_dtype="float32"),
         )
     kind, key = (DCGAN, DCGAN) if isinstance(config, DCGANConfig) else (config.network, "stylegan")
     save_weights(path, {**tensors, **numbers}, config={"kind": kind, key: as_dict(config), "training": training})
@@ -131,7 +131,7 @@ def find_generator(path: Path | str) -> Path:
             f"{file} is a weight file of another program, and may hold code.",
             got=file.suffix,
             allowed="the folder of a finished train-generator, or a generator's .safetensors file",
-            fix=f"{command('reidgen', 'convert', file)} --out DIR, which runs nothing that is in it",
+            fix=f"{command('reidgen', 'convert', file)} {option(out='DIR')}, which runs nothing that is in it",
         )
     return file
 
@@ -180,7 +180,7 @@ def style_config(file: GeneratorFile) -> StyleGANConfig:
         f"A style generator cannot start from {file.path}.",
         got=f"kind {DCGAN}, whose layers have no counterpart",
         allowed=f"kind {', '.join(get_args(Network))}",
-        fix="--transfer with the run folder of a style generator",
+        fix=f"{option('transfer')} with the run folder of a style generator",
     )
 
 

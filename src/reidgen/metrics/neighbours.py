@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.metrics.exact import ROUNDING, candidates, first_of_rows, margin_of, smallest_in_order
 
 Metric = Literal["cosine", "euclid"]
@@ -102,7 +102,8 @@ def _check_enough(features: Tensor, count: int, whose: str, *, beside: int = 0) 
             "There are not enough features for so many neighbours.",
             got=f"{len(features):,} features, {count:,} neighbours of {whose}",
             allowed=f"1 to {most:,} neighbours",
-            fix="fewer neighbours (--rerank-k1 and --rerank-k2, --expansion-neighbours), or more crops",
+            fix=f"fewer neighbours ({option('rerank_k1')} and {option('rerank_k2')}, "
+            f"{option('expansion_neighbours')}), or more crops",
         )
 
 

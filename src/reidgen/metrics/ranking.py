@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.metrics.counting import Persons, Protocol, device_ranks, host_ranks
 from reidgen.metrics.distance import Metric, distance_to
 
@@ -234,7 +234,7 @@ def _summary(ranks: list[np.ndarray]) -> Ranking:
             "No query has a match in the gallery.",
             got=f"{len(ranks)} queries, none with a gallery crop of the same person from another camera",
             allowed="at least one",
-            fix="reidgen prepare shows why; --protocol all counts matches in the same camera too",
+            fix=f"reidgen prepare shows why; {option(protocol='all')} counts matches in the same camera too",
         )
     r = np.concatenate(ranks)
     starts = np.concatenate([[0], np.cumsum(counts[matched])[:-1]])

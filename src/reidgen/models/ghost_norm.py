@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 PLAIN = nn.modules.batchnorm._BatchNorm.forward
 
@@ -111,8 +111,8 @@ def _like(name: str, module: nn.modules.batchnorm._BatchNorm, part: int) -> Ghos
         if isinstance(drop, nn.Module) and isinstance(act, nn.Module):
             return GhostBatchNormAct(module.num_features, part=part, drop=drop, act=act)
     raise ConfigError(
-        "--norm-batch does not know this network's normalisation.",
+        f"{option('norm_batch')} does not know this network's normalisation.",
         got=f"{type(module).__name__} ({name})",
         allowed="batch normalisation with moving averages, or timm's BatchNormAct2d",
-        fix="another --backbone, or no --norm-batch and --devices 1",
+        fix=f"another {option('backbone')}, or no {option('norm_batch')} and {option(devices=1)}",
     )

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 LpipsName = Literal["alex", "vgg"]
 # Channels of the stages: the five maps that are compared (Zhang et al. 2018, appendix A).
@@ -47,7 +47,7 @@ class Lpips(nn.Module):
                 f"The images are too small for LPIPS with {self.name}.",
                 got=f"{height}x{width}",
                 allowed=f"at least {SMALLEST[self.name]} pixels on both sides",
-                fix="--perceptual-backbone resnet50" + (", or lpips-vgg" if self.name == "alex" else ""),
+                fix=option(perceptual_backbone="resnet50") + (", or lpips-vgg" if self.name == "alex" else ""),
             )
         maps, x = [], images
         for number, layer in enumerate(self.features):

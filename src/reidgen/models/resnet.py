@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.models.non_local import NonLocal
 from reidgen.models.small_maps import WideConv
 
@@ -123,7 +123,7 @@ class ResNet(nn.Module):
         super().__init__()
         if name not in BLOCKS:
             raise ConfigError(
-                "The backbone is unknown.", got=name, allowed=", ".join(BLOCKS), fix="--backbone resnet50"
+                "The backbone is unknown.", got=name, allowed=", ".join(BLOCKS), fix=option(backbone="resnet50")
             )
         self.plain = name.removesuffix("_ibn")
         if stride_in == "1x1" and self.plain != "resnet50":
@@ -131,7 +131,7 @@ class ResNet(nn.Module):
                 f"The blocks of {name} have no 1x1 convolution that could carry the stride.",
                 got="stride_in 1x1",
                 allowed="3x3",
-                fix="--stride-in 3x3, or --backbone resnet50",
+                fix=f"{option(stride_in='3x3')}, or {option(backbone='resnet50')}",
             )
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from reidgen.errors import ConfigError, WeightsError, importing
+from reidgen.errors import ConfigError, WeightsError, importing, option
 
 PREFIX = "timm:"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the crops that come in
@@ -48,7 +48,7 @@ class TimmBackbone(nn.Module):
                 "timm has no such network.",
                 got=PREFIX + name,
                 allowed="a name of timm.list_models()",
-                fix=", or ".join(f"--backbone {PREFIX}{one}" for one in near) or "--backbone resnet50",
+                fix=", or ".join(option(backbone=f"{PREFIX}{one}") for one in near) or option(backbone="resnet50"),
             )
         self.net = self._made(pretrained=False)
         self.channels = int(self.net.num_features)
@@ -86,9 +86,9 @@ class TimmBackbone(nn.Module):
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         return ConfigError(
             f"timm's {self.name} cannot be built for these crops.",
-            got=f"--size {self.size[0]} {self.size[1]}; {reason}",
+            got=f"{option(size=(self.size[0], self.size[1]))}; {reason}",
             allowed="a size that its grid divides",
-            fix="--size 256 128",
+            fix=option(size=(256, 128)),
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ class TimmBackbone(nn.Module):
         """
         if self.net.pretrained_cfg.get("hf_hub_id") is None and self.net.pretrained_cfg.get("url", "") == "":
             raise WeightsError(
-                f"timm has no weights for {self.name}.", allowed="a network with weights", fix="--weights random"
+                f"timm has no weights for {self.name}.", allowed="a network with weights", fix=option(weights="random")
             )
         try:
             self.net.load_state_dict(self._made(pretrained=True).state_dict())
@@ -123,7 +123,7 @@ class TimmBackbone(nn.Module):
             raise WeightsError(
                 f"timm's weights of {self.name} cannot be had.",
                 got=(str(error).splitlines() or [repr(error)])[0],
-                fix="--weights FILE.safetensors with timm's names, or --weights random",
+                fix=f"{option(weights='FILE.safetensors')} with timm's names, or {option(weights='random')}",
             ) from error
         return f"timm's {self.name}, {self.net.pretrained_cfg.get('tag') or 'no tag'}"
 

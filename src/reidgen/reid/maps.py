@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.models.embedder import Embedder
 from reidgen.models.pooling import AveragePool
 
@@ -65,7 +65,7 @@ def check_map(network: Embedder, kind: MapKind) -> None:
             "This map is a mean over places, and the network pools otherwise.",
             got=f"pooling by {type(network.pool).__name__}",
             allowed="a network with average pooling, or the map of energy",
-            fix="--maps energy",
+            fix=option(maps="energy"),
         )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reidgen.config import ReidConfig
 from reidgen.engine.device import generator
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 from reidgen.losses.center import center_loss, moved_centers
 from reidgen.losses.circle import circle_loss
 from reidgen.losses.triplet import triplet_loss
@@ -82,7 +82,7 @@ def check_losses(config: ReidConfig) -> None:
         if name not in LOSSES:
             raise ConfigError(
                 "There is no such loss.",
-                got=f"--losses {name}",
+                got=option(losses=(name,)),
                 allowed=", ".join(LOSSES),
-                fix="--losses cross-entropy",
+                fix=option(losses=("cross-entropy",)),
             )

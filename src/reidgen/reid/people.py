@@ -7,7 +7,7 @@ import polars as pl
 
 from reidgen.config import GeneratedLabel, ReidConfig
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import file_sha256
 
 DIGITS = 16  # of a crop's SHA-256 in the list of crops that were learned from
@@ -107,9 +107,10 @@ def _check_fit(crops: ReidTable, generated: np.ndarray, label: GeneratedLabel) -
         row = crops.rows.row(int(np.flatnonzero(wrong)[0]), named=True)
         kind = "of people who have other crops too" if label == "new" else "of people with no other crop"
         raise ConfigError(
-            f'--generated-label "{label}" does not fit {crops.name or "the table"}.',
+            f'{option("generated_label")} "{label}" does not fit {crops.name or "the table"}.',
             got=f"{int(wrong.sum()):,} of {int(generated.sum()):,} generated crops {kind}, such as {row['file_name']} "
             f"of pid {row['pid']}",
             allowed=f"a table that was written by reidgen extend --label {label}",
-            fix=f"reidgen extend --label {label}, or --generated-label table, which takes the pids as they are",
+            fix=f"reidgen extend --label {label}, or {option(generated_label='table')}, "
+            "which takes the pids as they are",
         )

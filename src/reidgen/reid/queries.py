@@ -8,7 +8,7 @@ import numpy as np
 from reidgen.data.notes import FROM_ZERO, as_asked, passed_over, tell
 from reidgen.data.readers.market1501 import read_crops
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Queries:
                 f"{multi_query} has no crop of a query's person and camera.",
                 got=f"none for {table.paths[missing[0]]}; {len(missing):,} queries of this kind",
                 allowed="at least one crop for each query, such as those of Market-1501's gt_bbox",
-                fix="--multi-query queries, which takes the query crops themselves",
+                fix=f"{option(multi_query='queries')}, which takes the query crops themselves",
             )
         return cls(table, pool, np.array(groups, dtype=np.int64))
 

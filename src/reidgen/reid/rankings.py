@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reidgen.config import RankingConfig
 from reidgen.data.table import JUNK, ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.metrics.ranking import distance_blocks
 from reidgen.metrics.rerank import Reranked
@@ -45,8 +45,8 @@ def gallery_of(table: ReidTable, protocol: Literal["market", "all"]) -> ReidTabl
         raise DataError(
             f"The gallery of {table.name or 'the table'} is nothing but junk.",
             got=f"{len(table):,} crops of pid {JUNK}",
-            allowed="a crop of somebody, for --protocol market",
-            fix="--protocol all",
+            allowed=f"a crop of somebody, for {option(protocol='market')}",
+            fix=option(protocol="all"),
         )
     return counted
 

@@ -14,6 +14,7 @@ from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
+from reidgen.errors import option
 from reidgen.models.timm_backbone import PREFIX
 from reidgen.reid.embed import WEIGHTS, ReidModel, load_reid, save_reid
 from reidgen.reid.groups import Groups, kept_groups
@@ -53,10 +54,10 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
     check_losses(config)
     require(
         config.generated_label == "slsr" or config.generated_features is None,
-        "--generated-features belong to --generated-label slsr.",
+        f"{option('generated_features')} belong to {option(generated_label='slsr')}.",
         got=f"label {config.generated_label} with {config.generated_features}",
         allowed="slsr, or no features",
-        fix="--generated-label slsr",
+        fix=option(generated_label="slsr"),
     )
     fabric = _processes(config)
     people = People.of(table, config)
@@ -93,10 +94,11 @@ def _train(
     groups: Groups | None,
 ) -> dict[str, Any]:
     """Train to the end, write the network, and return the run's summary."""
-    asked = f"--batch {config.batch} --accumulate {config.accumulate}"
+    asked = f"{option(batch=config.batch)} {option(accumulate=config.accumulate)}"
     smaller = (
-        f"--accumulate {2 * config.accumulate}, --batch {max(2, config.batch // 2)}, a smaller --size, "
-        "or --precision bf16 on a GPU; in another --out"
+        f"{option(accumulate=2 * config.accumulate)}, {option(batch=max(2, config.batch // 2))}, "
+        f"a smaller {option('size')}, "
+        f"or {option(precision='bf16')} on a GPU; in another {option('out')}"
     )
     with (
         memory_told(run, lambda: (asked, smaller)),

@@ -13,7 +13,7 @@ from reidgen.data.samplers import EpochSampler, MixedSampler, PeopleSampler
 from reidgen.data.store import CropStore
 from reidgen.engine.device import Fabric, average_buffers, gathered, generator, seeded, share_of
 from reidgen.engine.loop import finite
-from reidgen.errors import TrainingError
+from reidgen.errors import TrainingError, option
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedded, Embedder, dropout_factors
 from reidgen.models.ghost_norm import use_parts
@@ -235,7 +235,8 @@ class ReidTraining:
             f"{what} not a number any more.",
             got=f"{got} at step {self.step}, lr {config.lr:g}, precision {config.precision}",
             allowed=allowed,
-            fix=f"--lr {config.lr / 10:g}, or --warmup 0.1, or --precision float32; in another --out",
+            fix=f"{option(lr=config.lr / 10)}, or {option(warmup=0.1)}, "
+            f"or {option(precision='float32')}; in another {option('out')}",
         )
 
 

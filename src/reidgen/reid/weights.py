@@ -13,7 +13,7 @@ from reidgen.engine.cache import cache_folder
 from reidgen.engine.download import download
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.state_dicts import read_weights
-from reidgen.errors import WeightsError, command
+from reidgen.errors import WeightsError, command, option
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
 from reidgen.models.timm_backbone import TimmBackbone
@@ -56,7 +56,7 @@ def weights_hash(weights: str) -> str:
         raise WeightsError(
             f"There is no weight file {path}.",
             allowed="imagenet, random, the path of a .safetensors file, or the finished run folder of train-reid",
-            fix="--weights imagenet",
+            fix=option(weights="imagenet"),
         )
     return file_sha256(path)
 
@@ -177,7 +177,7 @@ def copy_weights(
             fix=_fix(tensors),
         )
     used = {name: tensors[name].to(own[name].dtype) for name in own if name in tensors}
-    check_numbers(used, path, fix="another file, or --weights imagenet")
+    check_numbers(used, path, fix=f"another file, or {option(weights='imagenet')}")
     network.load_state_dict({**own, **used})
     return skipped
 
@@ -189,11 +189,15 @@ def _fix(tensors: dict[str, torch.Tensor]) -> str:
     ibn = bottleneck and "layer1.0.bn1.IN.weight" in tensors
     found = next((name for name, known in DEPTHS.items() if known == (blocks, bottleneck, ibn)), None)
     if found is None:
-        return "a file of torchvision's names, of one of the backbones that --backbone names"
-    return f"--backbone {found}" if found in IMAGENET else f"another file; this is a {found}, which is no --backbone"
+        return f"a file of torchvision's names, of one of the backbones that {option('backbone')} names"
+    return (
+        option(backbone=found)
+        if found in IMAGENET
+        else f"another file; this is a {found}, which is no {option('backbone')}"
+    )
 
 
-def imagenet_file(backbone: str, *, fix: str = "--weights FILE.safetensors") -> Path:
+def imagenet_file(backbone: str, *, fix: str = option(weights="FILE.safetensors")) -> Path:
     """The ImageNet weights as .safetensors in the cache folder; downloaded and converted the first time.
 
     Args:
@@ -234,7 +238,7 @@ def _check_layout(path: Path, metadata: dict[str, str], config: ReidConfig) -> N
     if stride_in != config.stride_in:
         raise WeightsError(
             f"{path} is of the other stride layout.",
-            got=f"a network whose stride is on the {stride_in} convolution, and --stride-in {config.stride_in}",
-            allowed=f"--stride-in {stride_in}",
-            fix=f"--stride-in {stride_in}",
+            got=f"a network whose stride is on the {stride_in} convolution, and {option(stride_in=config.stride_in)}",
+            allowed=option(stride_in=stride_in),
+            fix=option(stride_in=stride_in),
         )

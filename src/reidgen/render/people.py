@@ -15,7 +15,7 @@ from reidgen.data.tree import market_names
 from reidgen.engine.progress import progress
 from reidgen.engine.run import RunFolder
 from reidgen.engine.workers import Told, Worker, lines_of
-from reidgen.errors import RunError
+from reidgen.errors import RunError, option
 from reidgen.render.body import load_anny
 
 WORKER = "reidgen.render.worker"
@@ -134,7 +134,8 @@ def _in_processes(tasks: list[dict[str, Any]], config: RenderConfig, out: Path) 
                 raise RunError(
                     f"Render worker {workers.index(worker)} failed.",
                     got=f"exit status {status}",
-                    fix="the same command again goes on from what is rendered; --workers 1 shows the error in full",
+                    fix=f"the same command again goes on from what is rendered; "
+                    f"{option(workers=1)} shows the error in full",
                 )
             running -= 1
             if not running:

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from reidgen.config import SweepConfig
-from reidgen.errors import ConfigError, importing
+from reidgen.errors import ConfigError, importing, option
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.point import Order
 
@@ -28,7 +28,7 @@ class RayWorkers:
     """
 
     def __init__(self, config: SweepConfig, *, gpu: bool) -> None:
-        with importing("ray", extra="ray", purpose="--launcher ray"):
+        with importing("ray", extra="ray", purpose=option(launcher="ray")):
             import ray
         self._ray, self._needs = ray, {"CPU": config.threads or THREADS, "GPU": int(gpu)}
         self._own = not ray.is_initialized()
@@ -87,7 +87,7 @@ class RayWorkers:
                 "No machine of the cluster has room for a run.",
                 got="; ".join(", ".join(f"{k} {node.get(k, 0):g}" for k in self._needs) for node in self._nodes()),
                 allowed=" and ".join(f"{name} {need}" for name, need in self._needs.items() if need),
-                fix="--threads 1" if self._needs["CPU"] > 1 else "machines with CPUs",
+                fix=option(threads=1) if self._needs["CPU"] > 1 else "machines with CPUs",
             )
 
 
@@ -98,9 +98,10 @@ def _connect(ray: Any, address: str) -> None:
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
             "There is no Ray cluster that can be joined.",
-            got=f"--ray-address {address}: {str(error).splitlines()[0]}",
+            got=f"{option(ray_address=address)}: {str(error).splitlines()[0]}",
             allowed="the address of a running cluster",
-            fix="--ray-address local, or ray start --head on one machine and ray start --address HEAD on the others",
+            fix=f"{option(ray_address='local')}, or ray start --head on one machine "
+            "and ray start --address HEAD on the others",
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, require, with_recipe
 from reidgen.config.axes import Axis, share_in_words, shown
-from reidgen.errors import ConfigError
+from reidgen.errors import ConfigError, option
 
 ABOUT_GENERATED = "generated_"  # options of train-reid with these names say nothing where there are no generated crops
 
@@ -55,7 +55,13 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         ConfigError: An axis needs generated crops and there are none, or a combination of values is not allowed.
     """
     axes = config.axes
-    require(bool(axes), "The sweep has no axis.", got="none", allowed="--preset or --axis", fix="--preset people")
+    require(
+        bool(axes),
+        "The sweep has no axis.",
+        got="none",
+        allowed=f"{option('preset')} or {option('axis')}",
+        fix=option(preset="people"),
+    )
     if not generated:
         _check_needs_none(axes, config)
     points = []
@@ -75,10 +81,10 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
     )
     require(
         not unused,
-        "--reid.generated-features belong to label slsr, which no point has.",
+        f"{option('reid.generated_features')} belong to label slsr, which no point has.",
         got=str(config.reid.generated_features),
         allowed="a sweep with slsr, or no features",
-        fix="--axis generated_label=lsro,slsr",
+        fix=option(axis="generated_label=lsro,slsr"),
     )
     return points
 
@@ -92,10 +98,10 @@ def _check_needs_none(axes: Iterable[Axis], config: SweepConfig) -> None:
     needy = next((axis.name for axis in axes if axis.where == "extend" or axis.name == "generated"), None)
     if needy is not None or config.extend != ExtendConfig():
         raise ConfigError(
-            f"{f'--axis {needy}' if needy else '--extend'} needs generated crops.",
-            got="no --generated",
-            allowed="the --out of reidgen filter or generate",
-            fix="--generated runs/kept",
+            f"{option('axis' if needy else 'extend')}{f' {needy}' if needy else ''} needs generated crops.",
+            got=f"no {option('generated')}",
+            allowed=f"the {option('out')} of reidgen filter or generate",
+            fix=option(generated="runs/kept"),
         )
 
 

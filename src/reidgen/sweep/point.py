@@ -9,7 +9,7 @@ from reidgen.engine import tensorboard
 from reidgen.engine.lock import alone
 from reidgen.engine.records import read_json, write_checked
 from reidgen.engine.run import read_run
-from reidgen.errors import RunError, command
+from reidgen.errors import RunError, again, command
 from reidgen.sweep.plan import Job
 
 RECORD = "point.json"
@@ -74,8 +74,8 @@ def read_point(folder: Path) -> dict[str, Any] | None:
     try:
         return read_json(path, {"asked": dict, "found": dict})
     except RunError as error:
-        again = f"{command('rm', path)}, and the same command writes it again from the run's folders"
-        raise RunError(error.what, got=error.got, allowed=error.allowed, fix=again) from error
+        remove = f"{command('rm', path)}, and the same command writes it again from the run's folders"
+        raise again(RunError, error.parts, fix=remove) from error
 
 
 def run_point(order: Order) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
 from reidgen.data import parquet
 from reidgen.engine.run import read_record
-from reidgen.errors import ConfigError, RunError, command
+from reidgen.errors import ConfigError, RunError, command, option
 from reidgen.files import write_bytes
 from reidgen.sweep.launch import Ended
 from reidgen.sweep.plan import Point
@@ -86,7 +86,7 @@ class SweepResult:
             raise RunError(
                 f"{folder} holds no sweep.",
                 got=f"no {RUN} and {POINTS}",
-                allowed="the --out of reidgen sweep",
+                allowed=f"the {option('out')} of reidgen sweep",
                 fix=f"reidgen sweep --real DIR --generated DIR --preset people {command('--out', folder)}",
             )
         try:

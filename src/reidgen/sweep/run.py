@@ -9,7 +9,7 @@ from reidgen.config import SweepConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.run import read_record
-from reidgen.errors import DataError, RunError, TrainingError
+from reidgen.errors import DataError, RunError, TrainingError, option
 from reidgen.files import check_apart
 from reidgen.sweep.decoded import Decoded
 from reidgen.sweep.full import telling_full_disk
@@ -132,7 +132,7 @@ def _summary(todo: Sequence[Job], results: Mapping[str, Ended], out: Path) -> di
             got="; ".join(f"{ended.name}: {ended.text.splitlines()[0]}" for ended in failed[:4]),
             allowed="runs that end with figures",
             fix=f"column error of {out / 'points.csv'} has all reasons; the same command again tries these runs again, "
-            "other options need another --out",
+            f"other options need another {option('out')}",
         )
     return {"runs": len(todo), "wall_sec_of_runs": round(sum((e.found or {})["wall_sec"] for e in results.values()), 3)}
 

@@ -12,7 +12,7 @@ from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
 from reidgen.data.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.extend import run_extend
 from reidgen.files import sha256
 from reidgen.reid.people import People
@@ -127,7 +127,7 @@ def _steps_per_epoch(crops: int, batch: int) -> int:
             "A training has fewer crops than a batch.",
             got=f"{crops} train crops, batch {batch}",
             allowed=f"a batch of at most {crops}",
-            fix=f"--reid.batch {max(crops, 2)}",
+            fix=f"{option('reid.batch')} {max(crops, 2)}",
         )
     return crops // batch
 
@@ -189,7 +189,7 @@ def check_tested(real: ReidTable, config: EvaluateConfig) -> None:
             f"No query of {real.name} has a match in the gallery, so no run of the sweep could be evaluated.",
             got=f"{len(query):,} queries, {len(gallery):,} gallery crops, protocol {config.protocol}",
             allowed="at least one query whose person is in the gallery, by another camera under protocol market",
-            fix="--evaluate.protocol all, or --real DIR of another dataset",
+            fix=f"{option('evaluate.protocol')} all, or {option(real='DIR')} of another dataset",
         )
 
 
@@ -199,8 +199,8 @@ def _check_crops(asked: Sequence[ExtendConfig], generated: ReidTable) -> None:
     has = int(generated.train.kept.rows.group_by("pid").len()["len"].max() or 0)  # type: ignore[arg-type]
     if most > has:
         raise ConfigError(
-            "--axis crops asks for more crops of a person than anybody has.",
+            f"{option('axis')} crops asks for more crops of a person than anybody has.",
             got=most,
             allowed=f"0 to {has}: the kept crops of the person of {generated.name} who has most",
-            fix=f"--axis crops=0,...,{has}, or more crops of each in reidgen generate",
+            fix=f"{option(axis=f'crops=0,...,{has}')}, or more crops of each in reidgen generate",
         )

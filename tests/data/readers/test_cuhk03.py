@@ -46,7 +46,7 @@ def test_the_np_folders_are_read_with_the_boxes_asked_for(tmp_path, inner):
 def test_the_folder_of_the_boxes_themselves_can_be_given_but_not_of_the_others(tmp_path):
     np_folders(tmp_path)
     assert len(cuhk03.read(tmp_path / "detected", ANY)) == 3
-    with pytest.raises(DataError, match="try: --variant detected"):
+    with pytest.raises(DataError, match="try: variant='detected'"):
         cuhk03.read(tmp_path / "detected", LABELED)
     with pytest.raises(DataError, match="got: detected"):
         cuhk03.read(tmp_path, LABELED)

@@ -86,8 +86,8 @@ def test_hidden_and_other_files_are_no_crops(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (None, "needs --pattern"),
-        ("(?P<pid>", "is no regular expression"),
+        (None, "needs pattern"),
+        ("(?P<pid>", "must be a regular expression"),
         (r"(?P<camid>\d+)", "has not the groups"),
         (r"(\d+)_c(\d)", "got: no named group"),
         (r"(?P<pid>\d+)(?P<camid>\d)(?P<when>\d)", "got: pid, camid, when"),
@@ -169,5 +169,5 @@ def test_a_made_split_leaves_each_query_something_to_find(tmp_path):
     assert -1 in table.gallery.pids
     with pytest.raises(DataError, match=r"too few people to split.\n  got: 3 people, 0 of them"):
         read(tmp_path, pattern, train_share=0.1)
-    with pytest.raises(ConfigError, match="--train-share makes a split"):
+    with pytest.raises(ConfigError, match="train_share makes a split"):
         read(tmp_path, r"(?P<split>train)?" + pattern, train_share=0.3)

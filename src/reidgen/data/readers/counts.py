@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> crops, people, distractors, junk -> how many
 
@@ -45,6 +45,6 @@ def check(table: ReidTable, published: Counts, expect: Literal["check", "any"]) 
             f"{table.name} is not complete.",
             got="; ".join(differ),
             allowed="the published counts",
-            fix="download and unpack it again, or read what is there with --expect-counts any",
+            fix=f"download and unpack it again, or read what is there with {option(expect_counts='any')}",
         )
     return table

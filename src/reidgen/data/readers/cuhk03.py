@@ -10,11 +10,11 @@ from reidgen.data.readers.counts import check
 from reidgen.data.readers.market1501 import read_tree
 from reidgen.data.readers.names import find_folder, parse, read_text
 from reidgen.data.table import FOLDERS, ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 FIX = (
-    "--root with CUHK03-NP as it was unpacked, or with what torchreid extracts; the authors' cuhk-03.mat alone is not"
-    " read and has to be extracted first"
+    f"{option('root')} with CUHK03-NP as it was unpacked, or with what torchreid extracts; the authors' cuhk-03.mat "
+    "alone is not read and has to be extracted first"
 )
 INNER = ("cuhk03-np", "CUHK03-NP", "cuhk03", "CUHK03")
 VARIANTS = ("detected", "labeled")
@@ -64,7 +64,7 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
 def _check_variant(folder: Path, variant: str) -> None:
     if folder.name in VARIANTS and folder.name != variant:
         raise DataError(f"{folder} holds other boxes than were asked for.", got=f"the folder {folder.name}",
-                        allowed=f"the folder {variant}", fix=f"--variant {folder.name}")  # fmt: skip
+                        allowed=f"the folder {variant}", fix=option(variant=folder.name))  # fmt: skip
 
 
 def _read_extracted(folder: Path, variant: str, name: str) -> ReidTable:

@@ -10,7 +10,7 @@ from reidgen.data.images import ENDINGS
 from reidgen.data.readers.names import images_in, unparsed
 from reidgen.data.readers.splitting import split_people
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 
 REQUIRED, OPTIONAL = ("pid",), ("camid", "seq", "frame", "split")
 SPLITS = {
@@ -42,14 +42,14 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     """
     pattern = _compiled(config.pattern)
     if config.train_share is not None and "split" in pattern.groupindex:
-        raise ConfigError("--train-share makes a split.", got="a --pattern with the group split",
-                          allowed="one of them", fix="leave --train-share or the group out")  # fmt: skip
+        raise ConfigError(f"{option('train_share')} makes a split.", got=f"a {option('pattern')} with the group split",
+                          allowed="one of them", fix=f"leave {option('train_share')} or the group out")  # fmt: skip
     files = images_below(root)
     found = [(file, pattern.search(file)) for file in files]
     wrong = [file for file, match in found if match is None]
     if wrong:
         raise unparsed(wrong, pattern, folder=root, example="paths in which the pattern is found",
-                       fix="widen --pattern, or move the other images away")  # fmt: skip
+                       fix=f"widen {option('pattern')}, or move the other images away")  # fmt: skip
     rows = [_row(file, match.groupdict(), root) for file, match in found if match is not None]
     _number_cameras(rows)
     _number_people(rows)
@@ -72,36 +72,41 @@ def _compiled(text: str | None) -> re.Pattern[str]:
         "a regular expression with the named group pid, and camid unless nobody knows the cameras; optionally seq, "
         "frame, split"
     )
-    fix = f"--pattern '{EXAMPLE}'"
+    fix = option(pattern=EXAMPLE)
     if text is None:
-        raise ConfigError("--dataset folder needs --pattern.", got="no pattern", allowed=groups, fix=fix)
+        raise ConfigError(
+            f"{option(dataset='folder')} needs {option('pattern')}.", got="no pattern", allowed=groups, fix=fix
+        )
     try:
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
-            "--pattern is no regular expression.", got=f"{text} ({error})", allowed=groups, fix=fix
+            f"{option('pattern')} must be a regular expression.", got=f"{text} ({error})", allowed=groups, fix=fix
         ) from error
     missing = [group for group in REQUIRED if group not in pattern.groupindex]
     unknown = [group for group in pattern.groupindex if group not in (*REQUIRED, *OPTIONAL)]
     if missing or unknown:
         given = ", ".join(pattern.groupindex) or "no named group"
-        raise ConfigError("--pattern has not the groups that it needs.", got=given, allowed=groups, fix=fix)
+        raise ConfigError(f"{option('pattern')} has not the groups that it needs.", got=given, allowed=groups, fix=fix)
     return pattern
 
 
-def images_below(root: Path, *, option: str = "--root") -> list[str]:
+def images_below(root: Path, *, field: str = "root") -> list[str]:
     """Paths of all image files below a folder, relative to it, sorted; hidden ones and linked folders are left out.
 
     Args:
         root: The folder.
-        option: Where the user gave it.
+        field: The argument with which the user gave it.
 
     Raises:
         DataError: There is no such folder, no image in it, or a folder in it that may not be read.
     """
     if not root.is_dir():
         raise DataError(
-            f"There is no folder {root}.", got="no such folder", allowed="a folder of crops", fix=f"{option} FOLDER"
+            f"There is no folder {root}.",
+            got="no such folder",
+            allowed="a folder of crops",
+            fix=option(**{field: "FOLDER"}),
         )
     files, folders = [], [Path()]
     while folders:
@@ -115,7 +120,7 @@ def images_below(root: Path, *, option: str = "--root") -> list[str]:
             f"{root} holds links to folders, which are not followed." if linked else f"{root} holds no images.",
             got=f"{len(linked):,} links: {', '.join(linked[:5])}" if linked else "no file with a known ending",
             allowed=" ".join(ENDINGS),
-            fix=f"{option} with the folder of the crops",
+            fix=f"{option(field)} with the folder of the crops",
         )
     return sorted(files)
 
@@ -125,17 +130,18 @@ def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]
     if split is None:
         raise DataError(f"{root / file} is in a split that is not known.", got=groups["split"],
                         allowed=", ".join(SPLITS),
-                        fix="rename the folder, or leave the group split out of --pattern")  # fmt: skip
+                        fix=f"rename the folder, or leave the group split out of {option('pattern')}")  # fmt: skip
     for group in ("pid", "camid"):
         if group in groups and not groups[group]:
             raise DataError(f"{root / file} has an empty {group}.", got="a group that matched nothing",
-                            allowed="a name", fix=f"--pattern with a group {group} that always matches")  # fmt: skip
+                            allowed="a name",
+                            fix=f"{option('pattern')} with a group {group} that always matches")  # fmt: skip
     numbers = {name: groups.get(name) for name in ("seq", "frame")}
     for name, text in numbers.items():
         if text is not None and not (text.isdecimal() and len(text) <= 18):
             raise DataError(f"{root / file} has a {name} that is no number.", got=text,
                             allowed="a whole number of 18 digits at the most",
-                            fix=f"--pattern with (?P<{name}>\\d+)")  # fmt: skip
+                            fix=f"{option('pattern')} with (?P<{name}>\\d+)")  # fmt: skip
     return {
         "file_name": file,
         "source_pid": groups["pid"],

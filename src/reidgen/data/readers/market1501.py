@@ -8,14 +8,14 @@ from reidgen.data.readers.counts import check
 from reidgen.data.readers.names import crop_names, find_folder, parse
 from reidgen.data.table import FOLDERS, ReidTable
 from reidgen.data.tree import holds_table
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 PATTERN = re.compile(
     r"(?P<pid>-1|\d{1,18})_c(?P<camid>\d{1,18})(?:s(?P<seq>\d{1,18}))?(?:_(?P<frame>\d{1,18}))?(?:[_.].*)?\.\w+",
     re.ASCII,
 )
 EXAMPLE = "PID_cCsS_FRAME_BB.jpg, such as 0002_c1s1_000451_03.jpg"
-FIX = "rename or remove it, or describe the names: --dataset folder --pattern REGEX"
+FIX = f"rename or remove it, or describe the names: {option(dataset='folder')} {option(pattern='REGEX')}"
 INNER = ("Market-1501-v15.09.15", "Market-1501", "market1501", "market1501/Market-1501-v15.09.15")
 PUBLISHED = {
     "train": {"crops": 12_936, "people": 751, "distractors": 0, "junk": 0},

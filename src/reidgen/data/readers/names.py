@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reidgen.data.images import ENDINGS
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 def find_folder(
@@ -15,7 +15,7 @@ def find_folder(
     *,
     holds: Sequence[str],
     dataset: str,
-    fix: str = "--root with the folder as it was unpacked",
+    fix: str = f"{option('root')} with the folder as it was unpacked",
 ) -> Path:
     """The first of `root` and the given folders in it that holds one of the files or folders named.
 

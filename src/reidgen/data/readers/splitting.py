@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from reidgen.data.table import DISTRACTOR
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.files import sha256
 
 
@@ -31,7 +31,7 @@ def split_people(rows: list[dict[str, Any]], *, share: float, seed: int) -> None
     count = round(share * len(order))
     if not 0 < count < len(order):
         raise DataError("There are too few people to split.", got=f"{len(order):,} people, {count:,} of them to train",
-                        allowed="at least one person on each side", fix="another --train-share")  # fmt: skip
+                        allowed="at least one person on each side", fix=f"another {option('train_share')}")  # fmt: skip
     for name in order[:count]:
         for row in people[name]:
             row["split"] = "train"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EpochSampler:
                 "The table has too few crops for one batch.",
                 got=f"{self.count} crops, batch {self.batch}",
                 allowed="at least one batch",
-                fix=f"--batch {max(self.count, 1)}" if self.count else "a table with crops",
+                fix=option(batch=max(self.count, 1)) if self.count else "a table with crops",
             )
 
     @property

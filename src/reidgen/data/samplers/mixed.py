@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidgen.data.samplers.epoch import EpochSampler
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ class MixedSampler:
                 "The table has too few crops for one batch of real and generated ones.",
                 got=f"{counts[0]} real and {counts[1]} generated crops",
                 allowed=f"at least {self.parts[0]} real and {self.parts[1]} generated ones, as in each batch",
-                fix="a smaller --batch, another --generated-ratio or none, or a table with more crops",
+                fix=f"a smaller {option('batch')}, another {option('generated_ratio')} or none, "
+                "or a table with more crops",
             )
 
     @functools.cached_property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidgen.data.samplers.epoch import epoch_order
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 PEOPLE_STREAM, CROPS_STREAM = 2, 3  # so that the draws differ from those of other samplers with the same seed
 
@@ -39,7 +39,7 @@ class PeopleSampler:
                 "The table has too few people for one batch.",
                 got=f"{there} people, batches of {self.people} people x {self.crops} crops",
                 allowed=f"at least {self.people} people",
-                fix=f"--batch {max(there, 1) * self.crops}",
+                fix=option(batch=max(there, 1) * self.crops),
             )
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from reidgen.data.maps import open_masks
 from reidgen.data.samplers import CameraPairSampler
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.generators.sampling import to_tensor
 
 
@@ -111,7 +111,7 @@ def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
             f"{table.name or 'The table'} has too few crops of camera {camera}.",
             got=f"{len(rows)} crops; cameras {', '.join(map(str, there)) or 'none'}",
             allowed=f"{FEWEST_TARGETS} crops or more of each camera",
-            fix="another --source or --target, or a table with more crops",
+            fix=f"another {option('source')} or {option('target')}, or a table with more crops",
         )
     return rows
 

@@ -13,7 +13,7 @@ from reidgen.data.pairs import camera_pair
 from reidgen.data.provenance.translation import DIGITS, Translation
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import derive_seed
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import file_sha256
 from reidgen.generators.translation.translator import TrainedTranslator
 
@@ -41,7 +41,7 @@ def planned_ways(translators: Sequence[TrainedTranslator], config: TranslateConf
     if not ways:
         raise ConfigError(
             f"{translators[0].path} was trained for other cameras.",
-            got=f"--source {config.source} --target {config.target}",
+            got=f"{option(source=config.source)} {option(target=config.target)}",
             allowed=", ".join(f"{a} to {b}" for _, (a, b) in known),
             fix="a translator for these cameras: reidgen train-translator",
         )
@@ -79,7 +79,7 @@ def plan_translations(
             f"{crops.name or 'The table'} has no crop to translate.",
             got=f"{config.crops} crops, ways {', '.join(f'{a} to {b}' for _, (a, b) in ways)}",
             allowed="at least one crop",
-            fix="--crops all, or other cameras (reidgen pairs shows how many crops are new)",
+            fix=f"{option(crops='all')}, or other cameras (reidgen pairs shows how many crops are new)",
         )
     return planned
 

@@ -17,6 +17,7 @@ from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import setup
 from reidgen.engine.loop import Plan, memory_told, resume, train
+from reidgen.errors import option
 from reidgen.files import file_sha256
 from reidgen.generators.translation.crops import Crops, check_camera, open_crops, sampler_of
 from reidgen.generators.translation.cycle import CycleTraining
@@ -56,10 +57,10 @@ def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | 
     """
     require(
         config.family in ("domains", "paste") or config.source is not None,
-        f"--preset {config.preset} moves people from one camera to another.",
-        got="neither --source nor --target",
+        f"{option(preset=config.preset)} moves people from one camera to another.",
+        got=f"neither {option('source')} nor {option('target')}",
         allowed="two cameras of the table",
-        fix="--source 1 --target 2",
+        fix=f"{option(source=1)} {option(target=2)}",
     )
     crops = learned_from(table, config)
     with RunFolder.begin(out, stage="train-translator", config=config, inputs={"table": crops.hash()}) as run:
@@ -85,9 +86,10 @@ def train_translators(table: ReidTable, config: TranslatorConfig, *, out: Path |
     """
     require(
         config.family == "cycle" and config.source is None,
-        "All pairs of cameras are trained by --preset camstyle and spgan, without --source and --target.",
-        got=f"--preset {config.preset} --source {config.source} --target {config.target}",
-        allowed="--preset camstyle or spgan, no cameras",
+        f"All pairs of cameras are trained by {option('preset')} camstyle and spgan, "
+        f"without {option('source')} and {option('target')}.",
+        got=f"{option(preset=config.preset)} {option(source=config.source)} {option(target=config.target)}",
+        allowed=f"{option('preset')} camstyle or spgan, without cameras",
     )
     crops = (table.train if config.split == "train" else table).kept
     cameras = sorted(set(crops.camids.tolist()))
@@ -109,7 +111,7 @@ def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:
             check_camera(crops, camera)
         crops = crops.where(pl.col("camid").is_in([config.source, config.target]))
     if config.needs_masks:
-        crops = with_masks(crops, f"--preset {config.preset}")
+        crops = with_masks(crops, option(preset=config.preset))
     for camera in sorted(set(crops.camids.tolist())):
         check_camera(crops, camera)
     if config.family == "paired":
@@ -147,7 +149,9 @@ def _learn(run: RunFolder, crops: Crops, config: TranslatorConfig) -> tuple[nn.M
         write_steps=(config.snapshot_steps,),
         checkpoint_sec=config.checkpoint_sec,
     )
-    with memory_told(run, lambda: (asked, "a smaller --batch or --width, in another --out")):
+    with memory_told(
+        run, lambda: (asked, f"a smaller {option('batch')} or {option('width')}, in another {option('out')}")
+    ):
         training = TRAININGS[config.family](config, fabric, crops.to(fabric.device))
         resume(run, training)
         with sound_bfloat16(fabric.device, config.precision) as kept:

@@ -13,7 +13,7 @@ from reidgen.config.translation import TranslatorConfig
 from reidgen.engine.device import Fabric
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.loop import finite
-from reidgen.errors import TrainingError
+from reidgen.errors import TrainingError, option
 from reidgen.generators.sheets import write_sheet
 from reidgen.generators.translation.crops import Crops
 from reidgen.generators.translation.networks import GENERATOR, build_networks
@@ -111,7 +111,7 @@ class TranslatorTraining(ABC):
             f"The training in {folder} diverged: a loss or a weight is not a number after {self.step:,} steps.",
             got=f"lr {self.config.lr}, precision {self.config.precision}",
             allowed="the last checkpoint and the sheets stay",
-            fix="another --out with a smaller --lr, or --precision float32",
+            fix=f"another {option('out')} with a smaller {option('lr')}, or {option(precision='float32')}",
         )
 
     def write(self, folder: Path) -> None:

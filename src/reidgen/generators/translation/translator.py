@@ -18,7 +18,7 @@ from reidgen.engine.device import generator as random_generator
 from reidgen.engine.device import setup
 from reidgen.engine.opening import config_of, field_of, open_network
 from reidgen.engine.pickle_machine import shown
-from reidgen.errors import DataError, WeightsError
+from reidgen.errors import DataError, WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.generators.sampling import PASS, to_pixels, to_tensor
 from reidgen.generators.translation.networks import BACK, GENERATOR, build_generator, seen_by_generator
@@ -77,7 +77,7 @@ class TrainedTranslator:
                 got=f"source {source}, target {target}",
                 allowed=", ".join(f"{a} to {b}" for a, b in self.ways),
                 fix="a translator for these cameras: reidgen train-translator "
-                f"--preset {self.config.preset} --source {source} --target {target}",
+                f"{option(preset=self.config.preset)} {option(source=source)} {option(target=target)}",
             )
 
     @torch.inference_mode()
