@@ -20,7 +20,7 @@ import torch
 import tyro
 from PIL import Image
 
-from reidgen.config.translation import TranslateConfig, TranslatorConfig
+from reidgen.config.generators.translation import TranslateConfig, TranslatorConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import setup
 from reidgen.generators.sampling import PASS

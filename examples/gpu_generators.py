@@ -20,7 +20,7 @@ import tyro
 
 import reidgen as rg
 from reidgen.config import GeneratorConfig, Precision
-from reidgen.config.presets import Preset, generator_preset
+from reidgen.config.generators.presets import Preset, generator_preset
 
 
 @dataclass(frozen=True, kw_only=True)

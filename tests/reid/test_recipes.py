@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from reidgen.config import AugmentConfig, EvaluateConfig, ReidConfig, as_dict, with_recipe
-from reidgen.config.recipes import RECIPES
+from reidgen.config.reid.recipes import RECIPES
 from reidgen.engine import device, loop
 from reidgen.errors import ConfigError, DataError
 from reidgen.reid.embed import build_network, load_reid

@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from reidgen.config.base import require
-from reidgen.config.reid import ExtendConfig, ReidConfig
+from reidgen.config.extend import ExtendConfig
+from reidgen.config.reid import ReidConfig
 from reidgen.errors import ConfigError, option
 
 ALIASES = {"crops": "crops_per_person"}

@@ -5,12 +5,42 @@ import math
 import reprlib
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from reidgen.errors import ConfigError, option
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What configs are made of: a config inherits its parts, and so has all their fields flat.
+
+    Each part checks its own fields in `__post_init__`, and calls that of the next part first.
+    """
+
+    def __post_init__(self) -> None:
+        """The end of the chain."""
+
+
+class GivenBy:
+    """The default of a field whose value a named training gives: a recipe, or a preset."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __repr__(self) -> str:
+        return f"of the {self.what}"
+
+
+def fill(config: Any, values: Mapping[str, Any]) -> None:
+    """Give the fields of a config that have no value yet those of its recipe or preset."""
+    for field in dataclasses.fields(config):
+        if isinstance(getattr(config, field.name), GivenBy):
+            object.__setattr__(config, field.name, values[field.name])
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -135,3 +165,11 @@ def check_size(name: str, size: tuple[int, int]) -> None:
         allowed="(height, width), each from 4 to 1024",
         fix=option(**{name: (128, 64)}),
     )
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Raise `ConfigError` unless each named field, or each number of it, is from 0 to 1."""
+    for name in names:
+        value = getattr(config, name)
+        for share in value if isinstance(value, tuple) else (value,):
+            require(0 <= share <= 1, f"{option(name)} is a share.", got=share, allowed="0 to 1")

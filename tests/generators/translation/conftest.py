@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.table import ReidTable
 from reidgen.generators.translation.crops import Crops
 from reidgen.generators.translation.networks import GENERATOR, build_networks

@@ -1,7 +1,7 @@
 import pytest
 
 from reidgen.config import as_dict, from_dict
-from reidgen.config.translation import OFF, TRANSLATOR_PRESETS, TranslatorConfig
+from reidgen.config.generators.translation import OFF, TRANSLATOR_PRESETS, TranslatorConfig
 from reidgen.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.config.translation import FEWEST_TARGETS, TranslatorConfig
+from reidgen.config.generators.translation import FEWEST_TARGETS, TranslatorConfig
 from reidgen.data.maps import open_masks
 from reidgen.data.samplers import CameraPairSampler
 from reidgen.data.store import CropStore

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.generators.sampling import to_pixels
 from reidgen.generators.translation.crops import Crops, check_camera

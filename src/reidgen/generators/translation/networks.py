@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.device import derive_seed
 from reidgen.models.translation.label_discriminator import LabelDiscriminator
 from reidgen.models.translation.patch import PatchDiscriminator, most_layers

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.device import generator as random_generator
 from reidgen.generators.blur import blur
 from reidgen.generators.sampling import to_pixels

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.generators.translation.crops import Crops, check_camera
 from reidgen.models.translation.paste import Paste, backgrounds
 

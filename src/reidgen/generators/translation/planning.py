@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reidgen.config.translation import TranslateConfig
+from reidgen.config.generators.translation import TranslateConfig
 from reidgen.data.maps import mask_paths
 from reidgen.data.pairs import camera_pair
 from reidgen.data.provenance.translation import DIGITS, Translation

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.device import Fabric
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.loop import finite

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidgen.config.translation import TranslateConfig
+from reidgen.config.generators.translation import TranslateConfig
 from reidgen.data.images import read_rgb
 from reidgen.data.maps import with_masks
 from reidgen.data.provenance.translation import Translation

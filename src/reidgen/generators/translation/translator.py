@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.config import Device, as_dict
-from reidgen.config.translation import TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.checkpoint import load_weights, save_weights
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.device import setup

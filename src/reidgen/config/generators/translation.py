@@ -1,18 +1,22 @@
 """The knobs of translators: networks that show a person in another camera's style and place."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from reidgen.config.base import (
     Device,
+    GivenBy,
     check_counts,
     check_not_negative,
     check_positive,
     check_seed,
     check_size,
+    fill,
     require,
 )
+from reidgen.config.generators.common import LearnedCropsConfig, WrittenCropsConfig
+from reidgen.config.training import TrainingConfig
 from reidgen.errors import option
 
 TranslatorPreset = Literal[
@@ -28,14 +32,7 @@ DEEPEST = 8  # halvings of the U-Net at most
 FEWEST_TARGETS = 10  # crops of the target below which nothing is learned of it
 
 
-class _OfPreset:
-    """The default of an option whose value the preset gives."""
-
-    def __repr__(self) -> str:
-        return "of the preset"
-
-
-OF_PRESET: Any = _OfPreset()
+OF_PRESET: Any = GivenBy("preset")
 
 # Isola et al. 2017, section 3.3 and appendix 6.2, and Kolbeinsson 2019, section 4.2: Adam 2e-4, .5; batch 1; L1 100.
 PIX2PIX: dict[str, Any] = {
@@ -132,10 +129,11 @@ WEIGHTS = tuple(name for name in OFF if name.endswith("_weight"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslatorConfig:
+class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
     """Cameras, networks, losses and schedule of a translator.
 
-    Options without a value get the preset's (`reidgen.config.translation` has them side by side, with their sources).
+    Options without a value get the preset's (`reidgen.config.generators.translation` has them side by
+    side, with their sources).
 
     Attributes:
         preset: "pix2pix", "pix2pix-mask" and "pix2pix-pose" are the models 1 to 3 of Kolbeinsson 2019, "background" its
@@ -182,18 +180,13 @@ class TranslatorConfig:
         backgrounds: What paste lays people on: the mean background of the target, or crops of the target whose people
             are filled with that mean ("random"), or from the pixels around them ("inpainted").
         kept: Backgrounds of the target that paste keeps.
-        mirror: Whether crops are also shown mirrored, both of a pair alike.
-        split: Whose crops are learned from; anything but "train" shows the translator test people.
         snapshot_steps: Steps between two sheets of translated crops.
-        checkpoint_sec: Seconds between two checkpoints for resuming.
-        save_dtype: Number format of translator.safetensors; "float16" halves the file.
         precision: "bf16" computes the convolutions in bfloat16.
     """
 
     preset: TranslatorPreset = "background"
     source: int | None = None
     target: int | None = None
-    size: tuple[int, int] = (128, 64)
     steps: int = 20_000
     batch: int = OF_PRESET
     width: int = 64
@@ -223,14 +216,8 @@ class TranslatorConfig:
     critic_steps: int = OF_PRESET
     backgrounds: Backgrounds = OF_PRESET
     kept: int = OF_PRESET
-    mirror: bool = True
-    split: Literal["train", "all"] = "train"
     snapshot_steps: int = 2000
-    checkpoint_sec: float = 300
-    save_dtype: Literal["float32", "float16"] = "float32"
-    device: Device = "auto"
     precision: Literal["float32", "bf16"] = "float32"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         known = ", ".join(get_args(TranslatorPreset))
@@ -240,18 +227,15 @@ class TranslatorConfig:
             got=self.preset,
             allowed=known,
         )
-        for field in fields(self):
-            if getattr(self, field.name) is OF_PRESET:
-                value = TRANSLATOR_PRESETS[self.preset].get(field.name, OFF.get(field.name))
-                object.__setattr__(self, field.name, value)
+        fill(self, {**OFF, **TRANSLATOR_PRESETS[self.preset]})
+        super().__post_init__()
         self._check_options()
         self._check_cameras()
         self._check_size()
         check_counts(self, "steps", "batch", "width", "depth", "blocks", "patch_layers", "critic_steps")
         check_counts(self, "snapshot_steps")
-        check_not_negative(self, *WEIGHTS, "mask_blur", "history", "targets_per_crop", "kept", "checkpoint_sec")
+        check_not_negative(self, *WEIGHTS, "mask_blur", "history", "targets_per_crop", "kept")
         check_positive(self, *(["gan_weight", "lr"] if self.family != "paste" else []))
-        check_seed(self.seed)
         require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
         require(0 <= self.decay <= 1, f"{option('decay')} is a share of the steps.", got=self.decay, allowed="0 to 1")
 
@@ -354,7 +338,7 @@ class TranslatorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateConfig:
+class TranslateConfig(WrittenCropsConfig):
     """Which crops are translated, where to, and how often.
 
     Attributes:
@@ -365,8 +349,6 @@ class TranslateConfig:
         outputs: Crops made of each, with other noise, backgrounds and poses.
         pose: For translators that need a pose: the mask of a "random" crop of the target, or the person's "own".
         split: Whose crops are translated; anything but "train" puts test people into the train split.
-        batch: Crops computed at once; does not change the pixels.
-        quality: JPEG quality of the files.
         device: "auto" computes where the translator was loaded.
     """
 
@@ -376,17 +358,10 @@ class TranslateConfig:
     outputs: int = 1
     pose: Literal["random", "own"] = "random"
     split: Literal["train", "all"] = "train"
-    batch: int = 64
-    quality: int = 95
     device: Device = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(self, "outputs", "batch")
+        super().__post_init__()
+        check_counts(self, "outputs")
         check_seed(self.seed)
-        require(
-            1 <= self.quality <= 100,
-            f"{option('quality')} must be a JPEG quality.",
-            got=self.quality,
-            allowed="1 to 100",
-        )

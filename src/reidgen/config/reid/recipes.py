@@ -18,22 +18,29 @@ is ide's here: its code is the published baseline, whose step size of 0.05 does 
 is of a training on all crops is not said; its curves have a validation part, so the recipe holds crops out as ide does.
 """
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from reidgen.config.base import GivenBy, Part
 from reidgen.config.data import AugmentConfig
 
 Recipe = Literal["ide", "thesis", "softmax", "bot", "agw"]
-Optimizer = Literal["sgd", "adam", "amsgrad"]
+OF_RECIPE: Any = GivenBy("recipe")
 
 
-class _OfRecipe:
-    """The default of an option whose value the recipe gives."""
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig(Part):
+    """The part of a training that names its recipe.
 
-    def __repr__(self) -> str:
-        return "of the recipe"
+    Attributes:
+        recipe: "ide" is the published baseline that the thesis started from: 512-d bottleneck, cross entropy, SGD.
+            "thesis" is the thesis's: a ReLU in the neck, batch 16. "softmax" is torchreid's: no neck, label smoothing,
+            Adam. "bot" is the bag of tricks: BNNeck, triplets, centers, warm-up, random erasing. "agw"
+            adds generalised-mean pooling, non-local blocks and weighted triplets.
+    """
 
+    recipe: Recipe = "ide"
 
-OF_RECIPE: Any = _OfRecipe()
 
 IDE: dict[str, Any] = {
     "neck": "bottleneck",

@@ -1,23 +1,43 @@
-"""Where a training runs: the part of the config that all trainings share."""
+"""Parts of every training's config: where it runs, and how its processes share a batch."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from reidgen.config.base import Device, check_counts, require
+from reidgen.config.base import Device, Part, Precision, check_counts, check_not_negative, check_seed, require
 from reidgen.errors import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class DevicesConfig:
-    """Processes that share each batch.
+class TrainingConfig(Part):
+    """Where and how a training computes, and how often it is kept.
 
     Attributes:
         device: Kind of device; "auto" is CUDA where there is one.
+        precision: "bf16" and "fp16" compute a training in half precision where the network bears it.
+        checkpoint_sec: Seconds between two checkpoints for resuming.
+        seed: Of all that is drawn.
+    """
+
+    device: Device = "auto"
+    precision: Precision = "float32"
+    checkpoint_sec: float = 300
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative(self, "checkpoint_sec")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevicesConfig(TrainingConfig):
+    """Processes that share each batch.
+
+    Attributes:
         devices: GPUs of a machine, or processes on its CPU, that share each batch.
         nodes: Machines that share each batch; torchrun or SLURM starts the command on each.
     """
 
-    device: Device = "auto"
     devices: int = 1
     nodes: int = 1
 
@@ -27,6 +47,7 @@ class DevicesConfig:
         return self.devices * self.nodes
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "devices", "nodes")
 
 

@@ -1,25 +1,24 @@
-"""The knobs of training generators."""
+"""The knobs of training style generators."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Precision, check_counts, check_not_negative, check_seed, require
-from reidgen.config.devices import DevicesConfig, check_shared_batch
+from reidgen.config.base import check_counts, check_not_negative, check_positive, require
+from reidgen.config.generators.common import GANConfig
 from reidgen.errors import option
 
 Network = Literal["stylegan2", "stylegan3-t", "stylegan3-r"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGANConfig(DevicesConfig):
+class StyleGANConfig(GANConfig):
     """Network, losses and schedule of a style generator.
 
     StyleGAN2 and 3: Karras et al. 2020 (CVPR) and 2021; adaptive augmentation: Karras et al. 2020 (NeurIPS).
 
     Attributes:
         network: Generator: "stylegan2", or StyleGAN3 in its configurations T (translation) and R (and rotation).
-        size: (height, width) of the crops; the height is a power of two, 16 to 1024, and the width its half or equal.
         z_dim: Width of the latent space z.
         w_dim: Width of the latent space w.
         mapping_layers: Layers of the mapping network.
@@ -27,8 +26,6 @@ class StyleGANConfig(DevicesConfig):
         channel_base: Channels at height h are min(channel_base / h, channel_max), of generator and discriminator;
             the generator of configuration R has twice as many.
         channel_max: See channel_base.
-        kimg: Length of the training in thousands of real images shown to the discriminator.
-        batch: Images a step.
         accumulate: Parts that a batch is computed in, one after the other: the memory of a part, the gradient of the
             batch (but for the discriminator's statistic over groups of four, which is taken within a part). Several
             devices share the parts, so it is a multiple of their number. It may change when a run is taken up again.
@@ -53,18 +50,12 @@ class StyleGANConfig(DevicesConfig):
             relativistic loss, where one logit alone means nothing.
         ada_kimg: Images (thousands) in which p can go from 0 to 1. None: 500 from random weights, 100 after a transfer,
             as the reference has it.
-        mirror: Whether the crops are also shown mirrored.
         transfer: Run folder or safetensors file to start from; None starts from random weights.
         freeze_d: Highest-resolution blocks of the discriminator that are kept fixed.
-        snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
-        split: Whose crops are learned from; anything but "train" shows the generator test people.
-        checkpoint_sec: Seconds between two checkpoints for resuming.
-        save_dtype: Number format of generator.safetensors; "float16" halves the file.
         precision: "bf16" and "fp16" compute the four highest resolutions in half precision, "fp16" clamped to +-256.
     """
 
     network: Network = "stylegan2"
-    size: tuple[int, int] = (128, 64)
     z_dim: int = 512
     w_dim: int = 512
     mapping_layers: int = 2
@@ -72,7 +63,6 @@ class StyleGANConfig(DevicesConfig):
     channel_base: int = 16384
     channel_max: int = 512
     kimg: float = 5000
-    batch: int = 32
     accumulate: int = 1
     loss: Literal["logistic", "relativistic"] = "logistic"
     gamma: float | None = None
@@ -87,27 +77,15 @@ class StyleGANConfig(DevicesConfig):
     augment: Literal["person", "bgc", "none"] = "person"
     ada_target: float = 0.6
     ada_kimg: float | None = None
-    mirror: bool = True
     transfer: str | None = None
     freeze_d: int = 0
     snapshot_kimg: float = 80
-    split: Literal["train", "all"] = "train"
-    checkpoint_sec: float = 300
-    save_dtype: Literal["float32", "float16"] = "float32"
-    precision: Precision = "float32"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_gan_size(self.size)
-        for name in ("kimg", "snapshot_kimg", "ada_kimg", "lr_generator", "lr_discriminator"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
+        check_positive(self, "lr_generator", "lr_discriminator", *(["ada_kimg"] if self.ada_kimg is not None else []))
         check_counts(self, "z_dim", "w_dim", "mapping_layers", "channel_max", "r1_interval", "path_interval")
-        check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d", "checkpoint_sec")
-        check_seed(self.seed)
+        check_not_negative(self, "gamma", "ema_kimg", "blur_kimg", "path_weight", "freeze_d")
         require(
             self.channel_base >= self.size[0],
             f"{option('channel_base')} leaves no channel at the full height.",
@@ -187,72 +165,3 @@ class StyleGANConfig(DevicesConfig):
         fades = self.network == "stylegan3-r" and self.transfer is None
         default = self.batch * 200 / 32 if fades else 0.0
         return default if self.blur_kimg is None else self.blur_kimg
-
-
-@dataclass(frozen=True, kw_only=True)
-class DCGANConfig(DevicesConfig):
-    """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of the sources; the defaults are the paper's.
-
-    Attributes:
-        size: (height, width) of the crops; the height is a power of two, 16 to 1024, and the width its half or equal.
-        z_dim: Width of the latent space z.
-        width: Channels at half the full resolution; they double with each halving, up to eight times.
-        kimg: Length of the training in thousands of real images shown to the discriminator.
-        batch: Images a step.
-        norm_batch: Images that batch normalisation takes together (ghost batches). None: the whole batch; it has to be
-            given with several devices, so that their number does not change the result.
-        lr: Adam's step size, of both networks.
-        beta1: Adam's first decay.
-        mirror: Whether the crops are also shown mirrored.
-        snapshot_kimg: Images (thousands) between two snapshots with a sheet of fakes.
-        split: Whose crops are learned from; anything but "train" shows the generator test people.
-        checkpoint_sec: Seconds between two checkpoints for resuming.
-        save_dtype: Number format of generator.safetensors; "float16" halves the file.
-        precision: "bf16" computes the convolutions in bfloat16; float16 would need its losses scaled.
-    """
-
-    size: tuple[int, int] = (128, 64)
-    z_dim: int = 100
-    width: int = 64
-    kimg: float = 400
-    batch: int = 128
-    norm_batch: int | None = None
-    lr: float = 0.0002
-    beta1: float = 0.5
-    mirror: bool = True
-    snapshot_kimg: float = 40
-    split: Literal["train", "all"] = "train"
-    checkpoint_sec: float = 300
-    save_dtype: Literal["float32", "float16"] = "float32"
-    precision: Literal["float32", "bf16"] = "float32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_gan_size(self.size)
-        for name in ("kimg", "snapshot_kimg", "lr"):
-            value = getattr(self, name)
-            require(0 < value < math.inf, f"{option(name)} must be positive.", got=value, allowed="> 0")
-        check_counts(self, "z_dim", "width")
-        check_not_negative(self, "checkpoint_sec")
-        check_seed(self.seed)
-        normalisation = f"{option('batch')} is too small for batch normalisation."
-        require(self.batch >= 2, normalisation, got=self.batch, allowed=">= 2", fix=option(batch=128))
-        check_counts(self, "norm_batch")
-        check_shared_batch(self)
-        require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
-
-
-GeneratorConfig = StyleGANConfig | DCGANConfig
-
-
-def check_gan_size(size: tuple[int, int]) -> None:
-    """Raise `ConfigError` unless the height is a power of two, 16 to 1024, and the width equal to it or half."""
-    height, width = size
-    require(
-        16 <= height <= 1024 and height & (height - 1) == 0 and width in (height, height // 2),
-        f"{option('size')} does not fit the generator.",
-        got=f"{height}x{width}",
-        allowed="height a power of two from 16 to 1024, width equal to it or half of it",
-        fix=option(size=(128, 64)),
-    )

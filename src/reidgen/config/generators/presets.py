@@ -4,10 +4,12 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 from reidgen.config.base import require
-from reidgen.config.generators import DCGANConfig, GeneratorConfig, Network, StyleGANConfig
-from reidgen.config.inversion import EncoderConfig
+from reidgen.config.generators.dcgan import DCGANConfig
+from reidgen.config.generators.encoder import EncoderConfig
+from reidgen.config.generators.stylegan import Network, StyleGANConfig
 from reidgen.errors import option
 
+GeneratorConfig = StyleGANConfig | DCGANConfig
 Preset = Literal["person-stylegan2", "market-stylegan3-r", "market-stylegan3-t", "dcgan"]
 
 

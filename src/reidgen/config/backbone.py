@@ -1,0 +1,96 @@
+"""The part of a config that a backbone is built and opened from."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from reidgen.config.base import Part, check_size, require
+from reidgen.errors import option
+
+StrideIn = Literal["3x3", "1x1"]
+Attention = Literal["none", "non-local"]
+TIMM = "timm:"
+WITH_1X1 = ("resnet50", "resnet50_ibn")  # whose blocks begin with a 1x1 convolution
+RESNETS = ("resnet18", "resnet34", *WITH_1X1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig(Part):
+    """A network that turns crops into maps of features, and where its weights come from.
+
+    Attributes:
+        backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn", or "timm:NAME" for a network of the package timm
+            (extra: timm).
+        weights: "imagenet" downloads the backbone's file, a path reads a safetensors file or takes the backbone of the
+            run folder of an earlier train-reid, "random" trains from scratch.
+        size: (height, width) the crops are resized to.
+        last_stride: Stride of a ResNet's last stage; networks of timm keep their own, and take 2 alone.
+        stride_in: Which convolution of a block of resnet50 has the stride in the file of weights: "3x3" as in
+            torchvision's, "1x1" as in those of Caffe and Keras.
+        attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
+    """
+
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    size: tuple[int, int] = (256, 128)
+    last_stride: Literal[1, 2] = 2
+    stride_in: StrideIn = "3x3"
+    attention: Attention = "none"
+
+    @property
+    def of_timm(self) -> bool:
+        """Whether the network is one of the package timm."""
+        return self.backbone.startswith(TIMM)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size("size", self.size)
+        require(
+            self.backbone in RESNETS or (self.of_timm and self.backbone != TIMM),
+            "The backbone is unknown.",
+            got=self.backbone,
+            allowed=f"{', '.join(RESNETS)}, or {TIMM}NAME",
+            fix=option(backbone="resnet50"),
+        )
+        check_stride(self)
+        self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        require(
+            self.attention == "none" or not self.of_timm,
+            "Non-local blocks go into the ResNets alone.",
+            got=f"{option(attention=self.attention)} {option(backbone=self.backbone)}",
+            allowed=option(attention="none"),
+            fix=f"{option(attention='none')}, or {option(backbone='resnet50')}",
+        )
+        require(
+            self.last_stride == 2 or not self.of_timm,
+            "The last stride is an option of the ResNets alone.",
+            got=f"{option(last_stride=self.last_stride)} {option(backbone=self.backbone)}",
+            allowed=option(last_stride=2),
+            fix=f"{option(last_stride=2)}, or {option(backbone='resnet50')}",
+        )
+        require(
+            self.backbone != "resnet50_ibn" or max(self.size) > 16,
+            "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.",
+            got=option(size=self.size),
+            allowed="more than 16 in one direction",
+            fix=f"{option(size=(256, 128))}, or {option(backbone='resnet50')}",
+        )
+
+
+def check_stride(config: Any, *, prefix: str = "") -> None:
+    """Raise `ConfigError` where blocks without a 1x1 convolution shall carry the stride on one.
+
+    Args:
+        config: With the fields `backbone` and `stride_in`, or such of a prefix.
+        prefix: What the names of the two begin with.
+    """
+    backbone, stride_in = f"{prefix}backbone", f"{prefix}stride_in"
+    network = getattr(config, backbone)
+    require(
+        getattr(config, stride_in) == "3x3" or network in WITH_1X1,
+        f"The blocks of {network} have no 1x1 convolution that could carry the stride.",
+        got=option(**{stride_in: "1x1"}),
+        allowed=option(**{stride_in: "3x3"}),
+        fix=option(**{backbone: "resnet50"}),
+    )
