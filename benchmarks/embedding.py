@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from reidgen.backbones.reid_model import ReidModel, build_network
 from reidgen.config import ReidConfig
 from reidgen.data.table import ReidTable
 from reidgen.reid.cache import embeddings_of
-from reidgen.reid.embed import ReidModel, build_network
 
 BATCH, NATIVE = 64, (128, 64)
 

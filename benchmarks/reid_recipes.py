@@ -21,8 +21,8 @@ import torch
 from reid_training import PEOPLE, make_crops
 from torch.utils.flop_counter import FlopCounterMode
 
+from reidgen.backbones.reid_model import build_network
 from reidgen.config import RECIPES, ReidConfig
-from reidgen.reid.embed import build_network
 from reidgen.reid.train import train_reid
 
 TYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

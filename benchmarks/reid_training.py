@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from reidgen.backbones.reid_model import build_network, embed
 from reidgen.config import ReidConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.reid.embed import build_network, embed
 from reidgen.reid.recipe import make_optimizer
 from reidgen.reid.train import train_reid
 

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import ReidModel, build_network
 from reidgen.cli import main
 from reidgen.config import EncoderConfig, EvaluateConfig, ReidConfig, StyleGANConfig
 from reidgen.data import parquet
@@ -17,7 +18,6 @@ from reidgen.generators.weights import build_generator, write_generator
 from reidgen.metrics import rank, rank_features, rerank
 from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.models import resnet
-from reidgen.reid.embed import ReidModel, build_network
 from tests.factories import make_table, write_crop
 
 CONFIG = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8, seed=3)

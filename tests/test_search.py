@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from reidgen.backbones.reid_model import build_network, load_reid, save_reid
 from reidgen.cli import main
 from reidgen.config import EvaluateConfig, GallerySearchConfig, ReidConfig, as_dict
 from reidgen.data.gather import gather_crops
@@ -17,7 +18,6 @@ from reidgen.evaluate import evaluate_reid
 from reidgen.metrics.expansion import expand_gallery
 from reidgen.models import resnet
 from reidgen.models.pooling import GeneralizedMeanPool
-from reidgen.reid.embed import build_network, load_reid, save_reid
 from reidgen.search import _short, search_gallery
 from tests.factories import make_table, write_crop
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from reidgen.backbones.reid_model import ReidModel
 from reidgen.config import EvaluateConfig, as_dict
 from reidgen.data import parquet
 from reidgen.data.table import ReidTable
@@ -22,7 +23,6 @@ from reidgen.metrics.counting import Persons
 from reidgen.metrics.expansion import pool_groups
 from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blocks
 from reidgen.reid.cache import embeddings_of
-from reidgen.reid.embed import ReidModel
 from reidgen.reid.queries import Queries, check_asked, own_pictures
 from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 

@@ -10,6 +10,7 @@ import polars as pl
 import torch
 from PIL import Image
 
+from reidgen.backbones.reid_model import ReidModel
 from reidgen.config import GallerySearchConfig
 from reidgen.data import parquet
 from reidgen.data.augment import normalise
@@ -25,7 +26,6 @@ from reidgen.generators.sheets import write_png
 from reidgen.metrics.neighbours import smallest
 from reidgen.metrics.ranking import check_embeddings
 from reidgen.reid.cache import embeddings_of
-from reidgen.reid.embed import ReidModel
 from reidgen.reid.maps import activation_maps, check_map
 from reidgen.reid.ranked_sheet import Cell, overlay, ranked_sheet
 from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks

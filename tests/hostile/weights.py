@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from reidgen.backbones.lpips import read_heads
+from reidgen.backbones.reid_model import build_network, load_reid, save_reid
+from reidgen.backbones.weights import load_backbone
 from reidgen.config import EncoderConfig, ReidConfig, StyleGANConfig, TranslatorConfig, as_dict, generator_preset
 from reidgen.filters.detectors import open_detector
 from reidgen.generators.convert import convert_weights
@@ -19,9 +22,6 @@ from reidgen.generators.translation.translator import load_translator, write_tra
 from reidgen.generators.weights import build_generator, write_generator
 from reidgen.models import resnet
 from reidgen.models.translation.paste import Paste
-from reidgen.reid.embed import build_network, load_reid, save_reid
-from reidgen.reid.lpips import read_heads
-from reidgen.reid.weights import load_backbone
 from tests.darknet_files import small_cfg, write_darknet
 from tests.foreign_files import EasyDict, golden, module, upstream_pickle
 from tests.hostile.damage import BYTES, edited

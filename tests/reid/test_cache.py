@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import ReidModel, build_network
 from reidgen.config import ReidConfig
 from reidgen.errors import DataError
 from reidgen.reid import cache
 from reidgen.reid.cache import embeddings_of
-from reidgen.reid.embed import ReidModel, build_network
 from tests.factories import make_table
 
 CONFIG = ReidConfig(backbone="resnet18", weights="random", size=(32, 16), bottleneck=8)
@@ -35,7 +35,7 @@ def test_the_second_time_they_are_read(model, table, tmp_path, monkeypatch):
     first = embeddings_of(model, table)
     assert torch.equal(first, model.embed(table)) and len(kept(tmp_path)) == 1
     copy = table.write(tmp_path / "elsewhere")
-    monkeypatch.setattr("reidgen.reid.embed.embed", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr("reidgen.backbones.reid_model.embed", lambda *_, **__: pytest.fail("computed again"))
     assert torch.equal(embeddings_of(model, copy), first)
     with pytest.raises(pytest.fail.Exception):
         embeddings_of(model, table, embeddings="computed")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import ReidModel, build_network
 from reidgen.config import ExportConfig, ReidConfig
 from reidgen.errors import MissingExtraError, WeightsError
 from reidgen.reid import export
-from reidgen.reid.embed import ReidModel, build_network
 from reidgen.reid.export import describe, export_onnx, largest_difference, onnx_bytes
 
 onnx = pytest.importorskip("onnx")

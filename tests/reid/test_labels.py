@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import load_reid
 from reidgen.config import AugmentConfig, ReidConfig
 from reidgen.engine import loop
 from reidgen.errors import ConfigError, DataError, ReidgenError
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.reid import training
-from reidgen.reid.embed import load_reid
 from reidgen.reid.labels import Labels
 from reidgen.reid.people import People
 from reidgen.reid.train import train_reid

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import nn
 
+from reidgen.backbones.reid_model import build_network
 from reidgen.config import ReidConfig
 from reidgen.errors import ConfigError
 from reidgen.models.embedder import Embedder
 from reidgen.models.resnet import ResNet
-from reidgen.reid.embed import build_network
 from reidgen.reid.maps import activation_maps, local_embeddings
 
 pytestmark = pytest.mark.usefixtures("narrow")

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import build_network
 from reidgen.config import ReidConfig
-from reidgen.reid.embed import build_network
 from reidgen.reid.recipe import learning_rate, like_parameters, make_optimizer, set_learning_rate
 
 

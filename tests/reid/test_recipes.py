@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import build_network, load_reid
 from reidgen.config import AugmentConfig, EvaluateConfig, ReidConfig, as_dict, with_recipe
 from reidgen.config.reid.recipes import RECIPES
 from reidgen.engine import device, loop
 from reidgen.errors import ConfigError, DataError
-from reidgen.reid.embed import build_network, load_reid
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
 

@@ -26,9 +26,9 @@ def variants(
 ) -> str:
     """Generate variants of the real people of the train split."""
     from reidgen.generators.encoder import load_encoder
+    from reidgen.generators.likeness import load_likeness
     from reidgen.generators.trained import load_generator
     from reidgen.generators.variants import generate_variants as run
-    from reidgen.reid.likeness import load_likeness
 
     gan = load_generator(generator, device=config.device)
     opened = load_encoder(encoder, generator=gan) if encoder else None

@@ -49,9 +49,10 @@ def train_encoder(
     reid: Reid = None,
 ) -> str:
     """Train an encoder from crops of real people to the latent space of a generator."""
+    from reidgen.generators.encoder import load_start
     from reidgen.generators.encoder_training import train_encoder as run
+    from reidgen.generators.likeness import load_likeness
     from reidgen.generators.trained import load_generator
-    from reidgen.reid.likeness import load_likeness, load_start
 
     gan = load_generator(generator, device=config.device)
     likeness = load_likeness(config, reid=reid, device=config.device)
@@ -80,10 +81,11 @@ def invert(
     judge: Judge = None,
 ) -> str:
     """Invert real crops in several ways, and put time and error of each side by side."""
+    from reidgen.backbones.frozen import load_frozen_reid
     from reidgen.generators.comparison import compare_inversions as run
     from reidgen.generators.encoder import load_encoder
+    from reidgen.generators.likeness import load_likeness
     from reidgen.generators.trained import load_generator
-    from reidgen.reid.likeness import load_frozen_reid, load_likeness
 
     gan = load_generator(generator, device=config.device)
     opened = load_encoder(encoder, generator=gan) if encoder else None

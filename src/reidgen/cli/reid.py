@@ -21,8 +21,8 @@ from reidgen.config.base import Device
 from reidgen.errors import ConfigError
 
 if TYPE_CHECKING:
+    from reidgen.backbones.reid_model import ReidModel
     from reidgen.generators.encoder import TrainedEncoder
-    from reidgen.reid.embed import ReidModel
 
 RECIPE = Named(option="--recipe", names=RECIPES, first="ide", config=lambda recipe: ReidConfig(recipe=recipe))
 SWEPT = Named(
@@ -78,8 +78,8 @@ def search(
 
 
 def _opened(model: Path, *, device: Device) -> "ReidModel | TrainedEncoder":
+    from reidgen.backbones.reid_model import load_reid
     from reidgen.generators.encoder import is_encoder, load_encoder
-    from reidgen.reid.embed import load_reid
 
     return load_encoder(model, device=device) if is_encoder(model) else load_reid(model, device=device)
 
@@ -91,7 +91,7 @@ def export(
     config: ExportConfig,
 ) -> str:
     """Write a re-ID network as ONNX, for programs without reidgen; checked with onnxruntime (extra: onnx)."""
-    from reidgen.reid.embed import load_reid
+    from reidgen.backbones.reid_model import load_reid
     from reidgen.reid.export import export_onnx as run
 
     return f"network: {run(load_reid(model, device='cpu'), config, out=out)}"

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
+from reidgen.backbones.reid_model import load_reid
 from reidgen.config import Device
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
@@ -17,7 +18,6 @@ from reidgen.filters.neighbours import BLOCK
 from reidgen.filters.seen import check_unseen, tell_known_people
 from reidgen.filters.sizes import SizedFilter, crop_size
 from reidgen.filters.thresholds import QuantileFilter
-from reidgen.reid.embed import load_reid
 
 
 @dataclass(frozen=True)

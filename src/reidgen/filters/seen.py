@@ -4,10 +4,10 @@ import sys
 
 import numpy as np
 
+from reidgen.backbones.reid_model import ReidModel
 from reidgen.data.table import ReidTable
 from reidgen.errors import WeightsError
 from reidgen.files import file_sha256
-from reidgen.reid.embed import ReidModel
 from reidgen.reid.people import DIGITS
 
 TRY = "a network trained on real crops: reidgen train-reid --data DIR with the real table"

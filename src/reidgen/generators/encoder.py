@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.config import Device, EncoderConfig, as_dict
+from reidgen.backbones.opening import open_resnet
+from reidgen.config import BackboneConfig, Device, EncoderConfig, as_dict
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.checkpoint import load_weights, save_weights
@@ -28,6 +29,7 @@ from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.weights import FILE
 from reidgen.models.encoder import Encoder
 from reidgen.models.generator import GeneratorNetwork
+from reidgen.models.resnet import ResNet
 
 ENCODER = "encoder.safetensors"
 # Reconstructions all have the same noise: what it changes is nothing that a w+ could answer for.
@@ -235,3 +237,14 @@ def is_encoder(path: Path | str) -> bool:
     if path.is_dir():
         return (path / ENCODER).is_file()
     return path.is_file() and path.suffix == ".safetensors" and load_weights(path)[1].get("kind") == "encoder"
+
+
+def load_start(config: EncoderConfig) -> ResNet | None:
+    """The network that an encoder's backbone starts from; None where that is chance.
+
+    Raises:
+        WeightsError: Its file cannot be had or read, is of another network, or of the other stride layout.
+    """
+    if config.weights == "random":
+        return None
+    return open_resnet(BackboneConfig(backbone=config.backbone, weights=config.weights, stride_in=config.stride_in))

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,12 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reidgen.config import LikenessConfig
+from reidgen.backbones.frozen import load_frozen_reid, load_moco
+from reidgen.backbones.lpips import load_lpips
+from reidgen.backbones.opening import open_resnet
+from reidgen.backbones.weights import weights_hash
+from reidgen.config import BackboneConfig, Device, LikenessConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from reidgen.engine.device import setup
 from reidgen.errors import ConfigError, option
 from reidgen.generators.sampling import to_tensor
 from reidgen.losses.perceptual import feature_distance, lpips_distance
-from reidgen.models.lpips import Lpips
+from reidgen.models.lpips import Lpips, LpipsName
 from reidgen.models.resnet import ResNet
 
 # Of each distance that needs a network: what gives it one, and what to type.
@@ -147,3 +153,46 @@ def as_images(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """Pixels, uint8 (N, H, W, 3), as images (N, 3, H, W), -1 to 1."""
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
     return to_tensor(tensor.to(device).permute(0, 3, 1, 2))
+
+
+def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, device: Device = "auto") -> Likeness:
+    """Load the networks that a config's weights ask for, and the re-ID network if one is given.
+
+    Args:
+        config: Weights of the distances, and the perceptual network.
+        reid: Run folder of train-reid.
+        device: Where the networks shall be.
+
+    Raises:
+        ConfigError: The distance of re-ID, or of MoCo, has a weight and there is no such network.
+        WeightsError: A weight file cannot be had, or does not fit.
+        MissingExtraError: LPIPS's heads are asked for and the package that has them is not there.
+    """
+    facts: dict[str, str] = {}
+    network: ResNet | Lpips | None = None
+    if config.perceptual_weight:
+        network, known = _perceptual(config)
+        network, facts = network.to(setup(device).device), {**facts, **known}
+    model = None
+    if reid is not None:
+        model = load_frozen_reid(reid, device=device)
+        facts["reid"] = model.hash
+    moco = None
+    if config.moco_weight and config.moco_weights is not None:
+        moco = load_moco(config.moco_weights).to(setup(device).device)
+        facts["moco"] = moco.hash
+    likeness = Likeness(network, model, moco, facts)
+    likeness.check(config)
+    return likeness
+
+
+def _perceptual(config: LikenessConfig) -> tuple[ResNet | Lpips, dict[str, str]]:
+    """The network of the perceptual distance, and its name and hashes."""
+    backbone, weights = config.perceptual_backbone, config.perceptual_weights
+    known = {"perceptual_weights": weights_hash(weights)}
+    if backbone == "lpips-alex" or backbone == "lpips-vgg":
+        name: LpipsName = "alex" if backbone == "lpips-alex" else "vgg"
+        lpips, heads = load_lpips(name, weights=weights, heads=config.perceptual_heads)
+        return lpips.eval(), {"perceptual": f"{backbone}, version 0.1", **known, "perceptual_heads": heads}
+    resnet = open_resnet(BackboneConfig(backbone=backbone, weights=weights, stride_in=config.perceptual_stride_in))
+    return resnet.eval().requires_grad_(False), {"perceptual": f"resnet-perceptual, {backbone}", **known}

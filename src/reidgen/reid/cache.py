@@ -10,12 +10,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from reidgen.backbones.reid_model import Flip, ReidModel
 from reidgen.data.table import ReidTable
 from reidgen.engine.cache import cache_folder, writing_cache
 from reidgen.errors import DataError, command
 from reidgen.files import sha256, write_bytes
 from reidgen.generators.encoder import TrainedEncoder
-from reidgen.reid.embed import Flip, ReidModel
 
 NAME = "embeddings"
 KIND = 2  # counted up when embeddings of the same weights and crops come to be others

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reidgen.backbones.reid_model import Flip, ReidModel
 from reidgen.config import ExportConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reidgen.engine import RunFolder
 from reidgen.errors import WeightsError, importing
 from reidgen.files import write_bytes, write_json
 from reidgen.models.embedder import Embedder
-from reidgen.reid.embed import Flip, ReidModel
 
 FILE, FACTS = "reid.onnx", "reid.json"
 OPSET = 18

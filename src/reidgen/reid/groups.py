@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from reidgen.config import ReidConfig
+from reidgen.backbones.reid_model import ReidModel
+from reidgen.config import GeneratedConfig
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.run import RunFiles
 from reidgen.errors import ConfigError, option
-from reidgen.reid.embed import ReidModel
 from reidgen.reid.people import People
 
 GROUPS = "groups.safetensors"
@@ -77,7 +77,7 @@ def people_shares(crops: np.ndarray, labels: np.ndarray, groups: int, people: in
     return members / members.sum(dim=1, keepdim=True)
 
 
-def kept_groups(run: RunFolder | RunFiles, people: People, config: ReidConfig, model: ReidModel) -> Groups:
+def kept_groups(run: RunFolder | RunFiles, people: People, config: GeneratedConfig, model: ReidModel) -> Groups:
     """The groups of a training: found once and kept in a file of the run, so that a resumed one has the same ones."""
     file = run.path / GROUPS
     if not file.is_file():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reidgen.config import ReidConfig
+from reidgen.config import GeneratedConfig, ReidConfig
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.losses.soft_labels import soft_cross_entropy, soft_targets
 from reidgen.reid.groups import Groups
@@ -74,7 +74,7 @@ class Labels:
         return torch.where(self.generated[rows], -1, people) if silent else people
 
 
-def label_facts(people: People, config: ReidConfig) -> dict[str, Any]:
+def label_facts(people: People, config: GeneratedConfig) -> dict[str, Any]:
     """How the generated crops were labelled, weighted and drawn; nothing where there are none."""
     if not people.generated.any():
         return {}

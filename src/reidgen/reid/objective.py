@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reidgen.config import ReidConfig
+from reidgen.config import LossesConfig
 from reidgen.engine.device import generator
 from reidgen.errors import ConfigError, option
 from reidgen.losses.center import center_loss, moved_centers
@@ -16,7 +16,7 @@ from reidgen.models.embedder import Embedded
 from reidgen.reid.labels import Labels
 
 # Losses between the crops of a batch: of features (N, D), persons (N,) and the config. A new one is a line here.
-PAIR_LOSSES: dict[str, Callable[[Tensor, Tensor, ReidConfig], Tensor]] = {
+PAIR_LOSSES: dict[str, Callable[[Tensor, Tensor, LossesConfig], Tensor]] = {
     "triplet": lambda features, people, config: triplet_loss(features, people, margin=config.margin),
     "triplet-soft": lambda features, people, config: triplet_loss(features, people, margin=None),
     "triplet-weighted": lambda features, people, config: weighted_triplet_loss(features, people),
@@ -32,16 +32,26 @@ class Objective:
     Losses between crops and to centers see the feature before the neck's normalisation; generated crops take part in
     them as people like all others, unless their label policy gives them no identity or their weight is 0.
 
+    Args:
+        config: The losses.
+        labels: Of all crops of the training.
+        people: K, classes that have a center.
+        width: D, of the feature.
+        parts: That a batch is computed in.
+        seed: Of the first centers.
+
     Attributes:
         centers: (K, D), float32; None without center loss.
     """
 
-    def __init__(self, config: ReidConfig, labels: Labels, *, people: int, width: int) -> None:
+    def __init__(
+        self, config: LossesConfig, labels: Labels, *, people: int, width: int, parts: int = 1, seed: int = 0
+    ) -> None:
         check_losses(config)
-        self.config, self.labels = config, labels
+        self.config, self.labels, self.parts = config, labels, parts
         self.centers: Tensor | None = None
         if "center" in config.loss_weights:
-            drawn = torch.randn(people, width, generator=generator("reid", "centers", config.seed))
+            drawn = torch.randn(people, width, generator=generator("reid", "centers", seed))
             self.centers = drawn.to(labels.people.device)
 
     def loss(self, out: Embedded, rows: Tensor, progress: float) -> Tensor:
@@ -72,11 +82,11 @@ class Objective:
         With a batch in `accumulate` parts that is nearly the step of the whole batch; later parts see moved centers.
         """
         if self.centers is not None:
-            people, rate = self.labels.compared(rows, progress), CENTER_RATE / self.config.accumulate
+            people, rate = self.labels.compared(rows, progress), CENTER_RATE / self.parts
             self.centers = moved_centers(out.feature.detach(), people, self.centers, rate=rate)
 
 
-def check_losses(config: ReidConfig) -> None:
+def check_losses(config: LossesConfig) -> None:
     """Raise `ConfigError` for a loss that there is not."""
     for name in config.loss_weights:
         if name not in LOSSES:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from reidgen.config import GeneratedLabel, ReidConfig
+from reidgen.config import GeneratedConfig, GeneratedLabel
+from reidgen.config.reid.generated import WITH_IDENTITY
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import file_sha256
 
 DIGITS = 16  # of a crop's SHA-256 in the list of crops that were learned from
-WITH_IDENTITY: tuple[GeneratedLabel, ...] = ("table", "new", "same", "lsr")  # generated crops count as their pid says
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class People:
     val: np.ndarray
 
     @classmethod
-    def of(cls, table: ReidTable, config: ReidConfig) -> "People":
+    def of(cls, table: ReidTable, config: GeneratedConfig) -> "People":
         """The train split without distractors, junk and what a filter has rejected.
 
         With `validation` "first" the first crop of each person with two crops or more is held out, as the source does.

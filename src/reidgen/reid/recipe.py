@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from reidgen.config import ReidConfig
+from reidgen.config import ScheduleConfig
 from reidgen.models.embedder import Embedder
 
 MOMENTUM, DECAY = 0.9, 0.1
 
 
-def make_optimizer(network: Embedder, config: ReidConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: Embedder, config: ScheduleConfig) -> torch.optim.Optimizer:
     """The optimiser of a recipe: the head at `lr`, the backbone at `backbone_lr` times it, weight decay on everything.
 
     "sgd" has Nesterov momentum 0.9. "adam" is Kingma and Ba 2015 with their betas, 0.9 and 0.999, and "amsgrad" its
@@ -27,14 +27,14 @@ def make_optimizer(network: Embedder, config: ReidConfig) -> torch.optim.Optimiz
     return torch.optim.Adam(groups, lr=lr, weight_decay=decay, amsgrad=config.optimizer == "amsgrad", fused=True)
 
 
-def learning_rate(config: ReidConfig, progress: float) -> float:
+def learning_rate(config: ScheduleConfig, progress: float) -> float:
     """The head's step size after a share of the training.
 
     It grows linearly from `warmup_from` times `lr` over the first `warmup` of the training. Schedule "step" divides it
     by ten at each share of `decay_at`; "cosine" takes it to 0 along half a cosine over the whole training.
 
     Args:
-        config: The training.
+        config: Step size, warm-up and decay.
         progress: Share of the steps that are done, 0 <= progress < 1.
     """
     start = config.warmup_from

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from reidgen.backbones.reid_model import ReidModel, load_reid, save_reid
+from reidgen.backbones.weights import TRAINED, weights_hash
 from reidgen.config import ReidConfig, as_dict, require
 from reidgen.data.notes import tell_nobody
 from reidgen.data.store import CropStore
@@ -15,14 +17,11 @@ from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
 from reidgen.errors import option
-from reidgen.models.timm_backbone import PREFIX
-from reidgen.reid.embed import WEIGHTS, ReidModel, load_reid, save_reid
 from reidgen.reid.groups import Groups, kept_groups
 from reidgen.reid.labels import label_facts
 from reidgen.reid.objective import check_losses
 from reidgen.reid.people import People
 from reidgen.reid.training import ReidTraining
-from reidgen.reid.weights import weights_hash
 
 
 def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path | str) -> ReidModel:
@@ -81,7 +80,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
 
 def _processes(config: ReidConfig) -> Fabric:
     """The processes of the training. Networks of timm may have parts that only their own classifier would hear of."""
-    unused: Literal["none", "some"] = "some" if config.frozen or config.backbone.startswith(PREFIX) else "none"
+    unused: Literal["none", "some"] = "some" if config.frozen or config.of_timm else "none"
     return setup(config.device, config.precision, devices=config.devices, nodes=config.nodes, unused=unused)
 
 
@@ -116,6 +115,6 @@ def _train(
     if not fabric.is_global_zero:
         return {}
     description = {"reid": as_dict(config), "pids": people.pids, "facts": facts, "learned": people.learned()}
-    save_reid(run.path / WEIGHTS, training.network, description)
+    save_reid(run.path / TRAINED, training.network, description)
     left = {"kept_in_float32": kept} if kept else {}
     return {**facts, "backbone": training.origin, **run.metrics.read()[-1], **left}

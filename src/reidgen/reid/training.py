@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from reidgen.config import ReidConfig
+from reidgen.backbones.reid_model import build_network
+from reidgen.backbones.weights import load_backbone
+from reidgen.config import GeneratedConfig, LossesConfig, ReidConfig
 from reidgen.data.augment import apply, draw, normalise
 from reidgen.data.samplers import EpochSampler, MixedSampler, PeopleSampler
 from reidgen.data.store import CropStore
@@ -17,13 +19,11 @@ from reidgen.errors import TrainingError, option
 from reidgen.losses.cross_entropy import cross_entropy
 from reidgen.models.embedder import Embedded, Embedder, dropout_factors
 from reidgen.models.ghost_norm import use_parts
-from reidgen.reid.embed import build_network
 from reidgen.reid.groups import Groups
 from reidgen.reid.labels import Labels
 from reidgen.reid.objective import Objective
 from reidgen.reid.people import People
 from reidgen.reid.recipe import learning_rate, like_parameters, make_optimizer, set_learning_rate
-from reidgen.reid.weights import load_backbone
 
 VAL_BATCH = 128
 SUMS = ("loss", "wrong", "named")
@@ -83,7 +83,7 @@ class ReidTraining:
 
     def __init__(self, config: ReidConfig, fabric: Fabric, people: People, groups: Groups | None = None) -> None:
         self.config, self.fabric, self.people = config, fabric, people
-        self.network = build_network(config, len(people.pids))
+        self.network = build_network(config, len(people.pids) + config.extra_classes)
         self.network.initialise(generator("reid", "weights", config.seed))
         self.origin = load_backbone(self.network.backbone, config)
         if config.norm_batch is not None:
@@ -94,7 +94,14 @@ class ReidTraining:
         self.wrapped, self.stepper = fabric.setup(self.network, self.optimizer)
         self.store = CropStore.open(people.table, size=config.size).to(fabric.device)
         self.labels = Labels.of(people, config, fabric.device, groups)
-        self.objective = Objective(config, self.labels, people=len(people.pids), width=self.network.width)
+        self.objective = Objective(
+            config,
+            self.labels,
+            people=len(people.pids),
+            width=self.network.width,
+            parts=config.accumulate,
+            seed=config.seed,
+        )
         self.sampler = sampler_of(people, config)
         self.steps = config.epochs * self.sampler.steps_per_epoch if config.steps is None else config.steps
         self.step, self.sums = 0, Sums.zero(fabric.device)
@@ -240,14 +247,14 @@ class ReidTraining:
         )
 
 
-def _rest_unheard(network: Embedder, config: ReidConfig) -> None:
+def _rest_unheard(network: Embedder, config: LossesConfig) -> None:
     """Without cross entropy no loss looks past the feature: several processes would wait for gradients from there."""
     if "cross-entropy" not in config.loss_weights:
         network.norm.requires_grad_(False)
         network.classifier.requires_grad_(False)
 
 
-def sampler_of(people: People, config: ReidConfig) -> EpochSampler | MixedSampler | PeopleSampler:
+def sampler_of(people: People, config: GeneratedConfig) -> EpochSampler | MixedSampler | PeopleSampler:
     """All crops alike, so many real and generated ones a batch, or so many crops of so many people."""
     if config.sampler == "people":
         each = config.crops_per_person

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from reidgen.config import ReidConfig
+from reidgen.backbones.timm_backbone import TimmBackbone
+from reidgen.config.backbone import BackboneConfig
 from reidgen.engine.cache import cache_folder
 from reidgen.engine.download import download
 from reidgen.engine.opening import check_numbers
@@ -16,9 +17,8 @@ from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import WeightsError, command, option
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet
-from reidgen.models.timm_backbone import TimmBackbone
-from reidgen.reid.embed import WEIGHTS
 
+TRAINED = "reid.safetensors"  # of train-reid, in its run folder
 # torchvision's IMAGENET1K_V1 files, and that of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
 SITE = "https://download.pytorch.org/models/"
@@ -61,7 +61,7 @@ def weights_hash(weights: str) -> str:
     return file_sha256(path)
 
 
-def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
+def load_backbone(network: ResNet | TimmBackbone, config: BackboneConfig) -> str:
     """Fill the backbone with the weights that the config names; "random" leaves it as it is.
 
     Non-local blocks, and the normalisations that IBN puts in the place of others, start as they are where the file
@@ -88,7 +88,7 @@ def load_backbone(network: ResNet | TimmBackbone, config: ReidConfig) -> str:
     return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors{left_out}{started}."
 
 
-def _load_timm(network: TimmBackbone, config: ReidConfig) -> str:
+def _load_timm(network: TimmBackbone, config: BackboneConfig) -> str:
     if config.weights == "imagenet":
         return f"The backbone starts from {network.load_pretrained()}."
     path = _file(config.weights)
@@ -101,7 +101,7 @@ def _load_timm(network: TimmBackbone, config: ReidConfig) -> str:
 
 def _file(weights: str) -> Path:
     """The file that is meant: of a run folder the trained network."""
-    return Path(weights) / WEIGHTS if Path(weights).is_dir() else Path(weights)
+    return Path(weights) / TRAINED if Path(weights).is_dir() else Path(weights)
 
 
 def _backbone_of(
@@ -229,7 +229,7 @@ def imagenet_file(backbone: str, *, fix: str = option(weights="FILE.safetensors"
     return ours
 
 
-def _check_layout(path: Path, metadata: dict[str, str], config: ReidConfig) -> None:
+def _check_layout(path: Path, metadata: dict[str, str], config: BackboneConfig) -> None:
     """Files of both layouts have the same names and shapes, so only the metadata can tell; without it we trust."""
     declared = metadata.get("stride_in_1x1")
     if declared is None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from reidgen.backbones.timm_backbone import TimmBackbone
 from reidgen.errors import ConfigError, MissingExtraError, WeightsError
-from reidgen.models.timm_backbone import TimmBackbone
 
 SIZE = (32, 16)
 CFG = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "hf_hub_id": "made/of", "url": "", "tag": "none"}

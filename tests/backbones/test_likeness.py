@@ -3,14 +3,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from reidgen.backbones.reid_model import build_network, load_reid, save_reid
+from reidgen.backbones.weights import TRAINED
 from reidgen.config import ENCODER_PRESETS, EncoderConfig, LikenessConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
 from reidgen.errors import ConfigError, WeightsError
-from reidgen.generators.likeness import as_images, imagenet, weighted
+from reidgen.generators.likeness import as_images, imagenet, load_likeness, weighted
 from reidgen.losses.perceptual import feature_distance
 from reidgen.models import resnet
-from reidgen.reid.embed import WEIGHTS, build_network, load_reid, save_reid
-from reidgen.reid.likeness import load_likeness
 from tests.factories import crop_pixels
 
 PIXELS = np.stack([crop_pixels((32, 16), seed=seed) for seed in range(4)])
@@ -33,7 +33,7 @@ def networks(tmp_path):
     reid.initialise(torch.Generator().manual_seed(0))
     (tmp_path / "reid").mkdir()
     save_reid(
-        tmp_path / "reid" / WEIGHTS, reid, {"reid": as_dict(config), "pids": [1, 2], "facts": {}, "learned": None}
+        tmp_path / "reid" / TRAINED, reid, {"reid": as_dict(config), "pids": [1, 2], "facts": {}, "learned": None}
     )
     weights = str(tmp_path / "features.safetensors")
     return LikenessConfig(perceptual_backbone="resnet18", perceptual_weights=weights), tmp_path / "reid"

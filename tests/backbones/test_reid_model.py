@@ -1,13 +1,13 @@
 import pytest
 import torch
 
+from reidgen.backbones.reid_model import build_network, embed, load_reid, save_reid
 from reidgen.config import AugmentConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import save_weights
 from reidgen.errors import WeightsError
-from reidgen.reid.embed import build_network, embed, load_reid, save_reid
 from tests.factories import make_table
 
 CONFIG = ReidConfig(

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from reidgen.config import Device, ReidConfig, require
+from reidgen.backbones.opening import build_backbone
+from reidgen.backbones.weights import TRAINED
+from reidgen.config import Device, NetworkConfig, ReidConfig, require
 from reidgen.data.augment import normalise
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
@@ -19,10 +21,8 @@ from reidgen.engine.run import read_run
 from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
-from reidgen.models.resnet import Backbone, ResNet
-from reidgen.models.timm_backbone import PREFIX, TimmBackbone
+from reidgen.models.resnet import ResNet
 
-WEIGHTS = "reid.safetensors"
 LEARNED: dict[str, Any] = {"generated": list[str], "others": list[str], "generated_people": list[int]}
 Flip = Literal["sum", "none"]
 
@@ -90,40 +90,33 @@ def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int
     return found
 
 
-def build_network(config: ReidConfig, people: int) -> Embedder:
-    """The network of a config for so many people, with whatever weights its modules start with.
+def build_network(config: NetworkConfig, people: int) -> Embedder:
+    """The network of a config, with whatever weights its modules start with.
 
-    With label policy "extra" the classifier has one output more, for generated crops.
-    """
-    return Embedder(
-        build_backbone(config),
-        width=config.bottleneck,
-        people=people + (config.generated_label == "extra"),
-        pooling=config.pooling,
-        neck=config.neck,
-        compare=config.compare,
-    )
-
-
-def build_backbone(config: ReidConfig) -> ResNet | TimmBackbone:
-    """The backbone of a config, with whatever weights its modules start with.
+    Args:
+        config: Backbone and head.
+        people: Classes of the classifier; with label policy "extra" one more than there are people.
 
     Raises:
         ConfigError: There is no such backbone, or it does not go with the config's size or pooling.
         MissingExtraError: It is one of timm, which is not installed.
     """
-    if not config.backbone.startswith(PREFIX):
-        name = cast(Backbone, config.backbone)  # the config has checked it
-        return ResNet(name, stride_in=config.stride_in, last_stride=config.last_stride, attention=config.attention)
-    backbone = TimmBackbone(config.backbone.removeprefix(PREFIX), size=config.size)
+    backbone = build_backbone(config)
     require(
-        backbone.gives == "map" or config.pooling == "average",
+        config.pooling == "average" or isinstance(backbone, ResNet) or backbone.gives == "map",
         "Generalised-mean pooling is for maps, and this network gives a vector, of both signs.",
         got=f"{option(pooling='gem')} {option(backbone=config.backbone)}",
         allowed=option(pooling="average"),
         fix=option(pooling="average"),
     )
-    return backbone
+    return Embedder(
+        backbone,
+        width=config.bottleneck,
+        people=people,
+        pooling=config.pooling,
+        neck=config.neck,
+        compare=config.compare,
+    )
 
 
 def save_reid(path: Path, network: Embedder, description: dict[str, Any]) -> None:
@@ -143,20 +136,20 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
         RunError: The folder's training is not finished.
     """
     path = Path(path)
-    if path.is_dir() and not (path / WEIGHTS).is_file():
+    if path.is_dir() and not (path / TRAINED).is_file():
         raise WeightsError(
             f"{path} holds no trained re-ID network.",
-            got=f"a run of {read_run(path)['stage']}" if (path / "run.json").is_file() else f"no {WEIGHTS}",
+            got=f"a run of {read_run(path)['stage']}" if (path / "run.json").is_file() else f"no {TRAINED}",
             allowed=f"the {option('out')} of reidgen train-reid, finished",
             fix="reidgen train-reid --data DIR --out DIR",
         )
-    file = path / WEIGHTS if path.is_dir() else path
+    file = path / TRAINED if path.is_dir() else path
     tensors, description = load_weights(file)
     if "reid" not in description:
-        raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {WEIGHTS}")
+        raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {TRAINED}")
     config = _config(file, description["reid"])
     pids, facts = (field_of(description, name, hint, file) for name, hint in (("pids", list[int]), ("facts", dict)))
-    network = open_network(lambda: build_network(config, len(pids)), tensors, file)
+    network = open_network(lambda: build_network(config, len(pids) + config.extra_classes), tensors, file)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     on = setup(device).device
     learned = field_of(description, "learned", dict | None, file)

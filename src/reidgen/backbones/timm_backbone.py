@@ -6,9 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from reidgen.config.backbone import TIMM
 from reidgen.errors import ConfigError, WeightsError, importing, option
 
-PREFIX = "timm:"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the crops that come in
 
 
@@ -46,9 +46,9 @@ class TimmBackbone(nn.Module):
             near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
             raise ConfigError(
                 "timm has no such network.",
-                got=PREFIX + name,
+                got=TIMM + name,
                 allowed="a name of timm.list_models()",
-                fix=", or ".join(option(backbone=f"{PREFIX}{one}") for one in near) or option(backbone="resnet50"),
+                fix=", or ".join(option(backbone=TIMM + one) for one in near) or option(backbone="resnet50"),
             )
         self.net = self._made(pretrained=False)
         self.channels = int(self.net.num_features)
