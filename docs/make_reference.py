@@ -61,11 +61,17 @@ def entry(name: str, member: Any) -> str:
     """One function or class: how it is called, and its docstring."""
     call = "(...)" if dataclasses.is_dataclass(member) else signature(member)
     lines = [f"\n### {name}\n\n```text\n{name}{call}\n```\n\n"]
-    lines.append(f"```text\n{inspect.getdoc(member)}\n```\n")
+    lines += [f"```text\n{inspect.getdoc(one)}\n```\n" for one in (member, *parts(member))]
     if dataclasses.is_dataclass(member) and name.endswith("Config"):
         lines.append("\n| option | default |\n|---|---|\n")
         lines += [f"| `{field.name}` | `{default(field)}` |\n" for field in dataclasses.fields(member)]
     return "".join(lines)
+
+
+def parts(member: Any) -> list[type]:
+    """The parts that a config is made of, whose docstrings describe the rest of its options."""
+    bases = member.__mro__[1:] if isinstance(member, type) and member.__name__.endswith("Config") else ()
+    return [one for one in bases if dataclasses.is_dataclass(one) and dataclasses.fields(one)]
 
 
 def signature(member: Any) -> str:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from reidgen.backbones import lpips as module
+from reidgen.backbones import weights as weights_module
 from reidgen.backbones.lpips import load_lpips, packaged_heads, read_heads
 from reidgen.backbones.weights import cache_folder
 from reidgen.config import LikenessConfig
@@ -19,8 +21,6 @@ from reidgen.errors import ConfigError, WeightsError
 from reidgen.generators.likeness import load_likeness
 from reidgen.losses.perceptual import lpips_distance
 from reidgen.models.lpips import CHANNELS, Lpips
-from reidgen.reid import lpips as module
-from reidgen.reid import weights as weights_module
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "lpips.json").read_text())
 packaged = pytest.mark.skipif(importlib.util.find_spec("lpips") is None, reason="the extra `lpips` is not installed")

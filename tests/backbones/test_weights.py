@@ -6,13 +6,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from reidgen.backbones import weights
 from reidgen.backbones.reid_model import build_network, save_reid
 from reidgen.backbones.weights import imagenet_file, load_backbone, weights_hash
 from reidgen.config import ReidConfig, as_dict
 from reidgen.engine.checkpoint import load_tensors, load_weights, save_weights
 from reidgen.errors import WeightsError
 from reidgen.models.resnet import ResNet
-from reidgen.reid import weights
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ def made(**options):
     labels = Labels(PEOPLE, GENERATED, None, config.generated_weight == 1 and config.generated_from == 0, config)
     generator = torch.Generator().manual_seed(0)
     feature, logits = (torch.randn(6, width, generator=generator, requires_grad=True) for width in (5, 3))
-    return Objective(config, labels, people=3, width=5), Embedded(feature * 2, logits, feature)
+    objective = Objective(config, labels, people=3, width=5, parts=config.accumulate, seed=config.seed)
+    return objective, Embedded(feature * 2, logits, feature)
 
 
 def test_every_loss_is_that_of_its_module():

@@ -1,0 +1,1 @@
+from tests.reid.conftest import narrow as narrow
