@@ -18,9 +18,12 @@ import reidgen.models.resnet
 import reidgen.models.stylegan2
 import reidgen.models.stylegan3
 
+UNDESCRIBED = {"__version__", "metrics", "SHIPPED_GENERATOR", "GeneratorConfig", "Preset", "Precision"}
 PAGE = Path(__file__).with_name("reference.md")
 SECTIONS: dict[str, dict[str, Any]] = {
-    "`import reidgen as rg`": {f"rg.{name}": getattr(reidgen, name) for name in reidgen.__all__ if name[0] != "_"},
+    "`import reidgen as rg`": {
+        f"rg.{name}": getattr(reidgen, name) for name in reidgen.__all__ if name not in UNDESCRIBED
+    },
     "Metrics, on arrays": {
         f"reidgen.metrics.{name}": getattr(reidgen.metrics, name) for name in reidgen.metrics.__all__
     },

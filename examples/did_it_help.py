@@ -17,9 +17,6 @@ import polars as pl
 import tyro
 
 import reidgen as rg
-from reidgen.filters.apply import FilterConfig, run_filters
-from reidgen.generators.weights import with_shape_of
-from reidgen.quickstart import GENERATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +58,10 @@ class Plan:
             return rg.StyleGANConfig(
                 size=(128, 64), kimg=self.kimg or 1000, batch=32, precision="bf16", snapshot_kimg=100
             )
-        start = rg.StyleGANConfig(transfer=str(GENERATOR), kimg=self.kimg or 60, batch=16, gamma=0.05, snapshot_kimg=20)
-        return with_shape_of(GENERATOR, start)
+        start = rg.StyleGANConfig(
+            transfer=str(rg.SHIPPED_GENERATOR), kimg=self.kimg or 60, batch=16, gamma=0.05, snapshot_kimg=20
+        )
+        return rg.with_shape_of(rg.SHIPPED_GENERATOR, start)
 
     def reid(self, seed: int) -> rg.ReidConfig:
         """One re-ID training."""
@@ -91,7 +90,7 @@ def main(plan: Plan) -> None:
     real = plan.real()
     gan = rg.train_generator(real, plan.generator(), out=plan.out / "generator")
     fakes = rg.generate_people(gan, people=max(plan.people), variants=plan.variants, out=plan.out / "generated")
-    kept = run_filters(fakes, FilterConfig(calibrate=True), reference=real.train, out=plan.out / "filtered")
+    kept = rg.run_filters(fakes, rg.FilterConfig(calibrate=True), reference=real.train, out=plan.out / "filtered")
     baseline: list[Path] = []
     for people in sorted({0, *plan.people}):
         more = plan.out / f"extended-{people}"

@@ -25,9 +25,6 @@ import polars as pl
 import tyro
 
 import reidgen as rg
-from reidgen.files import write_json, write_text
-from reidgen.filters.apply import FilterConfig, run_filters
-from reidgen.report.spread import Spread, difference
 
 Arm = Literal["none", "sources", "ours", "light", "ratio", "ratio_none"]
 SHUFFLE = 0  # seed of the order in which crops of a person are added: the same for all trainings
@@ -171,12 +168,12 @@ def filtered(plan: Plan, arm: str, made: rg.ReidTable, judge: Path, real: rg.Rei
     if arm == "none":
         return made
     if arm == "sources":
-        seen = {"detector": plan.detector} if plan.detector else {}
-        names = ("detector", "ssim") if plan.detector else ("ssim",)
-        config = FilterConfig(filters=names, ssim_range="4095", ssim_threshold=0.75, **seen)  # type: ignore[arg-type]
+        config = rg.FilterConfig(filters=("ssim",), ssim_range="4095", ssim_threshold=0.75)
+        if plan.detector:
+            config = dataclasses.replace(config, filters=("detector", "ssim"), detector=plan.detector)
     else:
-        config = FilterConfig(filters=plan.ours, reid=str(judge), features=plan.features)
-    return run_filters(made, config, reference=real.train, out=plan.out / f"filtered-{name}")
+        config = rg.FilterConfig(filters=plan.ours, reid=str(judge), features=plan.features)
+    return rg.run_filters(made, config, reference=real.train, out=plan.out / f"filtered-{name}")
 
 
 def pool_of(kind: str, arm: str) -> tuple[str, str]:
@@ -240,20 +237,20 @@ def write_tables(plan: Plan, found: dict[tuple[str, str, int], dict[int, dict[st
             continue
         base = {seed: one["mAP"] for seed, one in found[kind, "base", 0].items() if seed in by_seed}
         here = {seed: one["mAP"] for seed, one in by_seed.items()}
-        off = difference(base, here)
+        off = rg.difference(base, here)
         interval = off.interval()
         told = "" if arm == "base" else f"{off.points()} ({interval})" if interval else off.points()
-        figures = [Spread(tuple(one[name] for one in by_seed.values())).percent() for name in ("mAP", "rank1")]
+        figures = [rg.Spread(tuple(one[name] for one in by_seed.values())).percent() for name in ("mAP", "rank1")]
         really = np.mean([one["added"] for one in by_seed.values()])
         lines.append(f"| {kind} | {arm} | {added} | {really:.1f} | {' | '.join(figures)} | {told} |")
     seeds = max(map(len, found.values()))
     lines.append(f"\n{plan.steps} steps each, {seeds} seed{'s' if seeds > 1 else ', a single run'}.")
-    write_text(plan.out / "results.md", "\n".join(lines) + "\n")
+    (plan.out / "results.md").write_text("\n".join(lines) + "\n")
     points = [
         {"reals": k, "arm": a, "asked": n, "by_seed": {str(s): one for s, one in v.items()}}
         for (k, a, n), v in found.items()
     ]
-    write_json(plan.out / "results.json", {"points": points})
+    (plan.out / "results.json").write_text(json.dumps({"points": points}, indent=1))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ from typing import Any
 import tyro
 
 import reidgen as rg
-from reidgen.config import GeneratorConfig, Precision
-from reidgen.config.generators.presets import Preset, generator_preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +43,25 @@ class Plan:
 
     data: Path
     out: Path
-    presets: tuple[Preset, ...] = ("person-stylegan2", "market-stylegan3-t", "market-stylegan3-r")
+    presets: tuple[rg.Preset, ...] = ("person-stylegan2", "market-stylegan3-t", "market-stylegan3-r")
     minutes: float | None = 9
     kimg: float | None = None
     size: tuple[int, int] = (128, 64)
     snapshot_kimg: float = 40
     checkpoint_sec: float = 60
-    precision: Precision = "bf16"
+    precision: rg.Precision = "bf16"
     channel_base: int | None = None
     channel_max: int | None = None
     batch: int | None = None
     gamma: float | None = None
 
-    def config(self, preset: Preset) -> GeneratorConfig:
+    def config(self, preset: rg.Preset) -> rg.GeneratorConfig:
         """The training of a preset."""
         fields = ("size", "snapshot_kimg", "checkpoint_sec", "precision", "kimg", "channel_base", "channel_max")
         asked = {name: getattr(self, name) for name in (*fields, "batch", "gamma")}
-        known = {field.name for field in dataclasses.fields(generator_preset(preset))}
+        known = {field.name for field in dataclasses.fields(rg.generator_preset(preset))}
         changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None and name in known}
-        return generator_preset(preset, **changes)
+        return rg.generator_preset(preset, **changes)
 
 
 def main(plan: Plan) -> None:
@@ -84,12 +82,12 @@ def main(plan: Plan) -> None:
         print(state(plan, preset))
 
 
-def train(plan: Plan, preset: Preset) -> None:
+def train(plan: Plan, preset: rg.Preset) -> None:
     """Train one preset to its end, or go on with it."""
     rg.train_generator(rg.ReidTable.read(plan.data), plan.config(preset), out=plan.out / preset)
 
 
-def state(plan: Plan, preset: Preset) -> str:
+def state(plan: Plan, preset: rg.Preset) -> str:
     """How far a training is and what it cost so far."""
     folder = plan.out / preset
     if not (folder / "run.json").is_file():

@@ -12,7 +12,6 @@ import polars as pl
 import tyro
 
 import reidgen as rg
-from reidgen.data.store import CropStore
 
 ROWS, GAP = 2, 4
 COLUMNS = {"rendered": 6, "generated, kept": 8, "rejected": 4}
@@ -42,7 +41,7 @@ def sheet(table: rg.ReidTable, rows: int, columns: int, seed: int) -> np.ndarray
     """Crops of different people, drawn at random, as one white-framed image, uint8 (H, W, 3)."""
     firsts = table.rows.sample(fraction=1, shuffle=True, seed=seed).unique("pid", keep="first", maintain_order=True)
     chosen = rg.ReidTable(firsts.head(rows * columns), table.name)
-    crops = CropStore.open(chosen, size=(128, 64)).images
+    crops = rg.CropStore.open(chosen, size=(128, 64)).images
     framed = np.pad(crops, ((0, rows * columns - len(crops)), (GAP, GAP), (GAP, GAP), (0, 0)), constant_values=255)
     height, width = framed.shape[1:3]
     return framed.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)

@@ -59,10 +59,16 @@ class Plan:
             return rg.ReidConfig(
                 recipe="thesis", weights=self.weights or "imagenet", precision="bf16", steps=self.steps
             )
-        small = {"backbone": "resnet18", "size": (64, 32), "bottleneck": 128, "last_stride": 1, "backbone_lr": 1.0}
-        augment = rg.AugmentConfig(pad=4)
         return rg.ReidConfig(
-            **small, augment=augment, weights=self.weights or "random", steps=self.steps or 600, device="cpu"
+            backbone="resnet18",
+            size=(64, 32),
+            bottleneck=128,
+            last_stride=1,
+            backbone_lr=1.0,
+            augment=rg.AugmentConfig(pad=4),
+            weights=self.weights or "random",
+            steps=self.steps or 600,
+            device="cpu",
         )
 
     def config(self, name: Name) -> rg.SweepConfig:

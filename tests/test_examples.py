@@ -12,7 +12,7 @@ from PIL import Image
 from reidgen.data.load import SAMPLE
 from reidgen.data.table import ReidTable
 from reidgen.engine.run import read_run
-from reidgen.quickstart import GENERATOR
+from reidgen.quickstart import SHIPPED_GENERATOR
 from tests.factories import write_crop
 from tests.forked import run_forked
 
@@ -83,7 +83,7 @@ def test_gpu_generators_in_parts(tmp_path):
 def test_does_it_still_hurt(tmp_path):
     sizes = ["--people", "18", "--crops", "2", "--variants", "4", "--added", "2", "--few-added", "1", "--steps", "1"]
     short = ["--judge-steps", "2", "--search-steps", "1", "--perceptual-weights", "None", "--detector", "None"]
-    where = ["--data", SAMPLE, "--generator", GENERATOR, "--out", tmp_path / "hurt"]
+    where = ["--data", SAMPLE, "--generator", SHIPPED_GENERATOR, "--out", tmp_path / "hurt"]
     command = [EXAMPLES / "does_it_still_hurt.py", *where, *sizes, *short, "--seeds"]
     one = said(*command, "0")
     arms = ["all-base-0", *(f"all-{a}-2" for a in ARMS), "few-base-0", *(f"few-{a}-1" for a in ARMS)]

@@ -108,7 +108,11 @@ def spelt_out(text: str) -> str:
 
 
 def command(*words: object) -> str:
-    """A command line that can be pasted into a shell, whatever is in the names of its files."""
+    """A command line that can be pasted into a shell, whatever is in the names of its files.
+
+    >>> command("reidgen", "report", "--title", "two words")
+    "reidgen report --title 'two words'"
+    """
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 

@@ -34,7 +34,7 @@ from reidgen.sweep.live import Lines
 from reidgen.sweep.local import LocalWorkers
 from reidgen.sweep.point import Order
 
-GENERATOR = Path(__file__).parent / "assets" / "generator" / "generator.safetensors"
+SHIPPED_GENERATOR = Path(__file__).parent / "assets" / "generator" / "generator.safetensors"
 STAGES = 7
 ARMS = {"baseline": "people", "extended": "extended"}  # the folder of what each learns from
 AT_ONCE = 3  # trainings at a time; each holds 0.9 GB
@@ -100,7 +100,7 @@ def quickstart(config: QuickstartConfig, *, out: Path) -> Path:
 
 def _generator_config(config: QuickstartConfig) -> StyleGANConfig:
     schedule = StyleGANConfig(
-        transfer=str(GENERATOR),
+        transfer=str(SHIPPED_GENERATOR),
         kimg=config.generator_kimg,
         snapshot_kimg=config.generator_kimg,
         batch=16,
@@ -109,7 +109,7 @@ def _generator_config(config: QuickstartConfig) -> StyleGANConfig:
         device=config.device,
         seed=config.seed,
     )
-    return with_shape_of(GENERATOR, schedule)
+    return with_shape_of(SHIPPED_GENERATOR, schedule)
 
 
 def _orders(kind: str, table: str, config: QuickstartConfig, out: Path) -> list[Order]:

@@ -53,6 +53,9 @@ def read_axis(text: str) -> Axis:
 
     Raises:
         ConfigError: There is no such option, a value is not one of it, or a value comes twice.
+
+    >>> read_axis("people=0,10,...,40").values
+    (0, 10, 20, 30, 40)
     """
     given, equals, listed = text.partition("=")
     name = ALIASES.get(given.strip().replace("-", "_"), given.strip().replace("-", "_"))
@@ -77,7 +80,11 @@ def read_axis(text: str) -> Axis:
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed: None is `all`, a share a fraction, a size HxW."""
+    """A value as it is typed: None is `all`, a share a fraction, a size HxW.
+
+    >>> shown((64, 32)), shown(None)
+    ('64x32', 'all')
+    """
     if value is None:
         return "all"
     if isinstance(value, tuple):
@@ -87,7 +94,11 @@ def shown(value: Any) -> str:
 
 
 def share_in_words(share: float) -> str:
-    """`all`, `1/2`, or the number."""
+    """`all`, `1/2`, or the number.
+
+    >>> share_in_words(0.25)
+    '1/4'
+    """
     fraction = Fraction(share).limit_denominator(1000)
     return "all" if share == 1 else str(fraction) if math.isclose(float(fraction), share) else f"{share:g}"
 

@@ -279,6 +279,9 @@ def derive_seed(*parts: int | str) -> int:
 
     One sampled image, one epoch or one step each have a seed of their own, so that nothing depends on batch size or
     order.
+
+    >>> derive_seed(0, "person", 1)
+    6784347104021006888
     """
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -33,6 +33,9 @@ def style_layers(mix: str, rates: Sequence[int]) -> tuple[int, ...]:
     Raises:
         ConfigError: A name is unknown or not for this generator, an index is no number, is named twice in a list, or
             the generator has no such layer.
+
+    >>> style_layers("coarse+6-7", [4, 8, 8, 16, 16, 32, 32, 64])
+    (0, 1, 2, 6, 7)
     """
     parts = [_part(part.strip(), mix, rates) for part in mix.split("+")]
     return parts[0] if len(parts) == 1 else tuple(sorted(set().union(*parts)))

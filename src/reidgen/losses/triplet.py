@@ -21,6 +21,10 @@ def triplet_loss(embeddings: Tensor, labels: Tensor, *, margin: float | None = 0
 
     Returns:
         A scalar, float64 for float64 embeddings and else float32.
+
+    >>> embeddings = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 0.0], [3.0, 1.0]])
+    >>> round(triplet_loss(embeddings, torch.tensor([1, 1, 2, 2]), margin=2.5).item(), 3)
+    0.5
     """
     positives, negatives = pair_masks(labels)
     distances = euclidean_distances(embeddings)

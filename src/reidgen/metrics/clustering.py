@@ -27,6 +27,11 @@ def dbscan(distances: sparse.csr_array, *, eps: float, min_samples: int = 4) -> 
     Raises:
         DataError: The matrix is not square or not symmetric within `eps`, a distance is NaN or negative, or an option
             is out of range.
+
+    >>> points = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 9.0])
+    >>> gaps = sparse.csr_array(np.abs(points[:, None] - points[None]))
+    >>> dbscan(gaps, eps=0.15, min_samples=2).tolist()
+    [0, 0, 0, 1, 1, -1]
     """
     near = _within(distances, eps)
     if min_samples < 1:

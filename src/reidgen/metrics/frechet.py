@@ -85,6 +85,10 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     Raises:
         DataError: The widths differ, there are fewer than two features, a value is not finite, or a covariance is not
             symmetric or has a variance below zero.
+
+    >>> features = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
+    >>> round(frechet_distance(features, features + 3), 6)
+    18.0
     """
     (mean_a, factor_a), (mean_b, factor_b) = _factored(a), _factored(b)
     if len(mean_a) != len(mean_b):

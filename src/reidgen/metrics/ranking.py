@@ -98,6 +98,10 @@ def rank(
 
     Raises:
         DataError: Shapes do not fit, a distance is NaN, or no query has a match.
+
+    >>> found = rank([[0.1, 0.4, 0.3]], [1], [2, 1, 1], [1], [2, 2, 3])
+    >>> float(found.cmc[0]), round(found.mAP, 4)
+    (0.0, 0.5833)
     """
     persons = Persons.of(query_pids, gallery_pids, query_camids, gallery_camids, protocol)
     if not isinstance(distances, torch.Tensor):

@@ -51,6 +51,10 @@ def rerank(
     Raises:
         DataError: Widths differ, there are too few features, one is not finite or has no direction, all are the same,
             or an option is out of range.
+
+    >>> query, gallery = torch.eye(3)[:1], torch.eye(3) + 0.1
+    >>> rerank(query, gallery, k1=1, k2=1).argmin(dim=1).tolist()
+    [0]
     """
     reranked = Reranked.of(query, gallery, k1=k1, k2=k2, lambda_=lambda_, metric=metric)
     distances = np.empty((len(reranked.query), len(reranked.gallery)), np.float32)

@@ -33,6 +33,10 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255) -> np.ndarray:
 
     Raises:
         DataError: The shapes differ, the type is not uint8, or the images are smaller than the window.
+
+    >>> grey = np.full((1, 8, 8, 3), 100, np.uint8)
+    >>> ssim(grey, grey).tolist()
+    [1.0]
     """
     _check(a, b, data_range)
     height, width, channels = a.shape[1:]

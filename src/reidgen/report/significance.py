@@ -39,6 +39,9 @@ def sign_flip(differences: Sequence[float]) -> float | None:
 
     Returns:
         p, or None for no difference or more than 16.
+
+    >>> sign_flip([1.0, 2.0, 3.0])
+    0.25
     """
     if not 0 < len(differences) <= MOST_FLIPPED:
         return None
@@ -49,12 +52,20 @@ def sign_flip(differences: Sequence[float]) -> float | None:
 
 
 def smallest_p(seeds: int) -> float:
-    """The smallest p that the sign-flip test can have with so many seeds."""
+    """The smallest p that the sign-flip test can have with so many seeds.
+
+    >>> smallest_p(3), smallest_p(6)
+    (0.25, 0.03125)
+    """
     return min(1.0, 2.0 / 2.0**seeds)
 
 
 def seeds_needed(level: float = LEVEL) -> int:
-    """With how many seeds the sign-flip test can come below a level."""
+    """With how many seeds the sign-flip test can come below a level.
+
+    >>> seeds_needed(0.05)
+    6
+    """
     return next(n for n in range(1, MOST_FLIPPED + 1) if smallest_p(n) < level)
 
 
@@ -63,6 +74,9 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
 
     Args:
         values: One a comparison; None stays None and does not count.
+
+    >>> holm([0.01, None, 0.04])
+    [0.02, None, 0.04]
     """
     known = sorted((p, i) for i, p in enumerate(values) if p is not None)
     corrected: list[float | None] = [None] * len(values)

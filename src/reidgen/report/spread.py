@@ -83,6 +83,9 @@ def difference(baseline: dict[int, float], extended: dict[int, float]) -> Differ
     Args:
         baseline: Seed -> figure.
         extended: Seed -> figure.
+
+    >>> difference({0: 0.20, 1: 0.30}, {0: 0.25, 1: 0.35}).pairs
+    2
     """
     told = paired_difference(baseline, extended)
     if told is not None and told.pairs > 1:
