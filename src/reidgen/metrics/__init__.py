@@ -1,5 +1,6 @@
 """Figures of merit: pure functions on arrays."""
 
+from reidgen.metrics.agreement import cross_agreement
 from reidgen.metrics.clustering import dbscan
 from reidgen.metrics.expansion import expand_gallery, expand_queries
 from reidgen.metrics.fidelity import frechet_distance, kernel_distance, precision_recall
@@ -10,6 +11,7 @@ from reidgen.metrics.ssim import ssim
 
 __all__ = [
     "Ranking",
+    "cross_agreement",
     "dbscan",
     "expand_gallery",
     "expand_queries",
