@@ -236,6 +236,22 @@ def test_a_recipe_with_everything_on(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_training_without_labels(tmp_path):
+    """Clusters, agreements, proxies, rows of the classifier and their moments, weights before: none may be lost."""
+    people = tmp_path / "people"
+    table = make_table([1 + i // 6 for i in range(30)], root=tmp_path / "crops")
+    for i, path in enumerate(table.paths):
+        write_crop(path, seed=1 + i // 6, quality=40 + 8 * (i % 6))
+    table.write(people)
+    network = ["--backbone", "resnet18", "--weights", "random", "--size", "32", "16"]
+    length = ["--epochs", "3", "--epoch-steps", "2", "--batch", "8", "--norm-batch", "4", "--checkpoint-sec", "0"]
+    clusters = ["--k1", "6", "--k2", "2", "--eps", "0.6", "--min-samples", "2", "--agreement-k", "5"]
+    refined = ["--agreement-from", "1", "--cameras", "proxies", "--keep", "stable"]
+    training = ["train-unsupervised", "--data", people, *network, *length, *clusters, *refined]
+    killed_and_whole(tmp_path / "reid", [2, 4, 6], *training)
+
+
+@pytest.mark.slow
 def test_converting(tmp_path):
     weights, _ = golden("stylegan3_t_32")
     (tmp_path / "network.pkl").write_bytes(upstream_pickle({"G_ema": module(weights, buffers=("w_avg",))}))

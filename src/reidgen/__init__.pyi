@@ -32,6 +32,7 @@ from reidgen.config import StyleGANConfig as StyleGANConfig
 from reidgen.config import SweepConfig as SweepConfig
 from reidgen.config import TranslateConfig as TranslateConfig
 from reidgen.config import TranslatorConfig as TranslatorConfig
+from reidgen.config import UnsupervisedConfig as UnsupervisedConfig
 from reidgen.config import VariantsConfig as VariantsConfig
 from reidgen.config import WalkConfig as WalkConfig
 from reidgen.config import generator_preset as generator_preset
@@ -90,6 +91,7 @@ from reidgen.quickstart import SHIPPED_GENERATOR as SHIPPED_GENERATOR
 from reidgen.regenerate import regenerate as regenerate
 from reidgen.reid.export import export_onnx as export_onnx
 from reidgen.reid.train import train_reid as train_reid
+from reidgen.reid.unsupervised.train import train_unsupervised as train_unsupervised
 from reidgen.render.people import render_people as render_people
 from reidgen.report.page import write_report as write_report
 from reidgen.report.spread import Spread as Spread

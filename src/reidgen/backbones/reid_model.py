@@ -21,6 +21,7 @@ from reidgen.engine.run import read_run
 from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.models.embedder import Embedder
+from reidgen.models.part_embedder import PartEmbedder
 from reidgen.models.resnet import ResNet
 
 LEARNED: dict[str, Any] = {"generated": list[str], "others": list[str], "generated_people": list[int]}
@@ -64,7 +65,7 @@ class ReidModel:
         return embed(self.network, store.to(self.device), flip=flip, batch=batch)
 
 
-def embed(network: Embedder, store: CropStore, *, flip: Flip = "sum", batch: int = 64) -> torch.Tensor:
+def embed(network: Embedder | PartEmbedder, store: CropStore, *, flip: Flip = "sum", batch: int = 64) -> torch.Tensor:
     """Embeddings of a store's crops, float32 (N, D) on the store's device.
 
     Args:

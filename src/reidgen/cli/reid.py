@@ -9,6 +9,7 @@ from reidgen.cli.arguments import Data, Model, Out, Real, read_table
 from reidgen.cli.verb import Named, by_name, verb
 from reidgen.config import (
     RECIPES,
+    UNSUPERVISED_RECIPES,
     EvaluateConfig,
     ExportConfig,
     FidelityConfig,
@@ -16,6 +17,7 @@ from reidgen.config import (
     ReidConfig,
     ReportConfig,
     SweepConfig,
+    UnsupervisedConfig,
 )
 from reidgen.config.base import Device
 from reidgen.errors import ConfigError
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from reidgen.generators.encoder import TrainedEncoder
 
 RECIPE = Named(option="--recipe", names=RECIPES, first="ide", config=lambda recipe: ReidConfig(recipe=recipe))
+CLUSTERING = Named(
+    option="--recipe",
+    names=UNSUPERVISED_RECIPES,
+    first="pplr",
+    config=lambda recipe: UnsupervisedConfig(recipe=recipe),
+)
 SWEPT = Named(
     option="--reid.recipe",
     names=RECIPES,
@@ -40,6 +48,16 @@ def train_reid(data: Data, out: Out, config: ReidConfig) -> str:
     from reidgen.reid.train import train_reid as run
 
     run(read_table(data), config, out=out)
+    return f"re-ID network: {out / 'reid.safetensors'}"
+
+
+@verb("train-unsupervised", CLUSTERING, trains=True)
+def train_unsupervised(data: Data, out: Out, config: UnsupervisedConfig, generated: Fakes = None) -> str:
+    """Train a re-ID network on the train split without labels: clusters of its crops are learned as people."""
+    from reidgen.reid.unsupervised.train import train_unsupervised as run
+
+    fakes = None if generated is None else read_table(generated)
+    run(read_table(data), config, generated=fakes, out=out)
     return f"re-ID network: {out / 'reid.safetensors'}"
 
 
@@ -149,4 +167,4 @@ def report(
     return f"page: {write_sweep_report(config, sweep=sweep, runs=runs, out=out)}"
 
 
-REID = by_name(train_reid, evaluate, search, export, sweep, fidelity, report)
+REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, fidelity, report)

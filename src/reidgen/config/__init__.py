@@ -40,6 +40,7 @@ from reidgen.config.ranking import EvaluateConfig as EvaluateConfig
 from reidgen.config.ranking import GallerySearchConfig as GallerySearchConfig
 from reidgen.config.ranking import RankingConfig as RankingConfig
 from reidgen.config.reid import RECIPES as RECIPES
+from reidgen.config.reid import UNSUPERVISED_RECIPES as UNSUPERVISED_RECIPES
 from reidgen.config.reid import BatchesConfig as BatchesConfig
 from reidgen.config.reid import GeneratedConfig as GeneratedConfig
 from reidgen.config.reid import GeneratedLabel as GeneratedLabel
@@ -48,6 +49,8 @@ from reidgen.config.reid import NetworkConfig as NetworkConfig
 from reidgen.config.reid import Recipe as Recipe
 from reidgen.config.reid import ReidConfig as ReidConfig
 from reidgen.config.reid import ScheduleConfig as ScheduleConfig
+from reidgen.config.reid import UnsupervisedConfig as UnsupervisedConfig
+from reidgen.config.reid import UnsupervisedRecipe as UnsupervisedRecipe
 from reidgen.config.reid import with_recipe as with_recipe
 from reidgen.config.render import RenderConfig as RenderConfig
 from reidgen.config.sweep import SweepConfig as SweepConfig

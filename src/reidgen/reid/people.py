@@ -69,19 +69,8 @@ class People:
         return cls(crops, pids.tolist(), labels.astype(np.int64), generated, *rows)
 
     def learned(self) -> dict[str, list[str] | list[int]]:
-        """Which crops are learned from, so that crops can later be judged by a network that has not seen them.
-
-        `generated` and `others` hold the first 16 hexadecimal digits of each file's SHA-256, sorted; `generated_people`
-        the pids that have generated crops.
-        """
-        rows = self.table.take(self.train)
-        generated = (rows.rows["origin"] == "generated").to_numpy()
-        digests = np.array([file_sha256(path)[:DIGITS] for path in rows.paths])
-        return {
-            "generated": sorted(digests[generated].tolist()),
-            "others": sorted(digests[~generated].tolist()),
-            "generated_people": np.unique(rows.pids[generated]).tolist(),
-        }
+        """Which crops are learned from; see `learned`."""
+        return learned(self.table.take(self.train))
 
     def facts(self) -> dict[str, int | float]:
         """What a run says of its crops: how many it learns from, of how many people, and which share is generated."""
@@ -114,3 +103,18 @@ def _check_fit(crops: ReidTable, generated: np.ndarray, label: GeneratedLabel) -
             fix=f"reidgen extend --label {label}, or {option(generated_label='table')}, "
             "which takes the pids as they are",
         )
+
+
+def learned(crops: ReidTable) -> dict[str, list[str] | list[int]]:
+    """Which crops are learned from, so that crops can later be judged by a network that has not seen them.
+
+    `generated` and `others` hold the first 16 hexadecimal digits of each file's SHA-256, sorted; `generated_people`
+    the pids that have generated crops.
+    """
+    generated = (crops.rows["origin"] == "generated").to_numpy()
+    digests = np.array([file_sha256(path)[:DIGITS] for path in crops.paths])
+    return {
+        "generated": sorted(digests[generated].tolist()),
+        "others": sorted(digests[~generated].tolist()),
+        "generated_people": np.unique(crops.pids[generated]).tolist(),
+    }

@@ -1,25 +1,31 @@
 """What a recipe learns with: the optimiser on two step sizes, and how these go over the training."""
 
 import math
+from typing import Any
 
 import torch
 
 from reidgen.config import ScheduleConfig
 from reidgen.models.embedder import Embedder
+from reidgen.models.part_embedder import PartEmbedder
 
 MOMENTUM, DECAY = 0.9, 0.1
 
 
-def make_optimizer(network: Embedder, config: ScheduleConfig) -> torch.optim.Optimizer:
-    """The optimiser of a recipe: the head at `lr`, the backbone at `backbone_lr` times it, weight decay on everything.
+def make_optimizer(network: Embedder | PartEmbedder, config: ScheduleConfig) -> torch.optim.Optimizer:
+    """The optimiser of a recipe: the head at `lr`, the backbone at `backbone_lr` times it, weight decay on all."""
+    backbone = list(network.backbone.parameters())
+    known = {id(parameter) for parameter in backbone}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    return optimizer_of([{"params": backbone, "scale": config.backbone_lr}, {"params": head, "scale": 1.0}], config)
+
+
+def optimizer_of(groups: list[dict[str, Any]], config: ScheduleConfig) -> torch.optim.Optimizer:
+    """The optimiser of groups of parameters, each with its `scale` of the step size.
 
     "sgd" has Nesterov momentum 0.9. "adam" is Kingma and Ba 2015 with their betas, 0.9 and 0.999, and "amsgrad" its
     variant by Reddi et al. 2018; in both the decay is part of the gradient, as in the trainings of the recipes.
     """
-    backbone = list(network.backbone.parameters())
-    known = {id(parameter) for parameter in backbone}
-    head = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    groups = [{"params": backbone, "scale": config.backbone_lr}, {"params": head, "scale": 1.0}]
     lr, decay = config.lr, config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM, nesterov=True, weight_decay=decay)

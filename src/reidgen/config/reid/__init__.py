@@ -10,3 +10,6 @@ from reidgen.config.reid.recipes import Recipe as Recipe
 from reidgen.config.reid.schedule import ScheduleConfig as ScheduleConfig
 from reidgen.config.reid.supervised import ReidConfig as ReidConfig
 from reidgen.config.reid.supervised import with_recipe as with_recipe
+from reidgen.config.reid.unsupervised import UNSUPERVISED_RECIPES as UNSUPERVISED_RECIPES
+from reidgen.config.reid.unsupervised import UnsupervisedConfig as UnsupervisedConfig
+from reidgen.config.reid.unsupervised import UnsupervisedRecipe as UnsupervisedRecipe

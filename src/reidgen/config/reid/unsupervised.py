@@ -1,0 +1,211 @@
+"""A re-ID training without labels: its parts, and the recipes that give them values.
+
+| recipe | rank-1 | mAP | from |
+|---|---|---|---|
+| pplr | 92.8 | 81.5 | Cho et al. 2022, *Part-based pseudo label refinement*, without camera labels |
+| cluster-contrast | 92.3 | 82.1 | Dai et al. 2022, *Cluster contrast*, by DBSCAN |
+
+Both are on Market-1501 with ResNet-50 from ImageNet. The trainings of pplr ran on four GPUs with 16 crops each, over
+which batch normalisation worked; on one GPU with all 64 others got 58 to 72 mAP. So `norm_batch` is 16 in pplr, and 64
+in cluster-contrast: four clusters in both.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from reidgen.config.backbone import BackboneConfig
+from reidgen.config.base import check_counts, check_not_negative, check_positive, check_shares, fill, require
+from reidgen.config.data import AugmentConfig
+from reidgen.config.reid.clusters import ClustersConfig, GeneratedUseConfig
+from reidgen.config.reid.network import Pooling
+from reidgen.config.reid.recipes import OF_RECIPE
+from reidgen.config.reid.schedule import Optimizer
+from reidgen.config.reid.supervised import ReidConfig
+from reidgen.config.training import DevicesConfig
+from reidgen.errors import option
+
+UnsupervisedRecipe = Literal["pplr", "cluster-contrast"]
+PUBLISHED_WIDTH = 2048  # of the features whose scores the published step sizes belong to
+PPLR: dict[str, Any] = {
+    "loss": "classifier",
+    "parts": 3,
+    "pooling": "average",
+    "epoch_steps": 400,
+    "batch": 64,
+    "crops_per_cluster": 4,
+    "norm_batch": 16,
+    "size": (384, 128),
+    "eps": 0.5,
+    "beta": 0.5,
+    "smoothing": "agreement",
+    "triplet_weight": 1.0,
+}
+CLUSTER_CONTRAST: dict[str, Any] = {
+    "loss": "memory",
+    "parts": 0,
+    "pooling": "gem",
+    "epoch_steps": 200,
+    "batch": 256,
+    "crops_per_cluster": 16,
+    "norm_batch": 64,
+    "size": (256, 128),
+    "eps": 0.6,
+    "beta": 1.0,
+    "smoothing": "none",
+    "triplet_weight": 0.0,
+}
+UNSUPERVISED_RECIPES: dict[UnsupervisedRecipe, dict[str, Any]] = {"pplr": PPLR, "cluster-contrast": CLUSTER_CONTRAST}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, DevicesConfig):
+    """A re-ID training without labels: crops are clustered at the beginning of each epoch, and clusters are learned.
+
+    Attributes:
+        recipe: "pplr" learns clusters and refines them by horizontal parts. "cluster-contrast" compares crops with a
+            memory of clusters.
+        loss: "classifier" has a row of weights for each cluster, which starts from its mean; "memory" has one vector
+            for each, which follows its crops.
+        parts: Horizontal stripes with a feature of their own; 0: the global feature alone.
+        pooling: "average", or "gem" for the generalised mean with a learned power.
+        epochs: Length.
+        epoch_steps: Steps between two clusterings.
+        batch: Crops a step.
+        crops_per_cluster: Crops of each cluster in a batch.
+        norm_batch: Crops that batch normalisation takes together: clusters one after the other, so 16 are four
+            clusters of four. None: all that a process holds at a time.
+        accumulate: Parts that a batch is computed in, one after the other.
+        optimizer: "sgd" has Nesterov momentum; "amsgrad" is a variant of "adam".
+        lr: Step size.
+        weight_decay: Of all weights.
+        decay_at: Shares of the training at which the step size is divided by ten.
+        warmup: Share of the training in which the step size grows from a hundredth of lr.
+        moments: Of "classifier", whose rows are written anew each epoch: whether the optimiser's moments of the rows
+            are "kept", as in the published training, or "fresh".
+        logit_scale: Factor of the scores of "classifier". None: the root of 2048 over the features' width, which has
+            the published temperature with any backbone.
+        beta: Weight of the cluster in the labels of the global feature; the rest is what the parts say. 1: no
+            refinement.
+        smoothing: Labels of the parts: "agreement" smooths them as far as part and global feature disagree,
+            "constant" by label_smoothing, "none" leaves them.
+        agreement_from: First epoch, from 0, of smoothing "agreement"; before it is "constant".
+        label_smoothing: Epsilon of smoothing "constant".
+        triplet_weight: Weight of soft-margin triplets of the global feature.
+        cameras: What camera numbers are used for: "none", "sample" takes the crops of a cluster from different cameras
+            where there are some, "proxies" adds a loss by the mean feature of each cluster in each camera.
+        camera_weight: Weight of that loss.
+        camera_temperature: What its cosines are divided by.
+        camera_negatives: The nearest proxies of other clusters, so many of them, count in it.
+        temperature: What the cosines of "memory" are divided by.
+        momentum: Share of a vector of "memory" that stays when a crop moves it.
+        keep: Which network is written: of the "last" epoch, or the one after whose epoch the clusters were most
+            like those of the epoch before ("stable": mutual information; labels are not looked at).
+        test_every: Epochs between two looks at the mAP of query and gallery, for the eye alone; 0: never.
+        augment: Random changes to the crops.
+    """
+
+    recipe: UnsupervisedRecipe = "pplr"
+    loss: Literal["classifier", "memory"] = OF_RECIPE
+    size: tuple[int, int] = OF_RECIPE
+    last_stride: Literal[1, 2] = 1
+    parts: int = OF_RECIPE
+    pooling: Pooling = OF_RECIPE
+    eps: float = OF_RECIPE
+    epochs: int = 50
+    epoch_steps: int = OF_RECIPE
+    batch: int = OF_RECIPE
+    crops_per_cluster: int = OF_RECIPE
+    norm_batch: int | None = OF_RECIPE
+    accumulate: int = 1
+    optimizer: Optimizer = "adam"
+    lr: float = 3.5e-4
+    weight_decay: float = 5e-4
+    decay_at: tuple[float, ...] = (0.4, 0.8)
+    warmup: float = 0.0
+    moments: Literal["kept", "fresh"] = "kept"
+    logit_scale: float | None = None
+    beta: float = OF_RECIPE
+    smoothing: Literal["agreement", "constant", "none"] = OF_RECIPE
+    agreement_from: int = 5
+    label_smoothing: float = 0.1
+    triplet_weight: float = OF_RECIPE
+    cameras: Literal["none", "sample", "proxies"] = "sample"
+    camera_weight: float = 0.5
+    camera_temperature: float = 0.07
+    camera_negatives: int = 50
+    temperature: float = 0.05
+    momentum: float = 0.1
+    keep: Literal["last", "stable"] = "last"
+    test_every: int = 0
+    augment: AugmentConfig = AugmentConfig(erase=0.5)
+
+    def __post_init__(self) -> None:
+        require(
+            self.recipe in UNSUPERVISED_RECIPES,
+            f"{option('recipe')} must be a name that there is.",
+            got=self.recipe,
+            allowed=", ".join(UNSUPERVISED_RECIPES),
+        )
+        fill(self, UNSUPERVISED_RECIPES[self.recipe])
+        super().__post_init__()
+        check_counts(self, "epoch_steps", "crops_per_cluster", "camera_negatives")
+        check_not_negative(self, "parts", "agreement_from", "triplet_weight", "camera_weight", "test_every")
+        check_positive(self, "camera_temperature", "temperature")
+        check_shares(self, "beta", "label_smoothing", "momentum")
+        require(
+            self.logit_scale is None or 0 < self.logit_scale < math.inf,
+            f"{option('logit_scale')} must be positive.",
+            got=self.logit_scale,
+            allowed="> 0",
+        )
+        self._check_parts()
+        self.as_reid()  # checks network, schedule and batches
+
+    def _check_parts(self) -> None:
+        refines = self.beta < 1 or self.smoothing != "none"
+        require(
+            self.parts > 0 or not refines,
+            "Only parts refine labels.",
+            got=f"{option(parts=self.parts)} {option(beta=self.beta)} {option(smoothing=self.smoothing)}",
+            allowed=f"parts, or {option(beta=1)} {option(smoothing='none')}",
+            fix=f"{option(beta=1)} {option(smoothing='none')}",
+        )
+        require(
+            self.loss == "classifier" or (self.parts == 0 and self.triplet_weight == 0),
+            "A memory of clusters has neither parts nor triplets.",
+            got=f"{option(loss=self.loss)} {option(parts=self.parts)} {option(triplet_weight=self.triplet_weight)}",
+            allowed=f"{option(parts=0)} {option(triplet_weight=0)}",
+            fix=option(loss="classifier"),
+        )
+        require(
+            self.precision != "fp16",
+            "A training without labels has no scaler of gradients.",
+            got=option(precision="fp16"),
+            allowed="float32, bf16",
+            fix=option(precision="bf16"),
+        )
+
+    def scale(self, width: int) -> float:
+        """Factor of the scores for features of a width."""
+        return math.sqrt(PUBLISHED_WIDTH / width) if self.logit_scale is None else self.logit_scale
+
+    def as_reid(self) -> ReidConfig:
+        """The config of the network that is left, as a supervised training would have it: all tools read that one.
+
+        Raises:
+            ConfigError: The fields do not go together.
+        """
+        shared = {field.name for field in dataclasses.fields(ReidConfig)} & {f.name for f in dataclasses.fields(self)}
+        own = {name: getattr(self, name) for name in shared - {"recipe", "label_smoothing"}}
+        return ReidConfig(
+            **own,
+            recipe="bot",
+            losses=("cross-entropy",),
+            backbone_lr=1.0,
+            sampler="people",
+            crops_per_person=self.crops_per_cluster,
+            steps=self.epochs * self.epoch_steps,
+            validation="none",
+        )

@@ -1,0 +1,1 @@
+"""Re-ID networks from crops that nobody has labelled."""
