@@ -15,11 +15,11 @@ from reidgen.config import FilterConfig
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
+from reidgen.engine.blocks import ScoreFolder
 from reidgen.engine.records import write_checked
 from reidgen.errors import ConfigError, DataError, ReidgenError, RunError, option
 from reidgen.files import Crops, check_apart, sha256, write_bytes, write_text
 from reidgen.filters.base import Filter, PointingFilter
-from reidgen.filters.blocks import ScoreFolder
 from reidgen.filters.calibration import Calibration
 from reidgen.filters.detector import DetectorFilter
 from reidgen.filters.discards import Outcome, describe, discard_table, markdown

@@ -5,7 +5,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 
 from reidgen.data.table import ReidTable
-from reidgen.filters.blocks import ScoreFolder
+from reidgen.engine.blocks import ScoreFolder
 
 
 class Filter(Protocol):

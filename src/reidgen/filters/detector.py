@@ -12,8 +12,8 @@ import numpy as np
 from reidgen.config import Device
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
+from reidgen.engine.blocks import BLOCK, ScoreFolder, in_blocks
 from reidgen.errors import ConfigError
-from reidgen.filters.blocks import BLOCK, ScoreFolder, in_blocks
 from reidgen.filters.detectors import HOG, TINY, Detector, detector_hash, open_detector
 from reidgen.filters.sizes import SizedFilter
 from reidgen.metrics.boxes import suppress

@@ -10,8 +10,8 @@ from reidgen.backbones.reid_model import load_reid
 from reidgen.config import Device
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
+from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, option
-from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.claims import Claims, claims_among_themselves, claims_on_reference, has_real_people
 from reidgen.filters.embedding import feature_hash, features_of
 from reidgen.filters.neighbours import BLOCK

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from reidgen.config import Device
 from reidgen.data.table import ReidTable
+from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, DataError, option
-from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.embedding import feature_hash, features_of, rows_in
 from reidgen.filters.neighbours import BLOCK, NOBODY, Neighbourhoods
 from reidgen.filters.sizes import SizedFilter, crop_size

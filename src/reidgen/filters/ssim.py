@@ -13,8 +13,8 @@ import polars as pl
 
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
+from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, DataError, option
-from reidgen.filters.blocks import ScoreFolder, in_blocks
 from reidgen.filters.sizes import SizedFilter
 from reidgen.filters.thresholds import QUANTILE
 from reidgen.metrics.ssim import ssim

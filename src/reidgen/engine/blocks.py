@@ -16,7 +16,7 @@ BLOCK = 64
 
 @dataclass(frozen=True)
 class ScoreFolder:
-    """Where the blocks of one filter's scores lie while it runs, one file each.
+    """Where the blocks of scores lie while a run makes them, one file each.
 
     Attributes:
         path: The folder.
@@ -67,24 +67,24 @@ def in_blocks(
     Args:
         label: What the bar says.
         count: How many there are.
-        score: Given a slice of them, float64 scores of each.
+        score: Given a slice of them, float64 scores of each, (count of the slice,) or (count of the slice, K).
         kept: Where finished blocks are; None keeps none.
         block: How many are asked for at once.
 
     Returns:
-        float64 (count,).
+        float64 (count,) or (count, K).
     """
-    scores = np.empty(count)
+    scores: list[np.ndarray] = []
     parts = [slice(start, min(start + block, count)) for start in range(0, count, block)]
     known = [None if kept is None else kept.read(i, p.stop - p.start) for i, p in enumerate(parts)]
     done = sum(p.stop - p.start for p, k in zip(parts, known, strict=True) if k is not None)
     with progress(label, count, start=done) as bar:
         for number, (part, earlier) in enumerate(zip(parts, known, strict=True)):
             if earlier is not None:
-                scores[part] = earlier
+                scores.append(earlier)
                 continue
-            scores[part] = score(part)
+            scores.append(score(part))
             if kept is not None:
-                kept.write(number, scores[part])
+                kept.write(number, scores[-1])
             bar.advance(part.stop - part.start)
-    return scores
+    return np.concatenate(scores) if scores else np.empty(0)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import RunError
-from reidgen.filters.blocks import ScoreFolder, in_blocks
 
 
 class Scorer:
