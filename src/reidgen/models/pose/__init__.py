@@ -1,0 +1,1 @@
+"""Networks that find the key points of a person."""
