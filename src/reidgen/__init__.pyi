@@ -3,9 +3,11 @@
 __version__: str
 
 from reidgen import metrics as metrics
+from reidgen.annotate.run import annotate as annotate
 from reidgen.backbones.frozen import load_frozen_reid as load_frozen_reid
 from reidgen.backbones.reid_model import ReidModel as ReidModel
 from reidgen.backbones.reid_model import load_reid as load_reid
+from reidgen.config import AnnotateConfig as AnnotateConfig
 from reidgen.config import AugmentConfig as AugmentConfig
 from reidgen.config import ConvertConfig as ConvertConfig
 from reidgen.config import DCGANConfig as DCGANConfig

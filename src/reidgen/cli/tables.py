@@ -7,7 +7,15 @@ from tyro.conf import arg
 
 from reidgen.cli.arguments import CropFiles, Data, Out, Real, read_table
 from reidgen.cli.verb import by_name, verb
-from reidgen.config import ExtendConfig, FilterConfig, PairsConfig, PrepareConfig, QuickstartConfig, RenderConfig
+from reidgen.config import (
+    AnnotateConfig,
+    ExtendConfig,
+    FilterConfig,
+    PairsConfig,
+    PrepareConfig,
+    QuickstartConfig,
+    RenderConfig,
+)
 
 
 @verb("quickstart", QuickstartConfig())
@@ -42,6 +50,17 @@ def prepare(
     table = run(config, root=root, out=out, crops=crops)
     show(Audit.read(out).table())
     return f"{len(table):,} crops in {out}"
+
+
+@verb("annotate", AnnotateConfig())
+def annotate(data: Data, out: Out, config: AnnotateConfig, crops: CropFiles = "link") -> str:
+    """Find where the person of each crop is (mask), its key points and which way it faces (yaw)."""
+    from reidgen.annotate.columns import in_words
+    from reidgen.annotate.run import annotate as run
+    from reidgen.engine.run import read_run
+
+    run(read_table(data), config, out=out, crops=crops)
+    return f"{in_words(read_run(out)['summary'])}\ntable: {out}"
 
 
 @verb("pairs", PairsConfig())
@@ -83,5 +102,5 @@ def extend(
     return f"{len(table.train):,} train crops of {table.train.rows['pid'].n_unique():,} people in {out}"
 
 
-MADE = by_name(quickstart, render, prepare, pairs)
+MADE = by_name(quickstart, render, prepare, annotate, pairs)
 JUDGED = by_name(filter_crops, extend)

@@ -64,7 +64,10 @@ OPTIONAL: dict[str, Column] = {
     "keypoints": Column(
         pl.List(pl.Float64), "COCO's 17 points: x, y in pixels and 2 seen, 1 hidden, 0 outside", "render, annotate"
     ),
-    "yaw": Column(pl.Float64, "where the person faces, in degrees: 0 the camera, 90 to the left", "render, annotate"),
+    "keypoint_scores": Column(pl.List(pl.Float64), "score of each point that annotate found, 0 to 1", "annotate"),
+    "yaw": Column(
+        pl.Float64, "where the person faces, in degrees: 0 the camera, 90 the right of the picture", "render, annotate"
+    ),
     "parts": Column(pl.String, "file of the map of body parts", "render"),
     "normals": Column(pl.String, "file of the map of normals", "render"),
     "identity": Column(pl.String, "whether a crop counts as its parent's person: keep or new", "generate variants"),

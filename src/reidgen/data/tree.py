@@ -279,7 +279,7 @@ def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path, crops: 
         for root, path, crop in zip(before["root"], before[column], after["file_name"], strict=True):
             target = path
             if path is not None and Path(root) != folder.absolute():
-                target = _free(f"maps/{column}/{Path(crop).stem}", Path(path).suffix, taken)
+                target = free_map(column, crop, Path(path).suffix, taken)
                 (folder / target).parent.mkdir(parents=True, exist_ok=True)
                 _write_crop(Path(root) / path, folder / target, None, crops)
             taken.update([target] if target else [])
@@ -288,7 +288,9 @@ def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path, crops: 
     return after
 
 
-def _free(start: str, ending: str, taken: set[str]) -> str:
+def free_map(column: str, crop: str, ending: str, taken: set[str]) -> str:
+    """Where the map of a crop is written, `maps/COLUMN/NAME-OF-THE-CROP`, numbered where that is taken."""
+    start = f"maps/{column}/{Path(crop).stem}"
     number = next(i for i in range(len(taken) + 1) if _numbered(start, i, ending) not in taken)
     return _numbered(start, number, ending)
 

@@ -1,0 +1,59 @@
+"""The knobs of `reidgen annotate`: what is to be known of each crop, and where it comes from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import Device, check_not_negative, check_seed, option, require
+
+What = Literal["mask", "keypoints", "yaw"]
+WHAT: tuple[What, ...] = ("mask", "keypoints", "yaw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateConfig:
+    """What is found out about each crop, and how.
+
+    Attributes:
+        what: Columns to add. What the renderer wrote of its own crops is the truth and stays.
+        masks: "mediapipe" finds the person with MediaPipe's pose-landmark model (extra: annotate); a folder holds a
+            mask for each crop, by the crop's name.
+        pose_model: "package" reads the model out of the installed package mediapipe; a path reads another .tflite file
+            of that family, such as pose_landmark_heavy.tflite.
+        mask_confidence: The model's confidence that somebody is there, from which a mask is written.
+        keypoint_confidence: Mean score of the 17 points from which key points and yaw are written.
+        visible_score: Score of a point from which it counts as seen (2), and not as hidden (1).
+        yaw_from: "keypoints" fits the way that people stand and walk to the key points; "both" takes the mean with
+            the yaw of the pose-landmark model where they are within 90 degrees.
+        checked: Rendered crops, drawn by the seed, on which the methods are measured against the truth.
+    """
+
+    what: tuple[What, ...] = WHAT
+    masks: str = "mediapipe"
+    pose_model: str = "package"
+    mask_confidence: float = 0.5
+    keypoint_confidence: float = 0.1
+    visible_score: float = 0.3
+    yaw_from: Literal["keypoints", "both"] = "keypoints"
+    checked: int = 240
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.what) and len(set(self.what)) == len(self.what),
+            "--what names columns, each once.",
+            got=" ".join(self.what) or "none",
+            allowed=" ".join(WHAT),
+            fix=f"--what {' '.join(WHAT)}",
+        )
+        for name in ("mask_confidence", "keypoint_confidence", "visible_score"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        check_not_negative(self, "checked")
+        check_seed(self.seed)
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the pose-landmark model is run."""
+        by_model = "mask" in self.what and self.masks == "mediapipe"
+        return by_model or ("yaw" in self.what and self.yaw_from == "both")
