@@ -82,6 +82,7 @@ def chain(root: Path) -> Iterator[tuple[str, list[Any]]]:
     two = ["--devices", "2", "--norm-batch", "2", "--device", "cpu"]
     given = {
         "prepare": ["prepare", "--root", root / "market", "--expect-counts", "any"],
+        "annotate": ["annotate", "--data", of["prepare"], "--masks", root / "market"],
         "gan": ["train-generator", "--data", of["prepare"], *OF_16X8, "--batch", "4", "--kimg", "0.08", *OFTEN],
         "people": ["generate", "people", "--generator", of["gan"], "--people", "4", "--variants", "5", "--batch", "3"],
         "encoder": ["train-encoder", *latent, *plain, *network, "--steps", "6", "--test-steps", "3", *OFTEN],

@@ -117,6 +117,7 @@ def downloads(folder):
         root=folder / "Market-1501",
     )
     shutil.copytree(folder / "Market-1501" / "query", folder / "Market-1501" / "gt_bbox")
+    shutil.copytree(folder / "Market-1501", folder / "masks")
     write_crop(folder / "visitor.jpg")
     for name in ("0001_c1_0", "0002_c2_0"):
         write_crop(folder / "fakes" / f"{name}.jpg")

@@ -100,6 +100,7 @@ def test_every_stage_up_to_the_extended_table(chain):
     people = killed_and_whole(
         chain / "prepare", [1, 2, 4], "prepare", "--root", chain / "market", "--expect-counts", "any"
     )
+    killed_and_whole(chain / "annotated", [2, 4, 9], "annotate", "--data", people, "--masks", chain / "market")
     gan = killed_and_whole(
         chain / "gan",
         [2, 4, 7],

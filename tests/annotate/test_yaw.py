@@ -20,7 +20,7 @@ def seen(points, yaw):
     """Points in space as a level camera sees a person who has turned, by a loop; x right, y down."""
     out = []
     for left, back, up in points:
-        # a person who faces the camera has its left at the picture's right; who looks to the right, its back at the left
+        # of a person who faces the camera the left side is at the picture's right; who looks right has its back left
         out.append((left * np.cos(np.radians(yaw)) - back * np.sin(np.radians(yaw)), -up))
     return np.array(out)
 

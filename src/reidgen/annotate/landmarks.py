@@ -53,8 +53,8 @@ class LandmarkModel:
     def __init__(self, path: Path) -> None:
         _check_known(path)
         with importing("ai-edge-litert", extra="annotate", purpose="The pose-landmark model", module="ai_edge_litert"):
-            from ai_edge_litert.interpreter import Interpreter
-        self._network = Interpreter(model_path=str(path), num_threads=min(THREADS, cores()))
+            from ai_edge_litert import interpreter
+        self._network = interpreter.Interpreter(model_path=str(path), num_threads=min(THREADS, cores()))
         self._network.allocate_tensors()
         self._input = self._network.get_input_details()[0]["index"]
         found = {tuple(map(int, one["shape"])): one["index"] for one in self._network.get_output_details()}

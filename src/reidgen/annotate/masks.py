@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reidgen.data.images import ENDINGS, read_rgb, read_size
+from reidgen.data.images import ENDINGS, read_rgb
+from reidgen.data.maps import check_sizes
 from reidgen.data.table import ReidTable
-from reidgen.data.threads import in_order
 from reidgen.errors import DataError
 from reidgen.files import Crops, file_sha256, link_or_copy, sha256, write_bytes
 
@@ -66,9 +66,7 @@ class MaskFolder:
                 allowed="a picture for each crop with its name, such as .png; an empty one where nobody is",
                 fix=f"add {Path(missing[0]).with_suffix('.png')}",
             )
-        files = [(crop, file) for crop, file in zip(table.paths, found, strict=True) if file is not None]
-        for _ in in_order(_check_size, files):
-            pass
+        check_sizes(table.paths, [file for file in found if file is not None])
 
 
 def contents(folder: MaskFolder) -> str:
@@ -122,15 +120,3 @@ def place_mask(mask: np.ndarray, file: Path | None, target: Path, crops: Crops) 
     stream = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(stream, "PNG")
     write_bytes(target, stream.getvalue())
-
-
-def _check_size(files: tuple[Path, Path]) -> None:
-    crop, mask = files
-    of_crop, of_mask = read_size(crop), read_size(mask)
-    if of_crop != of_mask:
-        raise DataError(
-            f"The mask {mask} has another size than its crop.",
-            got=f"{of_mask}, and {of_crop} of {crop.name}",
-            allowed="(height, width) of the crop",
-            fix="make the mask anew in the crop's size",
-        )

@@ -73,7 +73,7 @@ def open_masks(table: ReidTable, size: tuple[int, int]) -> Masks:
         DataError: A mask cannot be read, has another size than its crop, or shows nobody.
     """
     paths = mask_paths(table)
-    deque(in_order(_check_sizes, chunks(list(zip(table.paths, paths, strict=True)), CHUNK)), maxlen=0)
+    check_sizes(table.paths, paths)
     rows = table.rows.drop(SHOWN, strict=False).with_columns(file_name=pl.col("mask"))
     store = CropStore.open(replace(table, rows=rows), size=size)
     for start in range(0, len(paths), CHUNK):
@@ -81,6 +81,11 @@ def open_masks(table: ReidTable, size: tuple[int, int]) -> Masks:
         if len(empty):
             raise _wrong(paths[start + empty[0]], "shows nobody", "a mask that is empty")
     return Masks(store)
+
+
+def check_sizes(crops: Sequence[Path], masks: Sequence[Path]) -> None:
+    """Raise `DataError` unless each mask has the size of its crop."""
+    deque(in_order(_check_sizes, chunks(list(zip(crops, masks, strict=True)), CHUNK)), maxlen=0)
 
 
 def _check_sizes(files: Sequence[tuple[Path, Path]]) -> None:

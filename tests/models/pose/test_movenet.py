@@ -49,4 +49,3 @@ def test_size_is_that_of_the_published_network():
     with torch.device("meta"):
         network = MoveNet()
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_317_974
-    assert network(torch.empty(1, 3, 192, 192, device="meta")).shape == (1, 17, 3)
