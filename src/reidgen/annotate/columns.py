@@ -10,7 +10,7 @@ import polars as pl
 from reidgen.annotate.keypoints import as_column
 from reidgen.annotate.truth import measured, point_error, yaw_error
 from reidgen.annotate.wanted import Wanted
-from reidgen.config.annotation import AnnotateConfig, What
+from reidgen.config.annotate import AnnotateConfig, What
 from reidgen.data.images import read_size
 from reidgen.data.schema import OPTIONAL
 from reidgen.data.table import ReidTable

@@ -13,7 +13,7 @@ from reidgen.annotate.masks import MaskFolder, MaskFunction, called, place_mask,
 from reidgen.annotate.truth import overlap
 from reidgen.annotate.wanted import Wanted
 from reidgen.annotate.yaw import Views, middle, yaw_of
-from reidgen.config.annotation import AnnotateConfig
+from reidgen.config.annotate import AnnotateConfig
 from reidgen.data.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.engine.device import setup

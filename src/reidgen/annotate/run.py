@@ -11,7 +11,7 @@ from reidgen.annotate.finding import Finder
 from reidgen.annotate.landmarks import model_file
 from reidgen.annotate.masks import MaskFolder, MaskFunction, contents
 from reidgen.annotate.wanted import Wanted
-from reidgen.config.annotation import AnnotateConfig
+from reidgen.config.annotate import AnnotateConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.blocks import ScoreFolder, in_blocks

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from reidgen.config.annotation import WHAT, AnnotateConfig, What
+from reidgen.config.annotate import WHAT, AnnotateConfig, What
 from reidgen.data.table import ReidTable
 
 

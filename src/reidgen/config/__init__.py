@@ -1,6 +1,6 @@
 """Every knob of every stage as a frozen dataclass. Imports no torch: `reidgen --help` reads this package alone."""
 
-from reidgen.config.annotation import AnnotateConfig as AnnotateConfig
+from reidgen.config.annotate import AnnotateConfig as AnnotateConfig
 from reidgen.config.backbone import BackboneConfig as BackboneConfig
 from reidgen.config.base import Device as Device
 from reidgen.config.base import Precision as Precision
