@@ -82,7 +82,7 @@ def test_the_class_is_found_by_its_name(tmp_path):
     assert ONNXDetector(path, padding=4)._person == 2
     assert ONNXDetector(path, padding=4, person=1)._person == 1
     write_onnx(path, layout="columns", names={0: "dog", 1: "cat", 2: "cow"})
-    with pytest.raises(WeightsError, match="knows must be a class of the name person"):
+    with pytest.raises(WeightsError, match="knows no class of the name person"):
         ONNXDetector(path, padding=4)
     write_onnx(path, layout="columns", names={0: "person"})
     with pytest.raises(WeightsError, match="of 1 classes"):

@@ -131,7 +131,7 @@ def find_generator(path: Path | str) -> Path:
             f"{file} is a weight file of another program, and may hold code.",
             got=file.suffix,
             allowed="the folder of a finished train-generator, or a generator's .safetensors file",
-            fix=f"{command('reidgen', 'convert', file)} {option(out='DIR')}, which runs nothing that is in it",
+            fix=f"{command('reidgen', 'convert', file)} --out DIR, which runs nothing that is in it",
         )
     return file
 
