@@ -64,6 +64,7 @@ class Cases:
         name = rng.choice(("prepare", "extend", "filter", "report", "evaluate", "search", "train-reid", "fidelity"))
         words: list[Any] = [name, *self._inputs(name)]
         words += ["--expect-counts", "any"] if name == "prepare" else []
+        words += ["--weights", "random", "--steps", "1"] if name == "train-reid" else []  # not to download
         if rng.random() < 0.5:
             option = rng.choice([one for one in self.options[name] if one not in ("--out", "--help")])
             words += [option, rng.choice(VALUES)]
