@@ -36,6 +36,7 @@ class KeypointFinder:
             self.network = MoveNet()
         self.network.load_state_dict(state, assign=True)
         self.network.to(device).eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def find(self, crops: Sequence[np.ndarray]) -> np.ndarray:
@@ -46,7 +47,8 @@ class KeypointFinder:
         out = np.empty((len(crops), POINTS, 3))
         for start in range(0, len(crops), BATCH):
             placed = [place(crop, side=SIDE, share=SHARE) for crop in crops[start : start + BATCH]]
-            squares = torch.stack([one.square for one in placed]).to(self.device)
+            squares = torch.stack([one.square for one in placed])
+            squares = squares.to(self.device).contiguous(memory_format=torch.channels_last)  # a third less on CPUs
             found = self.network(squares).double().cpu().numpy()
             for i, (one, points) in enumerate(zip(placed, found, strict=True)):
                 out[start + i, :, :2] = one.back(points[:, :2]).round(2)
