@@ -51,6 +51,8 @@ TOY = {
     "generate grid": "--rows 1 --columns 2",
     "generate video": "--rows 1 --columns 1 --keyframes 2 --segment-frames 2",
     "train-reid": "--steps 2 --weights random --size 32 16 --batch 8 --bottleneck 8",
+    "train-unsupervised": "--epochs 1 --epoch-steps 1 --backbone resnet18 --weights random --size 32 16 --batch 8"
+    " --crops-per-cluster 2 --norm-batch 4 --k1 3 --k2 1 --eps 0.5 --min-samples 2 --agreement-k 3",
     "sweep": "--seeds 1 --reid.backbone resnet18 --reid.weights random --reid.batch 2 --reid.size 32 16 --reid.steps 1",
     "evaluate": "--rerank-k1 3 --rerank-k2 2 --expansion-neighbours 2",
     "search": "--shown 2",

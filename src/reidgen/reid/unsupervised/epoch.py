@@ -79,6 +79,8 @@ class Epoch:
         if (fault := fault_of(labels)) is not None:
             return Fault(fault, other_radii(own, config))
         figures = figures_of(labels[: crops.real], crops.table.pids[: crops.real])
+        shown = config.epoch_steps * config.batch / config.crops_per_cluster / figures["clusters"]
+        figures["shown"] = round(shown, 3)  # times that each cluster is in a batch of the epoch
         if before is not None:
             figures["stability"] = _stability(labels[: crops.real], before.numpy()[: crops.real])
         labels[follows] = labels[crops.parents[follows]]
