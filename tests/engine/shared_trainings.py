@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from reidgen.config import DCGANConfig, EncoderConfig, StyleGANConfig
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import in_processes, setup
+from reidgen.engine.device import setup
+from reidgen.engine.loop import begun, in_run
 from reidgen.generators import encoder_training, sampling
 from reidgen.generators.dcgan import DCGANTraining
 from reidgen.generators.encoder_training import EncoderTraining
@@ -28,7 +29,7 @@ SMALL = {"size": (16, 8), "z_dim": 8, "batch": 8, "seed": 3}
 STYLE = {**SMALL, "w_dim": 8, "channel_base": 64, "channel_max": 8, "accumulate": 2, "ada_kimg": 0.05}
 
 
-def in_float64(fabric, folder, world):
+def in_float64(fabric, run, folder, world):
     """In each process."""
     torch.set_default_dtype(torch.float64)
     sampling.to_tensor = encoder_training.sampling.to_tensor = lambda pixels: pixels.double() / 127.5 - 1
@@ -76,7 +77,10 @@ def main():
     folder, world, nodes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     fabric = setup("cpu", devices=world // nodes, nodes=nodes)
-    in_processes(fabric, in_float64, folder, f"{world}-{nodes}")
+    name = f"{world}-{nodes}"
+    with begun(fabric, folder / f"run-{name}", stage="made", config=StyleGANConfig()) as run:
+        in_run(fabric, run, in_float64, folder, name)
+        run.finish({"processes": world})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from reidgen.engine.device import setup
+from reidgen.engine.run import read_run
 from reidgen.errors import ConfigError
 from tests.factories import make_table
 
@@ -69,6 +70,12 @@ def test_what_the_steps_did_is_looked_at(folder):
     magnitudes = [value for name, value in pairs.items() if name.endswith("magnitude_ema")]
     assert magnitudes
     assert all(value != 1 for value in magnitudes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "processes"), [("1-1", 1), ("2-1", 2), ("2-2", 2)])
+def test_one_process_begins_and_finishes_the_run(folder, name, processes):
+    assert read_run(folder / f"run-{name}")["summary"] == {"processes": processes}
 
 
 def test_several_machines_need_something_that_starts_the_processes():

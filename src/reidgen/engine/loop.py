@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,19 +139,22 @@ def begun(fabric: Fabric, out: Path | str, **known: Any) -> Iterator[RunFolder |
         with RunFolder.begin(out, **known) as run:
             yield run
         return
-    found: RunFolder | RunFiles | ReidgenError | None = None
-    if fabric.is_global_zero:
+    if not fabric.is_global_zero:
+        told: Any = fabric.broadcast(None)
+        if isinstance(told, ReidgenError):
+            raise told
+        yield told
+    else:
+        waited_for = True
         try:
-            found = RunFolder.begin(out, **known)
+            with RunFolder.begin(out, **known) as run:
+                fabric.broadcast(RunFiles(run.path, run.identity, run.done))
+                waited_for = False
+                yield run
         except ReidgenError as error:
-            found = error
-    mine = RunFiles(found.path, found.identity, found.done) if isinstance(found, RunFolder) else found
-    told = fabric.broadcast(mine)
-    if isinstance(told, ReidgenError):
-        raise told
-    assert isinstance(told, RunFiles)
-    with found if isinstance(found, RunFolder) else nullcontext(told) as run:
-        yield run
+            if waited_for:
+                fabric.broadcast(error)
+            raise
     fabric.barrier()  # what the first one writes at the end is there for all
 
 
