@@ -6,14 +6,20 @@ import numpy as np
 from scipy import sparse
 
 from reidgen.errors import DataError
-from reidgen.metrics.neighbours import Metric, checked_features, nearest_neighbours
+from reidgen.metrics.neighbours import Metric, Neighbours, checked_features, nearest_neighbours
 from reidgen.metrics.reciprocal import check_neighbour_counts, half_of, reciprocal_vectors, sums_of_minima
 
 MARGIN = 1e-5  # of a sum of minima, above what float32 can be wrong by
 
 
 def jaccard_distance(
-    features: Any, k1: int = 30, k2: int = 6, *, metric: Metric = "cosine", at_most: float | None = None
+    features: Any,
+    k1: int = 30,
+    k2: int = 6,
+    *,
+    metric: Metric = "cosine",
+    at_most: float | None = None,
+    neighbours: Neighbours | None = None,
 ) -> sparse.csr_array:
     """Jaccard distances of k-reciprocal vectors between all features, of the pairs that have neighbours in common.
 
@@ -29,6 +35,7 @@ def jaccard_distance(
         metric: "cosine" brings features to length 1 first; "euclid" takes them as they are.
         at_most: Larger distances are not stored; a clustering with radius eps needs those up to eps alone. None stores
             all below 1.
+        neighbours: Of the same features, brought to length 1 under "cosine", `listed` or more; None searches them.
 
     Returns:
         float32 (N, N), symmetric, in [0, 1), columns ascending. What is not stored is farther than `at_most`, or 1; the
@@ -41,9 +48,14 @@ def jaccard_distance(
     if at_most is not None and not 0 <= at_most < 1:
         raise DataError("at_most is out of range.", got=at_most, allowed="0 <= at_most < 1, or None")
     known = checked_features("given", features, metric)
-    half = half_of(k1) + 1
-    neighbours = nearest_neighbours(known, max(k1, half, k2))
-    return vectors_distance(reciprocal_vectors(known, neighbours, size=k1, half=half, k2=k2), at_most=at_most)
+    near = nearest_neighbours(known, listed(k1, k2)) if neighbours is None else neighbours
+    vectors = reciprocal_vectors(known, near, size=k1, half=half_of(k1) + 1, k2=k2)
+    return vectors_distance(vectors, at_most=at_most)
+
+
+def listed(k1: int, k2: int) -> int:
+    """How many neighbours of each feature, itself included, the distances are made of."""
+    return max(k1, half_of(k1) + 1, k2)
 
 
 def vectors_distance(vectors: sparse.csr_array, *, at_most: float | None = None) -> sparse.csr_array:

@@ -12,6 +12,7 @@ from reidgen.reid.unsupervised.clusters import (
     figures_of,
     find_clusters,
     group_means,
+    neighbours_of,
     other_radii,
 )
 
@@ -30,6 +31,13 @@ CONFIG = UnsupervisedConfig(k1=8, k2=3, eps=0.5)
 def test_planted_clusters_are_found():
     features, who = planted()
     assert (find_clusters(features[:, 0], CONFIG) == who).all()
+
+
+def test_neighbours_searched_once_give_the_same():
+    features, _ = planted(parts=2)
+    near = neighbours_of(features[:, 0], CONFIG)
+    assert (find_clusters(features[:, 0], CONFIG, near) == find_clusters(features[:, 0], CONFIG)).all()
+    assert agreements(features, 20, near).equal(agreements(features, 20))
 
 
 def test_what_nothing_can_be_learned_from_is_said():

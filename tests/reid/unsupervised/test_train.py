@@ -164,9 +164,9 @@ def test_crops_without_clusters_are_an_error_that_says_what_other_radii_give(tab
 def test_a_training_that_collapses_says_so_and_keeps_the_weights_before(table, tmp_path, monkeypatch, capsys):
     calls, whole = [], epoch_module.find_clusters
 
-    def later(features, config):
+    def later(features, config, near):
         calls.append(len(features))
-        return whole(features, config) if len(calls) < 3 else np.zeros(len(features), np.int64)
+        return whole(features, config, near) if len(calls) < 3 else np.zeros(len(features), np.int64)
 
     monkeypatch.setattr(epoch_module, "find_clusters", later)
     model = train_unsupervised(table, TINY, out=tmp_path / "late")

@@ -10,22 +10,34 @@ from torch import Tensor
 from reidgen.config import UnsupervisedConfig
 from reidgen.metrics import cross_agreement, dbscan, jaccard_distance
 from reidgen.metrics.clustering import NOISE
-from reidgen.metrics.neighbours import nearest_neighbours
+from reidgen.metrics.jaccard import listed
+from reidgen.metrics.neighbours import Neighbours, checked_features, nearest_neighbours
 
 OTHER_EPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def find_clusters(features: Tensor, config: UnsupervisedConfig) -> np.ndarray:
+def neighbours_of(features: Tensor, config: UnsupervisedConfig) -> Neighbours:
+    """The neighbours that both clusters and agreements are made of; features float32 (N, D) of length 1.
+
+    Raises:
+        DataError: There are fewer crops than k1, or a feature is not finite.
+    """
+    most = max(listed(config.k1, config.k2), min(config.agreement_k + 1, len(features)))
+    return nearest_neighbours(checked_features("given", features, "cosine"), most)
+
+
+def find_clusters(features: Tensor, config: UnsupervisedConfig, near: Neighbours | None = None) -> np.ndarray:
     """DBSCAN on Jaccard distances: int64 (N,), clusters from 0, -1 for outliers.
 
     Args:
         features: float32 (N, D) of length 1.
         config: k1, k2, eps and min_samples.
+        near: Their `neighbours_of`, where they were searched before.
 
     Raises:
         DataError: There are fewer crops than k1, or a feature is not finite.
     """
-    distances = jaccard_distance(features, config.k1, config.k2, at_most=config.eps)
+    distances = jaccard_distance(features, config.k1, config.k2, at_most=config.eps, neighbours=near)
     return dbscan(distances, eps=config.eps, min_samples=config.min_samples)
 
 
@@ -47,16 +59,18 @@ def other_radii(features: Tensor, config: UnsupervisedConfig) -> str:
     return "; ".join(told)
 
 
-def agreements(features: Tensor, k: int) -> Tensor:
+def agreements(features: Tensor, k: int, near: Neighbours | None = None) -> Tensor:
     """Cross agreement of each part with the global feature, float32 (N, P) on the CPU.
 
     Args:
         features: float32 (N, 1 + P, D), global first; outliers are neighbours too.
         k: Neighbours, without the crop itself; no more than there are.
+        near: Those of the global feature, where they were searched before.
     """
+    whole, *parts = features.unbind(dim=1)
     count = min(k + 1, len(features))
-    lists = [nearest_neighbours(view.contiguous(), count).indices[:, 1:] for view in features.unbind(dim=1)]
-    found = [cross_agreement(lists[0], part) for part in lists[1:]]
+    lists = (nearest_neighbours(whole.contiguous(), count) if near is None else near).indices[:, 1:count]
+    found = [cross_agreement(lists, nearest_neighbours(part.contiguous(), count).indices[:, 1:]) for part in parts]
     return torch.from_numpy(np.stack(found, axis=1) if found else np.zeros((len(features), 0), np.float32))
 
 

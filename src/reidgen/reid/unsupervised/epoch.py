@@ -17,6 +17,7 @@ from reidgen.reid.unsupervised.clusters import (
     figures_of,
     find_clusters,
     group_means,
+    neighbours_of,
     other_radii,
     similarity,
 )
@@ -75,7 +76,8 @@ class Epoch:
         joins, follows = rows
         own = features[: len(joins), 0].contiguous()
         labels = np.full(len(crops.table), NOISE, np.int64)
-        labels[joins] = find_clusters(own, config)
+        near = neighbours_of(own, config)
+        labels[joins] = find_clusters(own, config, near)
         if (fault := fault_of(labels)) is not None:
             return Fault(fault, other_radii(own, config))
         figures = figures_of(labels[: crops.real], crops.table.pids[: crops.real])
@@ -86,7 +88,7 @@ class Epoch:
         labels[follows] = labels[crops.parents[follows]]
         both = np.concatenate(rows)
         agreement = torch.zeros(len(labels), config.parts)
-        agreement[torch.from_numpy(both)] = agreements(features, config.agreement_k)
+        agreement[torch.from_numpy(both)] = agreements(features, config.agreement_k, None if len(follows) else near)
         if config.parts:
             figures["agreement"] = round(float(agreement[torch.from_numpy(both)].mean()), 6)
         means = group_means(features, labels[both], int(labels.max()) + 1)
