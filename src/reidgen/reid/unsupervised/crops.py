@@ -75,9 +75,17 @@ class Crops:
             if self.parents[row] < 0 and any(use.holds(operations[row], use.first) for use in follow):
                 raise _no_parent(self.table, row, "take their parent's cluster")
 
-    def facts(self) -> dict[str, int]:
-        """How many there are."""
-        return {"images": self.real, "generated_images": len(self.table) - self.real}
+    def facts(self) -> dict[str, int | float]:
+        """How many there are; of people there are none, as nobody is told apart by a label."""
+        generated = len(self.table) - self.real
+        return {
+            "images": len(self.table),
+            "people": 0,
+            "cameras": len(np.unique(self.cameras)),
+            "generated_images": generated,
+            "generated_people": 0,
+            "generated_share": round(generated / len(self.table), 6),
+        }
 
 
 def _check_uses(made: ReidTable, given: bool, config: UnsupervisedConfig) -> None:

@@ -105,13 +105,8 @@ def _train(
     facts = {"steps": training.step, "epochs": training.step // config.epoch_steps, **crops.facts(), **verdict}
     facts["table"] = crops_hash
     _write(run.path, weights, config, facts, crops)
-    records = run.metrics.read()
-    return {
-        **facts,
-        "backbone": training.origin,
-        **(records[-1] if records else {}),
-        **({"kept_in_float32": kept} if kept else {}),
-    }
+    records, left = run.metrics.read(), {"kept_in_float32": kept} if kept else {}
+    return {**(records[-1] if records else {}), **facts, "backbone": training.origin, **left}
 
 
 def _to_the_end(run: RunFolder | RunFiles, training: UnsupervisedTraining) -> tuple[dict[str, Tensor], dict[str, Any]]:
