@@ -44,3 +44,9 @@ def test_a_config_names_its_field_in_python_and_its_option_on_the_command_line(f
     with pytest.raises(SystemExit):
         main(["filter", "--data", "x", "--out", "y", f"--{field.replace('_', '-')}", "9"])
     assert f"error: --{field.replace('_', '-')} " in capsys.readouterr().err
+
+
+def test_nothing_is_a_value_too():
+    error = ConfigError("No.", got=f"{option(source=None)} {option('target')}")
+    assert error.got == "source=None target"
+    assert error.told(on_command_line).splitlines()[1] == "  got: --source None --target"

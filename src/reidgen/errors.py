@@ -15,6 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a file could ste
 _OPTION = re.compile("\x02([a-z0-9_.]+)(?:=([^\x02\x03]*))?\x03")  # as `option` writes it
 Raised = TypeVar("Raised", bound="ReidgenError")
 Spelling = Callable[[str, object], str]
+NO_VALUE: Any = object()  # of an option that is named alone
 
 
 def option(name: str = "", /, **value: object) -> str:
@@ -32,17 +33,17 @@ def option(name: str = "", /, **value: object) -> str:
     return f"\x02{name}={json.dumps(given, default=str)}\x03"
 
 
-def in_python(name: str, value: object = None) -> str:
+def in_python(name: str, value: object = NO_VALUE) -> str:
     """`psi`, or `psi=0.5`."""
-    return name if value is None else f"{name}={f'{value:g}' if isinstance(value, float) else repr(value)}"
+    return name if value is NO_VALUE else f"{name}={f'{value:g}' if isinstance(value, float) else repr(value)}"
 
 
-def on_command_line(name: str, value: object = None) -> str:
+def on_command_line(name: str, value: object = NO_VALUE) -> str:
     """`--psi`, or `--psi 0.5`; the parts of a tuple one after the other, and yes and no as a flag."""
     words = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{words}" if value else f"--no-{words}"
-    values = value if isinstance(value, tuple) else () if value is None else (value,)
+    values = value if isinstance(value, tuple) else () if value is NO_VALUE else (value,)
     return command(f"--{words}", *(f"{one:g}" if isinstance(one, float) else one for one in values))
 
 
@@ -51,7 +52,7 @@ def spelled(text: str, spelling: Spelling = in_python) -> str:
 
     def one(found: re.Match[str]) -> str:
         try:
-            value = None if found[2] is None else json.loads(found[2])
+            value = NO_VALUE if found[2] is None else json.loads(found[2])
         except json.JSONDecodeError:  # the name of a file that looks like an option
             return found[0]
         return spelling(found[1], tuple(value) if isinstance(value, list) else value)

@@ -140,7 +140,7 @@ def _train_and_evaluate(orders: list[Order], out: Path) -> None:
     if failed:
         raise TrainingError(
             f"{len(failed)} of {len(orders)} trainings failed; the others are finished.",
-            got="; ".join(f"{ended.name}: {ended.text}" for ended in failed),
+            got="; ".join(f"{ended.name}: {ended.text.splitlines()[0]}" for ended in failed),
             fix=f"{out / 'logs'} says more; the same command again tries these again",
         )
 

@@ -21,7 +21,7 @@ def train_and_evaluate(order: Order) -> dict[str, Any]:
         ReidgenError: As `train_reid` and `evaluate_reid`.
     """
     folder = Path(order["model"])
-    with alone(folder / ".busy"):  # of a worker, say, that an interrupted run has left
+    with alone(folder.with_name(f".{folder.name}.busy")):  # of a worker, say, that an interrupted run has left
         config = from_dict(ReidConfig, order["reid"])
         model = train_reid(ReidTable.read(order["table"]), config, out=folder)
         evaluate = EvaluateConfig(device=config.device, seed=config.seed)

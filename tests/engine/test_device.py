@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from reidgen.engine import device
 from reidgen.engine.device import (
@@ -170,3 +171,12 @@ def test_ctrl_c_leaves_no_process_behind(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         in_processes(fabric, print)
     assert ended == ["ours"]
+
+
+def test_a_job_of_one_task_starts_its_own_processes(monkeypatch):
+    """Fabric would take SLURM's word that there is one process."""
+    for name in ("NTASKS", "NTASKS_PER_NODE"):
+        monkeypatch.setenv(f"SLURM_{name}", "1")
+    for name, value in {"PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_ID": "1", "JOB_NAME": "job"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert isinstance(setup("cpu", devices=2).strategy.cluster_environment, LightningEnvironment)

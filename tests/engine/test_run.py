@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from reidgen.config import ReidConfig, StyleGANConfig, SweepConfig, TranslatorConfig
 from reidgen.engine.records import CHECKSUM, read_json, write_checked
 from reidgen.engine.run import RunFolder, read_run
 from reidgen.errors import DataError, RunError
@@ -214,3 +215,59 @@ def test_a_log_with_a_line_that_is_none_is_told(tmp_path, line):
             stream.write(f"{line}\n")
         with pytest.raises(RunError, match=r"metrics\.jsonl is damaged in line 2"):
             run.metrics.read()
+
+
+def without(folder, *names):
+    """Take options out of a run's record, as a version that did not know them would have left it."""
+    file = folder / "run.json"
+    record = json.loads(file.read_text())
+    record.pop("content_sha256")
+    for name in names:
+        *outer, last = name.split(".")
+        known = record["config"]
+        for part in outer:
+            known = known[part]
+        del known[last]
+    file.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("config", "new"),
+    [
+        (ReidConfig(recipe="bot"), ("nodes", "test_flip", "losses", "augment.jitter")),
+        (StyleGANConfig(), ("devices", "nodes")),
+        (SweepConfig(preset="people"), ("reid.nodes", "reid.recipe")),
+        (TranslatorConfig(preset="background", source=1, target=2), ("gap", "mask_blur")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_run_of_before_an_option_goes_on_where_the_option_has_its_default(config, new, tmp_path):
+    with RunFolder.begin(tmp_path, stage="made", config=config) as run:
+        assert not run.done
+    without(tmp_path, *new)
+    for _ in range(2):
+        with RunFolder.begin(tmp_path, stage="made", config=config) as run:
+            identity = run.identity
+    without_new = json.loads((tmp_path / "run.json").read_text())["config"]
+    assert new[0].split(".")[0] not in without_new or "." in new[0]
+    with RunFolder.begin(tmp_path, stage="made", config=config) as run:
+        assert run.identity == identity
+
+
+def test_an_old_run_does_not_take_another_value_of_a_new_option(tmp_path):
+    with RunFolder.begin(tmp_path, stage="made", config=ReidConfig(recipe="bot")):
+        pass
+    without(tmp_path, "test_flip")
+    other = ReidConfig(recipe="bot", test_flip="sum" if ReidConfig(recipe="bot").test_flip == "none" else "none")
+    with pytest.raises(RunError, match="test_flip: not set ->"):
+        RunFolder.begin(tmp_path, stage="made", config=other)
+
+
+def test_an_old_run_may_be_taken_up_with_other_devices(tmp_path):
+    with RunFolder.begin(tmp_path, stage="made", config=StyleGANConfig()):
+        pass
+    without(tmp_path, "devices", "nodes")
+    more = StyleGANConfig(devices=2, accumulate=2)
+    names = ("devices", "nodes", "accumulate")
+    with RunFolder.begin(tmp_path, stage="made", config=more, adjustable=names) as run:
+        assert run.record["config"]["devices"] == 2

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric as Fabric
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
 
 from reidgen.config import Device, Precision
@@ -82,6 +82,7 @@ def setup(
         # buffers are averaged by the loop (`average_buffers`), not taken from the first process
         known["strategy"] = DDPStrategy(
             start_method="spawn" if _started_by() is None else "popen",
+            cluster_environment=_started_by() or LightningEnvironment(),  # not that of a job of one task
             broadcast_buffers=False,
             find_unused_parameters=unused == "some",
         )

@@ -130,7 +130,9 @@ def train(run: RunFolder | RunFiles, training: Training, plan: Plan) -> None:
 
 @contextmanager
 def begun(fabric: Fabric, out: Path | str, **known: Any) -> Iterator[RunFolder | RunFiles]:
-    """`RunFolder.begin`; where torchrun or SLURM started several processes the first one begins and finishes the run.
+    """`RunFolder.begin` of a training, whose checkpoint goes when it is finished.
+
+    Where torchrun or SLURM started several processes the first one begins and finishes the run.
 
     Raises:
         RunError: As `RunFolder.begin`, in all processes alike.
@@ -138,6 +140,7 @@ def begun(fabric: Fabric, out: Path | str, **known: Any) -> Iterator[RunFolder |
     if not torch.distributed.is_initialized():
         with RunFolder.begin(out, **known) as run:
             yield run
+            (run.path / CHECKPOINT).unlink(missing_ok=True)
         return
     if not fabric.is_global_zero:
         told: Any = fabric.broadcast(None)
@@ -151,6 +154,7 @@ def begun(fabric: Fabric, out: Path | str, **known: Any) -> Iterator[RunFolder |
                 fabric.broadcast(RunFiles(run.path, run.identity, run.done))
                 waited_for = False
                 yield run
+                (run.path / CHECKPOINT).unlink(missing_ok=True)
         except ReidgenError as error:
             if waited_for:
                 fabric.broadcast(error)

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reidgen.config import as_dict
+from reidgen.config.base import GivenBy
 from reidgen.engine import tensorboard
 from reidgen.engine.lock import lock_of
 from reidgen.engine.machine import peak_memory_gib
@@ -94,7 +95,8 @@ class RunFolder:
                 fix=f"another {option('out')}",
             ) from error
         asked = json.loads(json.dumps({"stage": stage, "config": as_dict(config), "inputs": inputs or {}}))
-        _forget_new_options(read_record(path), asked, config)
+        if (before := read_record(path)) is not None:
+            _forget_new_options(before["config"], asked["config"], config)
         try:
             run._open(asked, adjustable, growing, reopening)
         except BaseException:
@@ -118,7 +120,7 @@ class RunFolder:
         else:
             if record["status"] != "done":
                 kept, now = record["config"], asked["config"]
-                kept.update({name: now[name] for name in adjustable if name in kept})
+                kept.update({name: now[name] for name in adjustable if name in now})
                 kept.update({name: now[name] for name in growing if name in kept and _more(now[name], kept[name])})
             _reopen(record, asked, reopening)
             _check_same(self.path, record, asked)
@@ -240,17 +242,26 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def _forget_new_options(record: dict[str, Any] | None, asked: dict[str, Any], config: Any) -> None:
+def _forget_new_options(before: dict[str, Any], asked: dict[str, Any], config: Any) -> None:
     """Of options that a run of an earlier version did not know, leave out those that have their defaults.
 
     Every new option has a default under which a run is what it was without the option, so such a run goes on.
     """
-    if record is None:
-        return
     for field in dataclasses.fields(config):
-        new = field.name not in record["config"] and field.default is not dataclasses.MISSING
-        if new and asked["config"][field.name] == json.loads(json.dumps(field.default, default=as_dict)):
-            del asked["config"][field.name]
+        name, value = field.name, getattr(config, field.name)
+        if name in before:
+            if dataclasses.is_dataclass(value) and isinstance(before[name], dict):
+                _forget_new_options(before[name], asked[name], value)
+        elif field.default is not dataclasses.MISSING and asked[name] == _usual(config, field):
+            del asked[name]
+
+
+def _usual(config: Any, field: "dataclasses.Field[Any]") -> Any:
+    """The default of a field as JSON has it, or what the config's own recipe or preset gives it."""
+    usual = field.default
+    if isinstance(usual, GivenBy):
+        usual = getattr(dataclasses.replace(config, **{field.name: usual}), field.name)
+    return json.loads(json.dumps(usual, default=as_dict))
 
 
 def _identity(asked: dict[str, Any], changing: Collection[str]) -> str:

@@ -16,7 +16,6 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import Fabric, average_buffers, setup, share_of, sum_gradients, summed
 from reidgen.engine.device import generator as random_generator
 from reidgen.engine.loop import Plan, begun, finite, in_run, memory_told, resume, train
@@ -106,7 +105,8 @@ class EncoderTraining:
         sum_gradients(self.fabric, self.parameters)
         self.optimiser.step()
         average_buffers(self.fabric, self.network)
-        self.sums += torch.stack([found[name].detach().mean() for name in self.names]).double()
+        own = torch.stack([found[name].detach().mean() for name in self.names]).double()
+        self.sums += summed(self.fabric, own) / self.fabric.world_size
         self.summed += 1
         self.step += 1
 
@@ -125,8 +125,7 @@ class EncoderTraining:
         return {"step": self.step, **means, **tested}
 
     def _means(self) -> dict[str, float]:
-        total = summed(self.fabric, self.sums) / self.fabric.world_size
-        return dict(zip(self.names, (total / max(self.summed, 1)).tolist(), strict=True))
+        return dict(zip(self.names, (self.sums / max(self.summed, 1)).tolist(), strict=True))
 
     @torch.no_grad()
     def test(self, pixels: np.ndarray) -> dict[str, float]:
@@ -258,7 +257,6 @@ def train_encoder(
         if not run.done:
             CropStore.open(learned, size=gan.size)  # decode here, with a bar; processes then map the file
             run.finish(in_run(fabric, run, _train, learned, kept_out, gan, config, likeness, start))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_encoder(run.path, device=config.device)
 
 

@@ -11,7 +11,6 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
@@ -65,7 +64,6 @@ def train_generator(table: ReidTable, config: GeneratorConfig, *, out: Path | st
         if not run.done:
             CropStore.open(crops, size=config.size)  # decode here, with a bar; processes then map the file
             run.finish(in_run(fabric, run, _train, crops, config))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_generator(run.path, device=config.device)
 
 

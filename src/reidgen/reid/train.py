@@ -12,7 +12,6 @@ from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles
@@ -74,7 +73,6 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
                 groups = kept_groups(run, people, config, features)
             CropStore.open(people.table, size=config.size)  # decode here, with a bar; processes then map the file
             run.finish(in_run(fabric, run, _train, people, config, inputs["crops"], groups))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_reid(run.path, device=config.device)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from reidgen.config import ExtendConfig, ReidConfig
-from reidgen.errors import ConfigError, DataError, again, option, spelled
+from reidgen.errors import NO_VALUE, ConfigError, DataError, again, option, spelled
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
         DataError: Likewise.
     """
 
-    def of_sweep(name: str, value: object = None) -> str:
+    def of_sweep(name: str, value: object = NO_VALUE) -> str:
         return _option(name, value, varied)
 
     try:
@@ -33,11 +33,11 @@ def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
 def _option(name: str, value: object, varied: Collection[str]) -> str:
     """`people`, 6, where people are varied, becomes the axis `people=...,6`: values up to 6."""
     if name in varied:
-        if value is None:
+        if value is NO_VALUE:
             return f"{option('axis')} {name}"
         return option(axis=f"{name}=...,{value}" if isinstance(value, int) else f"{name}={value}")
     for part, config in (("extend", ExtendConfig), ("reid", ReidConfig)):
         if name in {field.name for field in dataclasses.fields(config)}:
             name = f"{part}.{name}"
             break
-    return option(name) if value is None else option(**{name: value})
+    return option(name) if value is NO_VALUE else option(**{name: value})

@@ -13,7 +13,7 @@ from reidgen.data.notes import tell_nobody
 from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.checkpoint import CHECKPOINT, save_weights
+from reidgen.engine.checkpoint import save_weights
 from reidgen.engine.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
 from reidgen.engine.run import RunFiles, RunFolder
@@ -74,7 +74,6 @@ def train_unsupervised(
             tell_nobody(table.train.kept)
             CropStore.open(crops.table, size=config.size)  # decode here, with a bar; processes then map the file
             run.finish(in_run(fabric, run, _train, crops, config, inputs["crops"], look))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
     return load_reid(run.path, device=config.device)
 
 
