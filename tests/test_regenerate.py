@@ -77,6 +77,10 @@ def test_what_is_lacking_is_named(mixed, gan):
         rg.regenerate(table)
     with pytest.raises(DataError, match="got: no sources"):
         rg.regenerate(table, weights=[gan, translator])
+    with pytest.raises(DataError, match=r"no such row\.\n  got: row 5000\n  allowed: 0 to 7"):
+        rg.regenerate(table, [0, 5000], weights=[gan, translator])
+    with pytest.raises(DataError, match="No row is asked for"):
+        rg.regenerate(table, [], weights=[gan, translator])
     swapped = ReidTable(table.rows.with_columns(generator=pl.lit(gan.hash)))
     with pytest.raises(DataError, match="other weights made it than its operation"):
         rg.regenerate(swapped, weights=[gan, translator], sources=people)

@@ -45,7 +45,15 @@ def regenerate(
             or a crop was rendered by another version.
         MissingExtraError: Rendered crops without the extra `render`.
     """
-    chosen = table.take(range(len(table)) if rows is None else [rows] if isinstance(rows, int) else rows)
+    numbers = range(len(table)) if rows is None else [rows] if isinstance(rows, int) else rows
+    beyond = [number for number in numbers if not 0 <= number < len(table)]
+    if beyond or not len(numbers):
+        raise DataError(
+            "The table has no such row." if beyond else "No row is asked for.",
+            got=f"row {beyond[0]}" if beyond else "an empty list",
+            allowed=f"0 to {len(table) - 1}" if len(table) else "a table with rows",
+        )
+    chosen = table.take(numbers)
     operations = [read_operation(text) for text in chosen.rows["operation"]]
     makers = {one.hash: one for one in ([weights] if isinstance(weights, Maker) else weights)}
     pixels: list[np.ndarray] = [np.empty(0, np.uint8)] * len(chosen)

@@ -24,6 +24,8 @@ KINDS = {
     "train-reid": "train-reid",
     "evaluate": "evaluate",
     "fidelity": FIDELITY,
+    "generate translate": GENERATED,
+    **{stage: stage for stage in ("annotate", "pairs", "train-translator", "train-unsupervised")},  # listed alone
 }
 
 

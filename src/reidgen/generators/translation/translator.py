@@ -160,7 +160,9 @@ def load_translator(path: Path | str, *, device: Device = "auto") -> TrainedTran
             f"There is no {file}.",
             got="a folder without it" if file.parent.is_dir() else "nothing there",
             allowed="the folder of a finished train-translator, or a translator's .safetensors file",
-            fix="reidgen train-translator --data DIR --source 1 --target 2 --out DIR",
+            fix="load_translators, which opens the folders of all pairs of cameras in it"
+            if file.parent.is_dir() and any(file.parent.glob(f"*/{FILE}"))
+            else "reidgen train-translator --data DIR --source 1 --target 2 --out DIR",
         )
     tensors, metadata = load_weights(file)
     if metadata.get("kind") != KIND:

@@ -78,7 +78,7 @@ class Epoch:
         labels = np.full(len(crops.table), NOISE, np.int64)
         near = neighbours_of(own, config)
         labels[joins] = find_clusters(own, config, near)
-        if (fault := fault_of(labels)) is not None:
+        if (fault := fault_of(labels[joins])) is not None:
             return Fault(fault, other_radii(own, config))
         figures = figures_of(labels[: crops.real], crops.table.pids[: crops.real])
         shown = config.epoch_steps * config.batch / config.crops_per_cluster / figures["clusters"]
