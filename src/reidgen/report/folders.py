@@ -24,8 +24,12 @@ KINDS = {
     "train-reid": "train-reid",
     "evaluate": "evaluate",
     "fidelity": FIDELITY,
-    "generate translate": GENERATED,
-    **{stage: stage for stage in ("annotate", "pairs", "train-translator", "train-unsupervised")},  # listed alone
+    # listed with their options, without a part of their own
+    "annotate": "annotate",
+    "pairs": "pairs",
+    "train-translator": "train-translator",
+    "generate translate": "generate translate",
+    "train-unsupervised": "train-unsupervised",
 }
 
 
