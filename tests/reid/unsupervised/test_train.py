@@ -105,6 +105,20 @@ def test_a_training_stopped_anywhere_goes_on_with_the_same_bits(whole, table, ki
     assert all(weights[name].equal(left[name]) for name in left)
 
 
+@pytest.mark.parametrize("kind", ["pplr", "contrast"])
+def test_true_clusters_are_learned(table, kind, monkeypatch):
+    """With people for clusters the loss falls within an epoch."""
+    who = np.unique(table.train.pids, return_inverse=True)[1].astype(np.int64)
+    monkeypatch.setattr(epoch_module, "find_clusters", lambda *_: who)
+    config = replace(KINDS[kind], epochs=1, epoch_steps=60, norm_batch=8, cameras="none", lr=0.003, decay_at=(1.0,))
+    training = UnsupervisedTraining(config, setup("cpu"), Crops.of(table, None, config))
+    sums = []
+    for _ in range(60):
+        training.advance()
+        sums.append(training.loss.item())
+    assert sums[59] - sums[39] < 0.9 * sums[19]
+
+
 def test_no_weight_depends_on_a_label(whole, table, tmp_path):
     train = pl.col("split") == "train"
     rng = np.random.default_rng(3)
