@@ -12,9 +12,9 @@ import time
 
 import torch
 
-from reidgen.generators import ada
-from reidgen.losses.adversarial import discriminator_loss, generator_loss
-from reidgen.models.discriminator import Discriminator
+from reidgen.generators.augmentation import ada
+from reidgen.losses.gan.adversarial import discriminator_loss, generator_loss
+from reidgen.models.stylegan.discriminator import Discriminator
 
 CASES = (  # batch, size, channel_base, channel_max, turns
     (16, (64, 32), 1024, 128, 20),

@@ -24,8 +24,8 @@ from PIL import Image, ImageOps
 
 from reidgen.config import AugmentConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD, augment
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.samplers import EpochSampler
-from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 
 CROPS, BATCH, NATIVE, SIZE, STEPS = 640, 32, (128, 64), (256, 128), 100

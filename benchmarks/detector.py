@@ -15,9 +15,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does:
 import numpy as np
 import torch
 
-from reidgen.filters.frames import Frame
-from reidgen.models.darknet import Darknet
-from reidgen.models.yolov4_tiny import yolov4_tiny_cfg
+from reidgen.filters.detection.frames import Frame
+from reidgen.models.detector.darknet import Darknet
+from reidgen.models.detector.yolov4_tiny import yolov4_tiny_cfg
 
 ROUNDS, BATCHES, CROP = 7, (1, 16), (128, 64)
 GMAC = 3.45  # multiply-adds of one 416x416 picture, 1e9

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import linalg
 
-from reidgen.metrics.fidelity import frechet_distance, kernel_distance, precision_recall
+from reidgen.metrics.fidelity.scores import frechet_distance, kernel_distance, precision_recall
 
 WIDTH, IMAGES, ROUNDS = 2048, 16, 3
 EPS = 1e-6

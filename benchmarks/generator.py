@@ -19,10 +19,10 @@ import torch
 from torch.nn import functional
 
 from reidgen.config import StyleGANConfig
-from reidgen.data.store import CropStore
-from reidgen.engine.device import setup
+from reidgen.data.pixels.store import CropStore
+from reidgen.engine.devices.device import setup
 from reidgen.generators import sampling
-from reidgen.generators.training import StyleGANTraining
+from reidgen.generators.training.style import StyleGANTraining
 from reidgen.models import layers
 from reidgen.models.layers import EqualConv, EqualLinear, ModulatedConv
 

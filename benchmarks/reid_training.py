@@ -22,9 +22,9 @@ from PIL import Image
 
 from reidgen.backbones.reid_model import build_network, embed
 from reidgen.config import ReidConfig
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.reid.recipe import make_optimizer
+from reidgen.reid.supervised.recipe import make_optimizer
 from reidgen.reid.train import train_reid
 
 PEOPLE, CROPS, SIZE, BATCH = 32, 10, (128, 64), 32

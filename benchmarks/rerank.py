@@ -137,7 +137,7 @@ def products_aside():
     from reidgen.metrics.neighbours import squares_to
 
     watch = Stopwatch()
-    modules = (neighbours, importlib.import_module("reidgen.metrics.rerank"))  # the package has its function there
+    modules = (neighbours, importlib.import_module("reidgen.metrics.reranking.rerank"))
     for module in modules:
         module.squares_to = lambda features: watch.around(squares_to(features))
     try:
@@ -164,7 +164,7 @@ def exact_squares(known):
 
 def reranked(queries, known):
     """Result, and seconds without the products."""
-    from reidgen.metrics import rerank
+    from reidgen.metrics.reranking import rerank
 
     with products_aside() as watch:
         found, sec = timed(rerank, known[:queries], known[queries:])
@@ -184,8 +184,8 @@ def clustered(known, neighbours):
     import torch
 
     from reidgen.metrics import dbscan
-    from reidgen.metrics.jaccard import vectors_distance
-    from reidgen.metrics.reciprocal import reciprocal_vectors
+    from reidgen.metrics.reranking.jaccard import vectors_distance
+    from reidgen.metrics.reranking.reciprocal import reciprocal_vectors
 
     vectors = reciprocal_vectors(torch.from_numpy(known), neighbours, size=NEIGHBOURS, half=16, k2=6)
     return dbscan(vectors_distance(vectors, at_most=EPS), eps=EPS, min_samples=MIN_SAMPLES)
@@ -248,7 +248,7 @@ def report_rerank(queries, known):
     far = np.count_nonzero(np.abs(found - quick) > 1e-5)
     del quick, squares
     expected = dense_rerank(exact_squares(known), queries, kind="stable")
-    say(f"  reidgen.metrics.rerank, products aside {sec:8.2f} s")
+    say(f"  reidgen.metrics.reranking.rerank, products aside {sec:8.2f} s")
     say(f"  dense numpy, products aside            {dense:8.2f} s  {dense / sec:6.1f} times")
     say(f"  largest difference {np.abs(found - expected).max():.1e}, equal distances sorted by index")
     say(f"  above 1e-5: {far:,} of {found.size:,} where they are sorted in no order, as the field's code does")

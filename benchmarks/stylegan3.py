@@ -29,7 +29,8 @@ from torch.nn import functional
 
 from reidgen.config import StyleGANConfig
 from reidgen.generators.weights import build_generator
-from reidgen.models import modulated_conv, stylegan3, winograd
+from reidgen.models import stylegan3
+from reidgen.models.stylegan import modulated_conv, winograd
 
 NAMES = {"t": "stylegan3-t", "r": "stylegan3-r"}
 

@@ -15,8 +15,9 @@ from unittest.mock import patch
 
 import torch
 
-from reidgen.models import stylegan3, stylegan3_schedule
-from reidgen.models.stylegan3_schedule import MARGIN, layer_bands
+from reidgen.models import stylegan3
+from reidgen.models.stylegan import schedule as stylegan3_schedule
+from reidgen.models.stylegan.schedule import MARGIN, layer_bands
 
 HEIGHT, WIDTH, W_DIM, IMAGES = 128, 64, 64, 2
 THRESHOLDS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)

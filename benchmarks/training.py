@@ -19,10 +19,10 @@ import tyro
 
 from reidgen.config import Precision, StyleGANConfig
 from reidgen.config.generators import Network
-from reidgen.data.store import CropStore
-from reidgen.engine.device import setup
-from reidgen.generators.estimate import estimate
-from reidgen.generators.training import HALF, StyleGANTraining
+from reidgen.data.pixels.store import CropStore
+from reidgen.engine.devices.device import setup
+from reidgen.generators.training.estimate import estimate
+from reidgen.generators.training.style import HALF, StyleGANTraining
 
 WARM_STEPS = 2
 

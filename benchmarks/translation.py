@@ -22,14 +22,14 @@ from PIL import Image
 
 from reidgen.config.generators.translation import TranslateConfig, TranslatorConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.generators.sampling import PASS
-from reidgen.generators.translation.crops import open_crops
+from reidgen.generators.translation.domain_crops import open_crops
 from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.translation.translate import translate
 from reidgen.generators.translation.translator import FILE, load_translator, write_translator
-from reidgen.losses.adversarial import discriminator_loss, generator_loss
-from reidgen.losses.reconstruction import absolute_error
+from reidgen.losses.gan.adversarial import discriminator_loss, generator_loss
+from reidgen.losses.images.reconstruction import absolute_error
 
 WARM, TURNS = 2, 3
 

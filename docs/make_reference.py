@@ -10,11 +10,11 @@ from typing import Any
 
 import reidgen
 import reidgen.data.schema
-import reidgen.losses.soft_labels
+import reidgen.losses.reid.soft_labels
 import reidgen.metrics
-import reidgen.models.discriminator
-import reidgen.models.embedder
+import reidgen.models.reid.embedder
 import reidgen.models.resnet
+import reidgen.models.stylegan.discriminator
 import reidgen.models.stylegan2
 import reidgen.models.stylegan3
 
@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         f"reidgen.metrics.{name}": getattr(reidgen.metrics, name) for name in reidgen.metrics.__all__
     },
     "Label policies of generated crops": {
-        f"reidgen.losses.soft_labels.{name}": getattr(reidgen.losses.soft_labels, name)
+        f"reidgen.losses.reid.soft_labels.{name}": getattr(reidgen.losses.reid.soft_labels, name)
         for name in ("soft_targets", "ranked", "soft_cross_entropy")
     },
     "Networks": {
@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "reidgen.models.stylegan2.Discriminator": reidgen.models.stylegan2.Discriminator,
         "reidgen.models.stylegan3.Generator": reidgen.models.stylegan3.Generator,
         "reidgen.models.resnet.ResNet": reidgen.models.resnet.ResNet,
-        "reidgen.models.embedder.Embedder": reidgen.models.embedder.Embedder,
+        "reidgen.models.reid.embedder.Embedder": reidgen.models.reid.embedder.Embedder,
     },
 }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidgen.models.darknet import Darknet
+from reidgen.models.detector.darknet import Darknet
 
 
 def weight_bytes(cfg, *, seed=0, version=(0, 2, 5)):

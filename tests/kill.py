@@ -26,7 +26,7 @@ from typing import Any
 
 import polars as pl
 
-from reidgen.engine.records import CHECKSUM
+from reidgen.engine.runs.records import CHECKSUM
 from tests.factories import write_crop
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import STAGES, as_process

@@ -55,7 +55,7 @@ def test_an_option_of_another_preset_says_whose_it_is(options, other, capsys, tm
 @pytest.mark.slow
 def test_the_check_above_would_see_torch():
     out = subprocess.run(
-        [sys.executable, "-c", "import sys, reidgen.engine.device\nprint('torch' in sys.modules)"],
+        [sys.executable, "-c", "import sys, reidgen.engine.devices.device\nprint('torch' in sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

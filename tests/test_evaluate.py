@@ -9,14 +9,15 @@ import torch
 from reidgen.backbones.reid_model import ReidModel, build_network
 from reidgen.cli import main
 from reidgen.config import EncoderConfig, EvaluateConfig, ReidConfig, StyleGANConfig
-from reidgen.data import parquet
+from reidgen.data.disk import parquet
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import Result, evaluate_reid
-from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
+from reidgen.generators.inversion.encoder import build_encoder, load_encoder, write_encoder
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_generator, write_generator
-from reidgen.metrics import rank, rank_features, rerank
-from reidgen.metrics.expansion import expand_gallery, expand_queries
+from reidgen.metrics import rank, rank_features
+from reidgen.metrics.reranking import rerank
+from reidgen.metrics.reranking.expansion import expand_gallery, expand_queries
 from reidgen.models import resnet
 from tests.factories import make_table, write_crop
 

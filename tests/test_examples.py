@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidgen.data.load import SAMPLE
+from reidgen.data.readers.load import SAMPLE
 from reidgen.data.table import ReidTable
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.run import read_run
 from reidgen.quickstart import SHIPPED_GENERATOR
 from tests.factories import write_crop
 from tests.forked import run_forked

@@ -12,16 +12,17 @@ from safetensors.torch import save_file
 
 from reidgen.cli import main
 from reidgen.config.sweep import PRESET_AXES
-from reidgen.generators import gan
-from reidgen.generators.translation import crops as translation_crops
+from reidgen.generators.training import gan
+from reidgen.generators.translation import domain_crops as translation_crops
 from reidgen.models import resnet
-from reidgen.sweep import run, worker
+from reidgen.sweep import run
+from reidgen.sweep.launching import worker
 from tests.darknet_files import small_cfg, write_darknet
 from tests.data.readers.test_cuhk03 import np_folders
 from tests.data.readers.test_msmt17 import LISTS, msmt
 from tests.factories import make_table, write_crop
 from tests.foreign_files import golden, upstream_pickle
-from tests.generators.test_convert import STYLEGAN3_R, network, snapshot
+from tests.generators.transfer.test_convert import STYLEGAN3_R, network, snapshot
 from tests.sweep.made import Inline, pretend
 
 ROOT = Path(__file__).parents[1]

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from reidgen.config import PrepareConfig
-from reidgen.data.audit import audit
-from reidgen.data.load import load_dataset
+from reidgen.data.audit.audit import audit
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.prepare import prepare
+from reidgen.data.readers.load import load_dataset
 from reidgen.data.samplers import EpochSampler
-from reidgen.data.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, command
 from tests.factories import make_table, write_crop

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import reidgen
-from reidgen.engine import machine
+from reidgen.engine.devices import machine
 
 SOURCES = sorted(Path(reidgen.__file__).parent.rglob("*.py"))
 POSIX = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "selectors", "posix"}

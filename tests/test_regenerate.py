@@ -11,7 +11,7 @@ from reidgen.data.provenance import KINDS, Rendering, Style, Translation, read_o
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, WeightsError
 from reidgen.generators.crops import encode
-from reidgen.generators.people import generate_people
+from reidgen.generators.people.people import generate_people
 from reidgen.generators.translation.translate import translate
 from tests.generators.translation.conftest import untrained, write_people
 

@@ -11,13 +11,13 @@ from PIL import Image
 from reidgen.backbones.reid_model import build_network, load_reid, save_reid
 from reidgen.cli import main
 from reidgen.config import EvaluateConfig, GallerySearchConfig, ReidConfig, as_dict
-from reidgen.data.gather import gather_crops
-from reidgen.data.images import ORIENTATION
+from reidgen.data.pixels.images import ORIENTATION
+from reidgen.data.readers.gather import gather_crops
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import evaluate_reid
-from reidgen.metrics.expansion import expand_gallery
+from reidgen.metrics.reranking.expansion import expand_gallery
 from reidgen.models import resnet
-from reidgen.models.pooling import GeneralizedMeanPool
+from reidgen.models.reid.pooling import GeneralizedMeanPool
 from reidgen.search import _short, search_gallery
 from tests.factories import make_table, write_crop
 

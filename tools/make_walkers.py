@@ -13,9 +13,9 @@ import argparse
 import numpy as np
 from safetensors.numpy import save_file
 
-from reidgen.render.body import body_model, pose_bones, skin
-from reidgen.render.poses import joint_rotations, sample_pose
-from reidgen.render.wardrobe import sample_outfit
+from reidgen.render.bodies.body import body_model, pose_bones, skin
+from reidgen.render.bodies.poses import joint_rotations, sample_pose
+from reidgen.render.bodies.wardrobe import sample_outfit
 
 PEOPLE, POSES, SEED = 150, 12, 7
 

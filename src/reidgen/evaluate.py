@@ -12,19 +12,19 @@ import torch
 
 from reidgen.backbones.reid_model import ReidModel
 from reidgen.config import EvaluateConfig, as_dict
-from reidgen.data import parquet
+from reidgen.data.disk import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.records import NUMBER, check_fields, read_values, write_checked
+from reidgen.engine.runs.records import NUMBER, check_fields, read_values, write_checked
 from reidgen.errors import RunError, command, option
 from reidgen.files import write_bytes
-from reidgen.generators.encoder import TrainedEncoder
+from reidgen.generators.inversion.encoder import TrainedEncoder
 from reidgen.metrics.counting import Persons
-from reidgen.metrics.expansion import pool_groups
 from reidgen.metrics.ranking import Ranking, check_embeddings, nearest, rank_blocks
+from reidgen.metrics.reranking.expansion import pool_groups
 from reidgen.reid.cache import embeddings_of
-from reidgen.reid.queries import Queries, check_asked, own_pictures
-from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
+from reidgen.reid.ranking.queries import Queries, check_asked, own_pictures
+from reidgen.reid.ranking.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
 
 RESULT, QUERIES = "result.json", "queries.parquet"
 SCHEMA_VERSION = 1

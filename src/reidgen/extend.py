@@ -8,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from reidgen.config import ExtendConfig
-from reidgen.data.parents import end_of_chain
+from reidgen.data.provenance.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError, option

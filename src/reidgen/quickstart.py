@@ -19,19 +19,19 @@ from reidgen.config import (
     StyleGANConfig,
     as_dict,
 )
-from reidgen.data.load import SAMPLE
 from reidgen.data.prepare import prepare
-from reidgen.engine.machine import cores
+from reidgen.data.readers.load import SAMPLE
+from reidgen.engine.devices.machine import cores
 from reidgen.errors import TrainingError
 from reidgen.extend import run_extend
 from reidgen.filters.apply import run_filters
-from reidgen.generators.people import generate_people
-from reidgen.generators.train import train_generator
+from reidgen.generators.people.people import generate_people
+from reidgen.generators.training.train import train_generator
 from reidgen.generators.weights import with_shape_of
 from reidgen.report.page import write_report
-from reidgen.sweep.launch import work_off
-from reidgen.sweep.live import Lines
-from reidgen.sweep.local import LocalWorkers
+from reidgen.sweep.launching.launch import work_off
+from reidgen.sweep.launching.live import Lines
+from reidgen.sweep.launching.local import LocalWorkers
 from reidgen.sweep.point import Order
 
 SHIPPED_GENERATOR = Path(__file__).parent / "assets" / "generator" / "generator.safetensors"

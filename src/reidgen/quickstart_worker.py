@@ -6,12 +6,12 @@ from typing import Any
 
 from reidgen.config import EvaluateConfig, ReidConfig, from_dict
 from reidgen.data.table import ReidTable
-from reidgen.engine.lock import alone
-from reidgen.engine.workers import serve
+from reidgen.engine.devices.workers import serve
+from reidgen.engine.runs.lock import alone
 from reidgen.evaluate import evaluate_reid
 from reidgen.reid.train import train_reid
+from reidgen.sweep.launching.worker import outcome
 from reidgen.sweep.point import Order
-from reidgen.sweep.worker import outcome
 
 
 def train_and_evaluate(order: Order) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from reidgen.data.provenance import Operation, Rendering, Style, Translation, re
 from reidgen.data.provenance.rendering import VERSION
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, WeightsError
-from reidgen.generators.people import regenerate_styles
+from reidgen.generators.people.people import regenerate_styles
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.translation.translate import regenerate_translated
 from reidgen.generators.translation.translator import TrainedTranslator
-from reidgen.render.body import load_anny
+from reidgen.render.bodies.body import load_anny
 
 Maker = TrainedGenerator | TrainedTranslator
 

@@ -12,24 +12,24 @@ from PIL import Image
 
 from reidgen.backbones.reid_model import ReidModel
 from reidgen.config import GallerySearchConfig
-from reidgen.data import parquet
 from reidgen.data.augment import normalise
-from reidgen.data.gather import Gathered, gather_crops
-from reidgen.data.images import read_rgb
-from reidgen.data.store import CropStore
+from reidgen.data.disk import parquet
+from reidgen.data.pixels.images import read_rgb
+from reidgen.data.pixels.store import CropStore
+from reidgen.data.readers.gather import Gathered, gather_crops
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.engine import RunFolder
 from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import sha256, write_bytes
-from reidgen.generators.encoder import TrainedEncoder
-from reidgen.generators.sheets import write_png
+from reidgen.generators.inversion.encoder import TrainedEncoder
+from reidgen.generators.pictures.sheets import write_png
 from reidgen.metrics.neighbours import smallest
 from reidgen.metrics.ranking import check_embeddings
 from reidgen.reid.cache import embeddings_of
 from reidgen.reid.maps import activation_maps, check_map
-from reidgen.reid.ranked_sheet import Cell, overlay, ranked_sheet
-from reidgen.reid.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
-from reidgen.reid.verification import false_matches
+from reidgen.reid.ranking.ranked_sheet import Cell, overlay, ranked_sheet
+from reidgen.reid.ranking.rankings import as_trained, compared_in_words, gallery_of, ranking_blocks
+from reidgen.reid.ranking.verification import false_matches
 
 TABLE, TEXT, SHEET = "ranked.parquet", "ranked.csv", "ranked.png"
 NAME_LENGTH = 22  # of a file's name on the sheet

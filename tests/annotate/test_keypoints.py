@@ -5,8 +5,8 @@ import torch
 import reidgen as rg
 from reidgen.annotate import keypoints
 from reidgen.annotate.keypoints import KeypointFinder, as_column
-from reidgen.data.images import read_rgb
-from reidgen.data.load import SAMPLE
+from reidgen.data.pixels.images import read_rgb
+from reidgen.data.readers.load import SAMPLE
 from reidgen.errors import WeightsError
 
 

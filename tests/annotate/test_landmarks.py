@@ -9,9 +9,9 @@ from reidgen.annotate import landmarks
 from reidgen.annotate.landmarks import LandmarkModel, model_file
 from reidgen.annotate.masks import read_mask
 from reidgen.annotate.truth import overlap, yaw_error
-from reidgen.data.images import read_rgb
-from reidgen.data.load import SAMPLE
-from reidgen.data.maps import mask_paths
+from reidgen.data.pixels.images import read_rgb
+from reidgen.data.pixels.maps import mask_paths
+from reidgen.data.readers.load import SAMPLE
 from reidgen.errors import MissingExtraError, WeightsError
 
 pytest.importorskip("ai_edge_litert", reason="the extra annotate is not installed")

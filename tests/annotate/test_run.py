@@ -8,9 +8,9 @@ from reidgen.annotate import finding, run
 from reidgen.annotate.columns import in_words
 from reidgen.annotate.truth import measured, overlap, point_error, yaw_error
 from reidgen.config import AnnotateConfig
-from reidgen.data.load import SAMPLE
-from reidgen.data.maps import open_masks, read_points
-from reidgen.engine.run import read_run
+from reidgen.data.pixels.maps import open_masks, read_points
+from reidgen.data.readers.load import SAMPLE
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError, DataError, RunError
 from tests.annotate.test_masks import write_mask
 from tests.factories import make_table

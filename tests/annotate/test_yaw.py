@@ -6,8 +6,8 @@ from reidgen.annotate.landmarks import POINTS
 from reidgen.annotate.landmarks import yaw_of as yaw_of_landmarks
 from reidgen.annotate.truth import yaw_error
 from reidgen.annotate.yaw import WALKERS, Views, middle, wrap, yaw_of
-from reidgen.data.load import SAMPLE
-from reidgen.engine.state_dicts import read_weights
+from reidgen.data.readers.load import SAMPLE
+from reidgen.engine.foreign.state_dicts import read_weights
 
 
 @pytest.fixture(scope="module")

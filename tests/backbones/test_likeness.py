@@ -8,8 +8,8 @@ from reidgen.backbones.weights import TRAINED
 from reidgen.config import ENCODER_PRESETS, EncoderConfig, LikenessConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
 from reidgen.errors import ConfigError, WeightsError
-from reidgen.generators.likeness import as_images, imagenet, load_likeness, weighted
-from reidgen.losses.perceptual import feature_distance
+from reidgen.generators.inversion.likeness import as_images, imagenet, load_likeness, weighted
+from reidgen.losses.images.perceptual import feature_distance
 from reidgen.models import resnet
 from tests.factories import crop_pixels
 

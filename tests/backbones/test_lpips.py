@@ -18,9 +18,9 @@ from reidgen.backbones.lpips import load_lpips, packaged_heads, read_heads
 from reidgen.backbones.weights import cache_folder
 from reidgen.config import LikenessConfig
 from reidgen.errors import ConfigError, WeightsError
-from reidgen.generators.likeness import load_likeness
-from reidgen.losses.perceptual import lpips_distance
-from reidgen.models.lpips import CHANNELS, Lpips
+from reidgen.generators.inversion.likeness import load_likeness
+from reidgen.losses.images.perceptual import lpips_distance
+from reidgen.models.perceptual.lpips import CHANNELS, Lpips
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "lpips.json").read_text())
 packaged = pytest.mark.skipif(importlib.util.find_spec("lpips") is None, reason="the extra `lpips` is not installed")

@@ -4,7 +4,7 @@ import torch
 from reidgen.backbones.reid_model import build_network, embed, load_reid, save_reid
 from reidgen.config import AugmentConfig, ReidConfig, as_dict
 from reidgen.data.augment import normalise
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import save_weights
 from reidgen.errors import WeightsError

@@ -5,10 +5,10 @@ import torch
 from reidgen.config import AugmentConfig, PrepareConfig
 from reidgen.data.augment import draw, move_masks, move_points
 from reidgen.data.augment.geometry import MIRRORED_POINTS, move
-from reidgen.data.images import read_size
-from reidgen.data.load import SAMPLE
-from reidgen.data.maps import open_masks, read_points
+from reidgen.data.pixels.images import read_size
+from reidgen.data.pixels.maps import open_masks, read_points
 from reidgen.data.prepare import prepare
+from reidgen.data.readers.load import SAMPLE
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 from reidgen.extend import extend

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from reidgen.config import PairsConfig
-from reidgen.data.load import load_dataset
 from reidgen.data.pairs import TABLE, camera_pair, count_pairs, in_words, write_pairs
+from reidgen.data.readers.load import load_dataset
 from reidgen.data.table import FOLDERS, ReidTable
 from reidgen.errors import ConfigError, DataError
 from tests.factories import make_table

@@ -9,8 +9,8 @@ from PIL import Image
 
 from reidgen.cli import VERBS
 from reidgen.config import PrepareConfig
-from reidgen.data.findings import Audit
-from reidgen.data.images import ORIENTATION, read_rgb
+from reidgen.data.audit.findings import Audit
+from reidgen.data.pixels.images import ORIENTATION, read_rgb
 from reidgen.data.prepare import prepare
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError

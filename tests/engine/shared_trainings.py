@@ -11,16 +11,17 @@ import torch
 from safetensors.torch import save_file
 
 from reidgen.config import DCGANConfig, EncoderConfig, StyleGANConfig
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.engine.loop import begun, in_run
-from reidgen.generators import encoder_training, sampling
-from reidgen.generators.dcgan import DCGANTraining
-from reidgen.generators.encoder_training import EncoderTraining
-from reidgen.generators.likeness import Likeness
+from reidgen.generators import sampling
+from reidgen.generators.inversion import encoder_training
+from reidgen.generators.inversion.encoder_training import EncoderTraining
+from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.trained import TrainedGenerator
-from reidgen.generators.training import StyleGANTraining
+from reidgen.generators.training.dcgan import DCGANTraining
+from reidgen.generators.training.style import StyleGANTraining
 from reidgen.generators.weights import build_generator
 from reidgen.models import resnet
 

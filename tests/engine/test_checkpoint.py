@@ -13,7 +13,7 @@ from reidgen.engine.checkpoint import (
     save_state,
     save_weights,
 )
-from reidgen.engine.run import RunFiles
+from reidgen.engine.runs.run import RunFiles
 from reidgen.errors import ReidgenError, RunError, WeightsError
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reidgen.engine.device import setup
-from reidgen.engine.run import read_run
+from reidgen.engine.devices.device import setup
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError
 from tests.factories import make_table
 

@@ -14,7 +14,7 @@ from reidgen.errors import MissingExtraError, WeightsError
 from reidgen.fidelity import inception_weights
 from reidgen.fidelity.extractors import inception
 from reidgen.fidelity.inception_weights import load_inception, published_names
-from reidgen.models.inception import Inception, fold_norm
+from reidgen.models.perceptual.inception import Inception, fold_norm
 from tests.factories import crop_pixels
 
 packaged = pytest.mark.skipif(

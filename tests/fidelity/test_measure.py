@@ -19,9 +19,9 @@ from reidgen.fidelity.extractors import load_extractor
 from reidgen.fidelity.measure import measure_fidelity
 from reidgen.fidelity.result import Fidelity
 from reidgen.fidelity.words import seen_in_words
-from reidgen.generators.train import train_generator
 from reidgen.generators.trained import load_generator
-from reidgen.metrics.fidelity import frechet_distance, precision_recall, squared_mmd
+from reidgen.generators.training.train import train_generator
+from reidgen.metrics.fidelity.scores import frechet_distance, precision_recall, squared_mmd
 from tests.factories import make_table, write_crop
 from tests.fidelity.conftest import means
 

@@ -40,7 +40,7 @@ class Vectors:
             patch.setattr(f"reidgen.filters.{module}.feature_hash", lambda *_: "0" * 64)
         learned = {"generated": [], "others": [], "generated_people": []} if learned is None else learned
         model = SimpleNamespace(learned=learned, facts=facts or {})
-        patch.setattr("reidgen.filters.identity.load_reid", lambda *_, **__: model)
+        patch.setattr("reidgen.filters.features.identity.load_reid", lambda *_, **__: model)
         return model
 
 

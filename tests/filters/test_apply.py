@@ -9,7 +9,7 @@ from PIL import Image
 
 from reidgen.config import FilterConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine.records import read_json
+from reidgen.engine.runs.records import read_json
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters, run_filters

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from reidgen.config import StyleGANConfig, generator_preset
-from reidgen.generators.likeness import Likeness
-from reidgen.generators.train import train_generator
+from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.trained import load_generator
+from reidgen.generators.training.train import train_generator
 from reidgen.generators.weights import build_generator, write_generator
 from reidgen.models import resnet
 from tests.factories import make_table

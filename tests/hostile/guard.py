@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from reidgen.cli import main
-from reidgen.engine.workers import SHIELDED
+from reidgen.engine.devices.workers import SHIELDED
 from reidgen.errors import ReidgenError
 from reidgen.models import resnet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reidgen.data.images import read_rgb, read_size
+from reidgen.data.pixels.images import read_rgb, read_size
 from reidgen.data.table import ReidTable
 from tests.factories import crop_pixels, write_crop
 from tests.hostile.damage import BYTES

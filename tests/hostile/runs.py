@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reidgen.engine.run import RunFolder
+from reidgen.engine.runs.run import RunFolder
 from tests.factories import make_table
 from tests.hostile.damage import BYTES, edited
 from tests.hostile.guard import Case, verb

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from reidgen.data import parquet
+from reidgen.data.disk import parquet
 from reidgen.data.table import FOLDERS, ReidTable
 from tests.factories import make_table, write_crop
 from tests.hostile.damage import BYTES

@@ -13,10 +13,10 @@ from reidgen.backbones.lpips import read_heads
 from reidgen.backbones.reid_model import build_network, load_reid, save_reid
 from reidgen.backbones.weights import load_backbone
 from reidgen.config import EncoderConfig, ReidConfig, StyleGANConfig, TranslatorConfig, as_dict, generator_preset
-from reidgen.filters.detectors import open_detector
-from reidgen.generators.convert import convert_weights
-from reidgen.generators.encoder import build_encoder, load_encoder, write_encoder
+from reidgen.filters.detection.detectors import open_detector
+from reidgen.generators.inversion.encoder import build_encoder, load_encoder, write_encoder
 from reidgen.generators.trained import load_generator
+from reidgen.generators.transfer.convert import convert_weights
 from reidgen.generators.translation.networks import GENERATOR, build_networks
 from reidgen.generators.translation.translator import load_translator, write_translator
 from reidgen.generators.weights import build_generator, write_generator

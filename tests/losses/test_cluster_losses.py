@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import tensor
 
-from reidgen.losses.agreement_smoothing import agreement_smoothed_loss
-from reidgen.losses.camera_proxies import camera_proxy_loss
-from reidgen.losses.cluster_memory import cluster_contrast_loss, moved_memory
-from reidgen.losses.cross_entropy import cross_entropy
-from reidgen.losses.label_refinement import refined_labels
+from reidgen.losses.clusters.agreement_smoothing import agreement_smoothed_loss
+from reidgen.losses.clusters.camera_proxies import camera_proxy_loss
+from reidgen.losses.clusters.cluster_memory import cluster_contrast_loss, moved_memory
+from reidgen.losses.clusters.label_refinement import refined_labels
+from reidgen.losses.reid.cross_entropy import cross_entropy
 
 LOG3 = math.log(3)  # a score of log 3 against 0 is a probability of 3/4
 

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from reidgen.losses.circle import circle_loss
-from reidgen.losses.pairs import euclidean_distances, pair_masks
-from reidgen.losses.triplet import triplet_loss
-from reidgen.losses.weighted_triplet import weighted_triplet_loss
+from reidgen.losses.reid.circle import circle_loss
+from reidgen.losses.reid.pairs import euclidean_distances, pair_masks
+from reidgen.losses.reid.triplet import triplet_loss
+from reidgen.losses.reid.weighted_triplet import weighted_triplet_loss
 
 
 def others(labels, i):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from reidgen.losses.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
-from reidgen.losses.person_and_place import static_losses, variable_losses
-from reidgen.losses.reconstruction import absolute_error, cycle_error
-from reidgen.losses.similarity import contrastive_loss, similarity_loss
-from reidgen.losses.wasserstein import (
+from reidgen.losses.gan.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
+from reidgen.losses.gan.wasserstein import (
     between,
     slope_penalty,
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
+from reidgen.losses.images.person_and_place import static_losses, variable_losses
+from reidgen.losses.images.reconstruction import absolute_error, cycle_error
+from reidgen.losses.images.similarity import contrastive_loss, similarity_loss
 
 
 def images(*seeds, shape=(2, 3, 4, 3)):

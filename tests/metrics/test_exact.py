@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from reidgen.metrics import exact, manifold
+from reidgen.metrics import exact
 from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of, smallest_in_order
-from reidgen.metrics.manifold import precision_recall
+from reidgen.metrics.fidelity import manifold
+from reidgen.metrics.fidelity.manifold import precision_recall
 from reidgen.metrics.neighbours import squares_to
 
 

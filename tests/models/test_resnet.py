@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from reidgen.errors import ConfigError
-from reidgen.models.embedder import Embedder, dropout_factors
+from reidgen.models.reid.embedder import Embedder, dropout_factors
 from reidgen.models.resnet import BLOCKS, InstanceBatchNorm, ResNet
 
 # Parameters of torchvision's networks without their fc layer: 11,689,512 - 513,000 and so on.

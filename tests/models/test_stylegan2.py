@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from reidgen.models import layers, upstream_names
-from reidgen.models.discriminator import append_minibatch_std
-from reidgen.models.mapping import Mapping
-from reidgen.models.precision import use_half
+from reidgen.models import layers
+from reidgen.models.stylegan import upstream_names
+from reidgen.models.stylegan.discriminator import append_minibatch_std
+from reidgen.models.stylegan.mapping import Mapping
+from reidgen.models.stylegan.precision import use_half
 from reidgen.models.stylegan2 import Discriminator, Generator, StyleLayer, layer_heights
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from reidgen.config import StyleGANConfig
 from reidgen.errors import ConfigError
 from reidgen.generators.weights import build_generator
-from reidgen.models import upstream_names
-from reidgen.models.precision import use_half
+from reidgen.models.stylegan import upstream_names
+from reidgen.models.stylegan.precision import use_half
+from reidgen.models.stylegan.schedule import layer_bands, schedule
 from reidgen.models.stylegan3 import Generator, SynthesisLayer
-from reidgen.models.stylegan3_schedule import layer_bands, schedule
 from tests.models import reference_stylegan3
 
 GOLDEN = Path(__file__).parents[1] / "golden"

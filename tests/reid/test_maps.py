@@ -5,7 +5,7 @@ from torch import nn
 from reidgen.backbones.reid_model import build_network
 from reidgen.config import ReidConfig
 from reidgen.errors import ConfigError
-from reidgen.models.embedder import Embedder
+from reidgen.models.reid.embedder import Embedder
 from reidgen.models.resnet import ResNet
 from reidgen.reid.maps import activation_maps, local_embeddings
 

@@ -13,7 +13,8 @@ import torch
 from reidgen.backbones.reid_model import build_network, load_reid
 from reidgen.config import AugmentConfig, EvaluateConfig, ReidConfig, as_dict, with_recipe
 from reidgen.config.reid.recipes import RECIPES
-from reidgen.engine import device, loop
+from reidgen.engine import loop
+from reidgen.engine.devices import device
 from reidgen.errors import ConfigError, DataError
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
@@ -307,7 +308,7 @@ PROGRAM = """
 import sys
 from reidgen.config import AugmentConfig, ReidConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine import device
+from reidgen.engine.devices import device
 from reidgen.reid.train import train_reid
 
 if __name__ == "__main__":

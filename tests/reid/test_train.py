@@ -8,9 +8,11 @@ import torch
 
 from reidgen.backbones.reid_model import load_reid
 from reidgen.config import AugmentConfig, ReidConfig
-from reidgen.engine import bfloat16, loop
+from reidgen.engine import loop
+from reidgen.engine.devices import bfloat16
 from reidgen.errors import DataError, ReidgenError, RunError, TrainingError, WeightsError
-from reidgen.reid import train, training
+from reidgen.reid import train
+from reidgen.reid.supervised import training
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
 from tests.forked import run_forked

@@ -11,7 +11,7 @@ from reidgen.engine import RunFolder
 from reidgen.evaluate import Result, protocol_in_words
 from reidgen.filters import SSIMFilter
 from reidgen.filters.apply import apply_filters
-from reidgen.reid.rankings import as_trained
+from reidgen.reid.ranking.rankings import as_trained
 from tests.factories import make_table, write_crop
 
 

@@ -3,7 +3,7 @@
 from reidgen.config import SweepConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.sweep.launch import Ended
+from reidgen.sweep.launching.launch import Ended
 from reidgen.sweep.plan import jobs, plan
 from reidgen.sweep.result import points_table, write_points
 from reidgen.sweep.run import WHERE

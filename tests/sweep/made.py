@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from reidgen.config import AugmentConfig, ReidConfig
-from reidgen.sweep.launch import Ended
+from reidgen.sweep.launching.launch import Ended
+from reidgen.sweep.launching.worker import report_of
 from reidgen.sweep.point import finished, write_point
-from reidgen.sweep.worker import report_of
 from tests.factories import make_table
 
 REID = ReidConfig(

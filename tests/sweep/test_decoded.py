@@ -1,7 +1,7 @@
 from reidgen.config import ExtendConfig, ReidConfig
 from reidgen.engine.cache import cache_folder
 from reidgen.sweep.decoded import Decoded
-from reidgen.sweep.launch import Ended
+from reidgen.sweep.launching.launch import Ended
 from reidgen.sweep.plan import Job
 
 

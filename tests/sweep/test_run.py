@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 
 from reidgen.config import ReidConfig, SweepConfig
-from reidgen.data import parquet
+from reidgen.data.disk import parquet
 from reidgen.data.table import ReidTable
-from reidgen.engine.records import read_json, write_checked
+from reidgen.engine.runs.records import read_json, write_checked
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
-from reidgen.sweep import run, worker
+from reidgen.sweep import run
+from reidgen.sweep.launching import worker
 from reidgen.sweep.result import SweepResult, write_points
 from reidgen.sweep.run import describe, sweep
 from tests.sweep.made import REID, Inline, generated_table, pretend, real_table

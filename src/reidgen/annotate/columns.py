@@ -11,7 +11,7 @@ from reidgen.annotate.keypoints import as_column
 from reidgen.annotate.truth import measured, point_error, yaw_error
 from reidgen.annotate.wanted import Wanted
 from reidgen.config.annotate import AnnotateConfig, What
-from reidgen.data.images import read_size
+from reidgen.data.pixels.images import read_size
 from reidgen.data.schema import OPTIONAL
 from reidgen.data.table import ReidTable
 from reidgen.data.tree import free_map

@@ -14,9 +14,9 @@ from reidgen.annotate.truth import overlap
 from reidgen.annotate.wanted import Wanted
 from reidgen.annotate.yaw import Views, middle, yaw_of
 from reidgen.config.annotate import AnnotateConfig
-from reidgen.data.images import read_rgb
+from reidgen.data.pixels.images import read_rgb
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.files import Crops
 from reidgen.models.pose.movenet import POINTS
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from reidgen.annotate.squares import place
+from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
-from reidgen.engine.state_dicts import read_weights
 from reidgen.models.pose.movenet import POINTS, SIDE, MoveNet
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pose" / "movenet.safetensors"

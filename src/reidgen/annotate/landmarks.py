@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from reidgen.annotate.squares import place
-from reidgen.engine.machine import cores
+from reidgen.engine.devices.machine import cores
 from reidgen.errors import WeightsError, importing
 from reidgen.files import file_sha256
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reidgen.data.images import ENDINGS, read_rgb
-from reidgen.data.maps import check_sizes
+from reidgen.data.pixels.images import ENDINGS, read_rgb
+from reidgen.data.pixels.maps import check_sizes
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError
 from reidgen.files import Crops, file_sha256, link_or_copy, sha256, write_bytes

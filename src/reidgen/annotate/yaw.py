@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reidgen.engine.state_dicts import read_weights
+from reidgen.engine.foreign.state_dicts import read_weights
 
 WALKERS = Path(__file__).parents[1] / "assets" / "pose" / "walkers.safetensors"
 STEP_DEG = 10

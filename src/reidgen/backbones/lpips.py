@@ -10,11 +10,11 @@ from torch import Tensor
 from reidgen.backbones.weights import CLASSIFIER, imagenet_file
 from reidgen.engine.download import check_digest
 from reidgen.engine.foreign import read_foreign
+from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
-from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
-from reidgen.models.lpips import CHANNELS, Lpips, LpipsName
+from reidgen.models.perceptual.lpips import CHANNELS, Lpips, LpipsName
 
 PACKAGE, VERSION = "lpips", "0.1.4"
 # Of the files weights/v0.1/*.pth in the package.

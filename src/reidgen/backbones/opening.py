@@ -4,7 +4,7 @@ from typing import cast
 
 from reidgen.backbones.timm_backbone import TimmBackbone
 from reidgen.backbones.weights import load_backbone
-from reidgen.config.backbone import TIMM, BackboneConfig
+from reidgen.config.reid.backbone import TIMM, BackboneConfig
 from reidgen.models.resnet import Backbone, ResNet
 
 

@@ -11,17 +11,17 @@ from reidgen.backbones.opening import build_backbone
 from reidgen.backbones.weights import TRAINED
 from reidgen.config import Device, NetworkConfig, ReidConfig, require
 from reidgen.data.augment import normalise
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.checkpoint import load_weights, save_weights
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.engine.opening import check_output, config_of, field_of, open_network
 from reidgen.engine.progress import progress
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
-from reidgen.models.embedder import Embedder
-from reidgen.models.part_embedder import PartEmbedder
+from reidgen.models.reid.embedder import Embedder
+from reidgen.models.reid.part_embedder import PartEmbedder
 from reidgen.models.resnet import ResNet
 
 LEARNED: dict[str, Any] = {"generated": list[str], "others": list[str], "generated_people": list[int]}

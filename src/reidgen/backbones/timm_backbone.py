@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from reidgen.config.backbone import TIMM
+from reidgen.config.reid.backbone import TIMM
 from reidgen.errors import ConfigError, WeightsError, importing, option
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the crops that come in

@@ -9,11 +9,11 @@ from safetensors.torch import save
 from torch import nn
 
 from reidgen.backbones.timm_backbone import TimmBackbone
-from reidgen.config.backbone import BackboneConfig
+from reidgen.config.reid.backbone import BackboneConfig
 from reidgen.engine.cache import cache_folder
 from reidgen.engine.download import download
+from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
-from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import WeightsError, command, option
 from reidgen.files import file_sha256, write_bytes
 from reidgen.models.resnet import ResNet

@@ -37,7 +37,7 @@ def read_table(folder: Path) -> "ReidTable":
         DataError: The folder holds no table.
     """
     from reidgen.data.table import ReidTable
-    from reidgen.engine.run import read_run
+    from reidgen.engine.runs.run import read_run
 
     if (folder / "run.json").is_file():
         read_run(folder)

@@ -8,7 +8,7 @@ from reidgen.config import GenerateConfig, GridConfig, TranslateConfig, Variants
 @verb("generate people", GenerateConfig())
 def people(generator: Generator, out: Out, config: GenerateConfig) -> str:
     """Generate new people and, by mixing styles in a group of layers, variants of each."""
-    from reidgen.generators.people import generate_people as run
+    from reidgen.generators.people.people import generate_people as run
     from reidgen.generators.trained import load_generator
 
     return crops_of_people(run(load_generator(generator), config, out=out), out)
@@ -25,10 +25,10 @@ def variants(
     inverted: Inverted = None,
 ) -> str:
     """Generate variants of the real people of the train split."""
-    from reidgen.generators.encoder import load_encoder
-    from reidgen.generators.likeness import load_likeness
+    from reidgen.generators.inversion.encoder import load_encoder
+    from reidgen.generators.inversion.likeness import load_likeness
+    from reidgen.generators.people.variants import generate_variants as run
     from reidgen.generators.trained import load_generator
-    from reidgen.generators.variants import generate_variants as run
 
     gan = load_generator(generator, device=config.device)
     opened = load_encoder(encoder, generator=gan) if encoder else None
@@ -52,8 +52,8 @@ def translate(translator: Translator, data: Data, out: Out, config: TranslateCon
 @verb("generate video", WalkConfig())
 def video(generator: Generator, out: Out, config: WalkConfig) -> str:
     """Generate a looping video (WebP or MP4) of walks from person to person, or from a person to its variants."""
+    from reidgen.generators.pictures.video import generate_video as run
     from reidgen.generators.trained import load_generator
-    from reidgen.generators.video import generate_video as run
 
     return f"video: {run(load_generator(generator), config, out=out)}"
 
@@ -61,7 +61,7 @@ def video(generator: Generator, out: Out, config: WalkConfig) -> str:
 @verb("generate grid", GridConfig())
 def grid(generator: Generator, out: Out, config: GridConfig) -> str:
     """Generate a labelled picture: people and their variants, style mixing tables, or truncation."""
-    from reidgen.generators.grids import generate_grid as run
+    from reidgen.generators.pictures.grids import generate_grid as run
     from reidgen.generators.trained import load_generator
 
     return f"picture: {run(load_generator(generator), config, out=out)}"

@@ -33,7 +33,7 @@ TRANSLATORS = Named(
 @verb("train-generator", GENERATORS, trains=True)
 def train_generator(data: Data, out: Out, preset: Annotated[Preset, PRESET], config: Any) -> str:
     """Train a generator on the train split; each --preset has options of its own (--preset NAME --help)."""
-    from reidgen.generators.train import train_generator as run
+    from reidgen.generators.training.train import train_generator as run
 
     run(read_table(data), config, out=out)
     return f"generator: {out / 'generator.safetensors'}"
@@ -49,9 +49,9 @@ def train_encoder(
     reid: Reid = None,
 ) -> str:
     """Train an encoder from crops of real people to the latent space of a generator."""
-    from reidgen.generators.encoder import load_start
-    from reidgen.generators.encoder_training import train_encoder as run
-    from reidgen.generators.likeness import load_likeness
+    from reidgen.generators.inversion.encoder import load_start
+    from reidgen.generators.inversion.encoder_training import train_encoder as run
+    from reidgen.generators.inversion.likeness import load_likeness
     from reidgen.generators.trained import load_generator
 
     gan = load_generator(generator, device=config.device)
@@ -82,9 +82,9 @@ def invert(
 ) -> str:
     """Invert real crops in several ways, and put time and error of each side by side."""
     from reidgen.backbones.frozen import load_frozen_reid
-    from reidgen.generators.comparison import compare_inversions as run
-    from reidgen.generators.encoder import load_encoder
-    from reidgen.generators.likeness import load_likeness
+    from reidgen.generators.inversion.comparison import compare_inversions as run
+    from reidgen.generators.inversion.encoder import load_encoder
+    from reidgen.generators.inversion.likeness import load_likeness
     from reidgen.generators.trained import load_generator
 
     gan = load_generator(generator, device=config.device)
@@ -101,7 +101,7 @@ def convert(
     config: ConvertConfig,
 ) -> str:
     """Turn weights that were trained elsewhere into a generator of reidgen; nothing in the file is run."""
-    from reidgen.generators.convert import convert_weights as run
+    from reidgen.generators.transfer.convert import convert_weights as run
 
     return f"generator: {run(weights, config, out=out).path}"
 

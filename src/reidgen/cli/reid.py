@@ -24,7 +24,7 @@ from reidgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from reidgen.backbones.reid_model import ReidModel
-    from reidgen.generators.encoder import TrainedEncoder
+    from reidgen.generators.inversion.encoder import TrainedEncoder
 
 RECIPE = Named(option="--recipe", names=RECIPES, first="ide", config=lambda recipe: ReidConfig(recipe=recipe))
 CLUSTERING = Named(
@@ -54,7 +54,7 @@ def train_reid(data: Data, out: Out, config: ReidConfig) -> str:
 @verb("train-unsupervised", CLUSTERING, trains=True)
 def train_unsupervised(data: Data, out: Out, config: UnsupervisedConfig, generated: Fakes = None) -> str:
     """Train a re-ID network on the train split without labels: clusters of its crops are learned as people."""
-    from reidgen.reid.unsupervised.train import train_unsupervised as run
+    from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised as run
 
     fakes = None if generated is None else read_table(generated)
     run(read_table(data), config, generated=fakes, out=out)
@@ -78,8 +78,8 @@ def search(
     config: GallerySearchConfig,
 ) -> str:
     """Find the gallery crops that are nearest to each query: a table and a picture; nobody has to be known."""
-    from reidgen.engine.run import read_run
-    from reidgen.reid.verification import FalseMatches
+    from reidgen.engine.runs.run import read_run
+    from reidgen.reid.ranking.verification import FalseMatches
     from reidgen.search import SHEET, TABLE
     from reidgen.search import search_gallery as run
 
@@ -97,7 +97,7 @@ def search(
 
 def _opened(model: Path, *, device: Device) -> "ReidModel | TrainedEncoder":
     from reidgen.backbones.reid_model import load_reid
-    from reidgen.generators.encoder import is_encoder, load_encoder
+    from reidgen.generators.inversion.encoder import is_encoder, load_encoder
 
     return load_encoder(model, device=device) if is_encoder(model) else load_reid(model, device=device)
 
@@ -162,7 +162,7 @@ def report(
     if baseline or extended:
         what = "A page is of a sweep, or of a baseline and extended runs."
         raise ConfigError(what, got="both", allowed="one of them", fix="--sweep alone, with --runs")
-    from reidgen.report.sweep_page import write_sweep_report
+    from reidgen.report.sweep.sweep_page import write_sweep_report
 
     return f"page: {write_sweep_report(config, sweep=sweep, runs=runs, out=out)}"
 

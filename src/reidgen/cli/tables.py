@@ -29,7 +29,7 @@ def quickstart(config: QuickstartConfig, out: Out = Path("quickstart")) -> str:
 @verb("render", RenderConfig())
 def render(out: Out, config: RenderConfig) -> str:
     """Render 3D people as cameras would see them (extra: render)."""
-    from reidgen.render.people import render_people
+    from reidgen.render.dataset import render_people
 
     return f"{len(render_people(config, out=out)):,} crops in {out}"
 
@@ -44,7 +44,7 @@ def prepare(
     """Read a dataset, audit it, and write it as a table."""
     from rich import print as show
 
-    from reidgen.data.findings import Audit
+    from reidgen.data.audit.findings import Audit
     from reidgen.data.prepare import prepare as run
 
     table = run(config, root=root, out=out, crops=crops)
@@ -57,7 +57,7 @@ def annotate(data: Data, out: Out, config: AnnotateConfig, crops: CropFiles = "l
     """Find where the person of each crop is (mask), its key points and which way it faces (yaw)."""
     from reidgen.annotate.columns import in_words
     from reidgen.annotate.run import annotate as run
-    from reidgen.engine.run import read_run
+    from reidgen.engine.runs.run import read_run
 
     run(read_table(data), config, out=out, crops=crops)
     return f"{in_words(read_run(out)['summary'])}\ntable: {out}"

@@ -140,6 +140,6 @@ def follow(tensorboard: bool) -> None:
         MissingExtraError: TensorBoard is not installed.
     """
     if tensorboard:
-        from reidgen.engine.tensorboard import turn_on
+        from reidgen.engine.runs.tensorboard import turn_on
 
         turn_on()

@@ -1,14 +1,11 @@
 """Every knob of every stage as a frozen dataclass. Imports no torch: `reidgen --help` reads this package alone."""
 
 from reidgen.config.annotate import AnnotateConfig as AnnotateConfig
-from reidgen.config.backbone import BackboneConfig as BackboneConfig
 from reidgen.config.base import Device as Device
 from reidgen.config.base import Precision as Precision
 from reidgen.config.base import as_dict as as_dict
 from reidgen.config.base import from_dict as from_dict
 from reidgen.config.base import require as require
-from reidgen.config.conversion import ConvertConfig as ConvertConfig
-from reidgen.config.conversion import ExportConfig as ExportConfig
 from reidgen.config.data import AugmentConfig as AugmentConfig
 from reidgen.config.data import PairsConfig as PairsConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
@@ -35,11 +32,10 @@ from reidgen.config.generators import TranslatorPreset as TranslatorPreset
 from reidgen.config.generators import VariantsConfig as VariantsConfig
 from reidgen.config.generators import WalkConfig as WalkConfig
 from reidgen.config.generators import generator_preset as generator_preset
+from reidgen.config.generators.conversion import ConvertConfig as ConvertConfig
+from reidgen.config.generators.conversion import ExportConfig as ExportConfig
 from reidgen.config.pages import QuickstartConfig as QuickstartConfig
 from reidgen.config.pages import ReportConfig as ReportConfig
-from reidgen.config.ranking import EvaluateConfig as EvaluateConfig
-from reidgen.config.ranking import GallerySearchConfig as GallerySearchConfig
-from reidgen.config.ranking import RankingConfig as RankingConfig
 from reidgen.config.reid import RECIPES as RECIPES
 from reidgen.config.reid import UNSUPERVISED_RECIPES as UNSUPERVISED_RECIPES
 from reidgen.config.reid import BatchesConfig as BatchesConfig
@@ -53,6 +49,10 @@ from reidgen.config.reid import ScheduleConfig as ScheduleConfig
 from reidgen.config.reid import UnsupervisedConfig as UnsupervisedConfig
 from reidgen.config.reid import UnsupervisedRecipe as UnsupervisedRecipe
 from reidgen.config.reid import with_recipe as with_recipe
+from reidgen.config.reid.backbone import BackboneConfig as BackboneConfig
+from reidgen.config.reid.ranking import EvaluateConfig as EvaluateConfig
+from reidgen.config.reid.ranking import GallerySearchConfig as GallerySearchConfig
+from reidgen.config.reid.ranking import RankingConfig as RankingConfig
 from reidgen.config.render import RenderConfig as RenderConfig
 from reidgen.config.sweep import SweepConfig as SweepConfig
 from reidgen.config.training import DevicesConfig as DevicesConfig

@@ -8,8 +8,8 @@ from tyro.conf import UseAppendAction
 from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import check_counts, check_not_negative, check_seed, require
 from reidgen.config.extend import ExtendConfig
-from reidgen.config.ranking import EvaluateConfig
 from reidgen.config.reid import ReidConfig
+from reidgen.config.reid.ranking import EvaluateConfig
 from reidgen.errors import option
 
 SweepPreset = Literal["none", "people", "crops", "share"]

@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from reidgen.config import PrepareConfig
-from reidgen.data.audit import BAD, Audit, audit
-from reidgen.data.inspect import Look, inspect
-from reidgen.data.load import read
+from reidgen.data.audit.audit import BAD, Audit, audit
+from reidgen.data.audit.inspect import Look, inspect
+from reidgen.data.readers.load import read
 from reidgen.data.schema import MAPS, SHOWN, UNKNOWN
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
-from reidgen.engine.records import write_checked
+from reidgen.engine.runs.records import write_checked
 from reidgen.errors import DataError, option
 from reidgen.files import Crops, check_apart, file_sha256, sha256
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from reidgen.data import parquet
-from reidgen.data.images import ENDINGS, read_rgb
-from reidgen.data.inside import check_inside
+from reidgen.data.disk import parquet
+from reidgen.data.disk.inside import check_inside
+from reidgen.data.disk.threads import in_order
+from reidgen.data.pixels.images import ENDINGS, read_rgb
 from reidgen.data.schema import FOLDERS, JUNK, MAPS, SCHEMA, SHOWN, check_utf8, paths_of, shown_of, together, typed
-from reidgen.data.threads import in_order
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, command, option
 from reidgen.files import Crops, link_or_copy, write_bytes, write_text

@@ -1,5 +1,5 @@
 """What every stage runs on: run folders, checkpoints, devices and progress."""
 
-from reidgen.engine.run import RunFolder
+from reidgen.engine.runs.run import RunFolder
 
 __all__ = ["RunFolder"]

@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from reidgen.engine.file_kinds import head_of, what_is
+from reidgen.engine.foreign.file_kinds import head_of, what_is
 from reidgen.engine.opening import check_numbers
-from reidgen.engine.records import check_fields
-from reidgen.engine.run import RunFiles, RunFolder
+from reidgen.engine.runs.records import check_fields
+from reidgen.engine.runs.run import RunFiles, RunFolder
 from reidgen.errors import RunError, WeightsError, again, command, option
 from reidgen.files import sha256, write_chunks
 

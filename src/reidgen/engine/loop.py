@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 
 from reidgen.engine.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from reidgen.engine.device import Fabric, in_processes, is_out_of_memory, starts_processes
+from reidgen.engine.devices.device import Fabric, in_processes, is_out_of_memory, starts_processes
 from reidgen.engine.progress import no_progress, progress
-from reidgen.engine.run import RunFiles, RunFolder
+from reidgen.engine.runs.run import RunFiles, RunFolder
 from reidgen.errors import ReidgenError, TrainingError
 
 LOOK_STEPS = 20  # between two looks at the figures: each look makes a GPU wait

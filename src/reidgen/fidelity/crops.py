@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from reidgen.data.images import read_rgb, read_size
-from reidgen.data.threads import in_order
-from reidgen.engine.device import derive_seed
+from reidgen.data.disk.threads import in_order
+from reidgen.data.pixels.images import read_rgb, read_size
+from reidgen.engine.devices.device import derive_seed
 from reidgen.generators.crops import encode
 from reidgen.generators.trained import TrainedGenerator
 

@@ -11,10 +11,10 @@ from PIL import Image
 from reidgen.backbones.reid_model import load_reid
 from reidgen.config.fidelity import INCEPTION, REID, FidelityConfig
 from reidgen.data.augment import normalise
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.fidelity.inception_weights import load_inception
 from reidgen.fidelity.resizing import WORDS, to_inception
-from reidgen.models.inception import SIZE, WIDTH
+from reidgen.models.perceptual.inception import SIZE, WIDTH
 
 
 @dataclass(frozen=True, eq=False)

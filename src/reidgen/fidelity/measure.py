@@ -13,7 +13,7 @@ from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.cache import cache_folder
-from reidgen.engine.records import read_json, write_checked
+from reidgen.engine.runs.records import read_json, write_checked
 from reidgen.errors import ConfigError, DataError, option
 from reidgen.fidelity.crops import Files, sizes_of
 from reidgen.fidelity.extractors import Extractor, load_extractor

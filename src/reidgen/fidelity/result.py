@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.engine.records import check_fields, read_values, write_checked
+from reidgen.engine.runs.records import check_fields, read_values, write_checked
 from reidgen.errors import RunError, command, option
 from reidgen.fidelity.figures import kernel_key_of, key_of
 

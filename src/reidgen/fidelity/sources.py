@@ -6,7 +6,7 @@ from typing import Any
 
 from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError, DataError, WeightsError, option
 from reidgen.fidelity.crops import Crops, Files, Sampled, sizes_of
 from reidgen.fidelity.figures import draw

@@ -16,16 +16,16 @@ from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.blocks import ScoreFolder
-from reidgen.engine.records import write_checked
+from reidgen.engine.runs.records import write_checked
 from reidgen.errors import ConfigError, DataError, ReidgenError, RunError, option
 from reidgen.files import Crops, check_apart, sha256, write_bytes, write_text
 from reidgen.filters.base import Filter, PointingFilter
 from reidgen.filters.calibration import Calibration
-from reidgen.filters.detector import DetectorFilter
+from reidgen.filters.detection.detector import DetectorFilter
 from reidgen.filters.discards import Outcome, describe, discard_table, markdown
-from reidgen.filters.diversity import CopiesFilter, DiversityFilter
-from reidgen.filters.identity import IdentityFilter
-from reidgen.filters.realism import RealismFilter
+from reidgen.filters.features.diversity import CopiesFilter, DiversityFilter
+from reidgen.filters.features.identity import IdentityFilter
+from reidgen.filters.features.realism import RealismFilter
 from reidgen.filters.sheets import rejected_sheet
 from reidgen.filters.ssim import SSIMFilter
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reidgen.data.images import read_rgb
+from reidgen.data.pixels.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.filters.discards import Outcome
 from reidgen.filters.ssim import SSIMFilter, first_rows

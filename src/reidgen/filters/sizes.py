@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Self
 
-from reidgen.data.images import read_size
+from reidgen.data.pixels.images import read_size
 from reidgen.data.table import ReidTable
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, DataError, option

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.engine.device import generator as random_generator
+from reidgen.engine.devices.device import generator as random_generator
 from reidgen.engine.opening import check_output
-from reidgen.models.generator import GeneratorNetwork
+from reidgen.models.stylegan.generator import GeneratorNetwork
 
 # Every pass of a network has exactly so many images, the last one filled up: libraries choose other orders of sums for
 # other batch sizes, and one bit of the float decides how a pixel is rounded. A power of two, so that the images'

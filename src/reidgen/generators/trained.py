@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from reidgen.config import Device, GeneratorConfig, StyleGANConfig
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.engine.opening import open_network
 from reidgen.generators import sampling
 from reidgen.generators.weights import DCGAN, build_generator, read_generator
-from reidgen.models.generator import GeneratorNetwork
+from reidgen.models.stylegan.generator import GeneratorNetwork
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from torch import Tensor
 from reidgen.config import DCGANConfig, GeneratorConfig, StyleGANConfig, as_dict
 from reidgen.config.generators import Network
 from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import config_of, field_of, open_network
-from reidgen.engine.pickle_machine import shown
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError, WeightsError, command, option
 from reidgen.files import file_sha256
 from reidgen.models import dcgan, stylegan2, stylegan3
-from reidgen.models.discriminator import Discriminator
-from reidgen.models.generator import GeneratorNetwork
+from reidgen.models.stylegan.discriminator import Discriminator
+from reidgen.models.stylegan.generator import GeneratorNetwork
 
 FILE = "generator.safetensors"
 FOREIGN = (".pkl", ".pt", ".pth")

@@ -1,12 +1,12 @@
 """Figures of merit: pure functions on arrays."""
 
-from reidgen.metrics.agreement import cross_agreement
-from reidgen.metrics.clustering import dbscan
-from reidgen.metrics.expansion import expand_gallery, expand_queries
-from reidgen.metrics.fidelity import frechet_distance, kernel_distance, precision_recall
-from reidgen.metrics.jaccard import jaccard_distance
+from reidgen.metrics.clusters.agreement import cross_agreement
+from reidgen.metrics.clusters.clustering import dbscan
+from reidgen.metrics.fidelity.scores import frechet_distance, kernel_distance, precision_recall
 from reidgen.metrics.ranking import Ranking, rank, rank_features
-from reidgen.metrics.rerank import rerank
+from reidgen.metrics.reranking.expansion import expand_gallery, expand_queries
+from reidgen.metrics.reranking.jaccard import jaccard_distance
+from reidgen.metrics.reranking.rerank import rerank
 from reidgen.metrics.ssim import ssim
 
 __all__ = [

@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.generator import GeneratorNetwork, Noise
-from reidgen.models.precision import at_least_float32
+from reidgen.models.stylegan.generator import GeneratorNetwork, Noise
+from reidgen.models.stylegan.precision import at_least_float32
 
 START = 4  # height of the first map
 SLOPE = 0.2

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reidgen.models.precision import HalfLayer, at_least_float32
+from reidgen.models.stylegan.precision import HalfLayer, at_least_float32
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)

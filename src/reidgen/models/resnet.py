@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from reidgen.errors import ConfigError, option
-from reidgen.models.non_local import NonLocal
-from reidgen.models.small_maps import WideConv
+from reidgen.models.reid.non_local import NonLocal
+from reidgen.models.reid.small_maps import WideConv
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet50_ibn"]
 StrideIn = Literal["3x3", "1x1"]

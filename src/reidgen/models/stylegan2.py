@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reidgen.models.discriminator import Discriminator as Discriminator
-from reidgen.models.generator import GeneratorNetwork, Noise
 from reidgen.models.layers import GAIN, ModulatedConv, leaky_relu, upsample
-from reidgen.models.mapping import Mapping
-from reidgen.models.precision import HALF_RESOLUTIONS, HalfLayer, at_least_float32
+from reidgen.models.stylegan.discriminator import Discriminator as Discriminator
+from reidgen.models.stylegan.generator import GeneratorNetwork, Noise
+from reidgen.models.stylegan.mapping import Mapping
+from reidgen.models.stylegan.precision import HALF_RESOLUTIONS, HalfLayer, at_least_float32
 
 START = 4  # height of the learned constant
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reidgen.models.filter_design import lowpass, radial_lowpass
-from reidgen.models.filtered_lrelu import filtered_lrelu
-from reidgen.models.fourier import FourierInput
-from reidgen.models.generator import GeneratorNetwork, Noise
+from reidgen.models.filtered.filter_design import lowpass, radial_lowpass
+from reidgen.models.filtered.filtered_lrelu import filtered_lrelu
 from reidgen.models.layers import DEMOD_EPS, GAIN, SLOPE, EqualLinear
-from reidgen.models.mapping import Mapping
-from reidgen.models.modulated_conv import modulated_conv
-from reidgen.models.precision import CLAMP, HALF_RESOLUTIONS, HalfLayer, at_least_float32
-from reidgen.models.stylegan3_schedule import LAYERS, Config, LayerPlan, filter_taps, schedule
+from reidgen.models.stylegan.fourier import FourierInput
+from reidgen.models.stylegan.generator import GeneratorNetwork, Noise
+from reidgen.models.stylegan.mapping import Mapping
+from reidgen.models.stylegan.modulated_conv import modulated_conv
+from reidgen.models.stylegan.precision import CLAMP, HALF_RESOLUTIONS, HalfLayer, at_least_float32
+from reidgen.models.stylegan.schedule import LAYERS, Config, LayerPlan, filter_taps, schedule
 
 OUTPUT_SCALE = 0.25
 MAGNITUDE_HALF_LIFE = 20_000  # images

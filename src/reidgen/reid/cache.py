@@ -15,7 +15,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.cache import cache_folder, writing_cache
 from reidgen.errors import DataError, command
 from reidgen.files import sha256, write_bytes
-from reidgen.generators.encoder import TrainedEncoder
+from reidgen.generators.inversion.encoder import TrainedEncoder
 
 NAME = "embeddings"
 KIND = 2  # counted up when embeddings of the same weights and crops come to be others

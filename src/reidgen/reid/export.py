@@ -19,7 +19,7 @@ from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reidgen.engine import RunFolder
 from reidgen.errors import WeightsError, importing
 from reidgen.files import write_bytes, write_json
-from reidgen.models.embedder import Embedder
+from reidgen.models.reid.embedder import Embedder
 
 FILE, FACTS = "reid.onnx", "reid.json"
 OPSET = 18

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.errors import ConfigError, option
-from reidgen.models.embedder import Embedder
-from reidgen.models.pooling import AveragePool
+from reidgen.models.reid.embedder import Embedder
+from reidgen.models.reid.pooling import AveragePool
 
 MapKind = Literal["energy", "match", "class"]
 

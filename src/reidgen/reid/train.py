@@ -7,27 +7,27 @@ from typing import Any, Literal
 from reidgen.backbones.reid_model import ReidModel, load_reid, save_reid
 from reidgen.backbones.weights import TRAINED, weights_hash
 from reidgen.config import ReidConfig, as_dict, require
-from reidgen.data.notes import tell_nobody
-from reidgen.data.store import CropStore
+from reidgen.data.disk.notes import tell_nobody
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.bfloat16 import sound_bfloat16
-from reidgen.engine.device import Fabric, setup
+from reidgen.engine.devices.bfloat16 import sound_bfloat16
+from reidgen.engine.devices.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
-from reidgen.engine.run import RunFiles
+from reidgen.engine.runs.run import RunFiles
 from reidgen.errors import option
-from reidgen.reid.groups import Groups, kept_groups
-from reidgen.reid.labels import label_facts
-from reidgen.reid.objective import check_losses
-from reidgen.reid.people import People
-from reidgen.reid.training import ReidTraining
+from reidgen.reid.supervised.groups import Groups, kept_groups
+from reidgen.reid.supervised.labels import label_facts
+from reidgen.reid.supervised.objective import check_losses
+from reidgen.reid.supervised.people import People
+from reidgen.reid.supervised.training import ReidTraining
 
 
 def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path | str) -> ReidModel:
     """Train a re-ID network on a table's train split.
 
     Distractors, junk and crops that a filter has rejected are not used; what the classifier is told of generated crops
-    is the config's `generated_label` (see `reidgen.losses.soft_labels`). The same call again resumes a run that was
+    is the config's `generated_label` (see `losses.reid.soft_labels`). The same call again resumes a run that was
     stopped at any moment, and ends with the bytes of one that was not; of a finished run it loads the network.
     `out` gets reid.safetensors (network, config, people, hash of the crops), metrics.jsonl (one line an epoch: loss and
     rank-1 error, the share of crops that are taken for another person, on the augmented training crops and on the

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidgen.render import crops
-from reidgen.render.body import body_model
+from reidgen.render.bodies.body import body_model
+from reidgen.render.bodies.figure import Figure, Posed, dress, pose_figure
+from reidgen.render.bodies.poses import Pose, sample_pose
+from reidgen.render.bodies.wardrobe import sample_outfit
 from reidgen.render.cameras import Camera, Place, project, sample_camera, sample_place
 from reidgen.render.crops import Box
-from reidgen.render.figure import Figure, Posed, dress, pose_figure
-from reidgen.render.poses import Pose, sample_pose
 from reidgen.render.scene import Scene, clear_of_props, sample_scene
-from reidgen.render.wardrobe import sample_outfit
 
 Array = NDArray[np.floating[Any]]
 PERSON, CAMERA, SHOT, EXTRAS, NOISE = 1, 2, 3, 4, 5  # streams of random numbers

@@ -7,13 +7,14 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from reidgen.render import crops, raycast
-from reidgen.render.body import BodyModel, body_model
+from reidgen.render import crops
+from reidgen.render.bodies.body import BodyModel, body_model
+from reidgen.render.bodies.figure import Figure, dress, pose_figure
+from reidgen.render.bodies.poses import sample_pose
+from reidgen.render.bodies.wardrobe import SLOTS, sample_outfit
 from reidgen.render.cameras import project
-from reidgen.render.figure import Figure, dress, pose_figure
-from reidgen.render.poses import sample_pose
+from reidgen.render.kernels import raycast
 from reidgen.render.shots import EXTRA_PEOPLE, EXTRAS, Shot, stream
-from reidgen.render.wardrobe import SLOTS, sample_outfit
 
 Array = NDArray[np.floating[Any]]
 KEYPOINT_DEPTH_M = 0.14  # a joint lies this deep in the body at most

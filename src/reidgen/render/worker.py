@@ -16,7 +16,7 @@ import numpy as np
 
 from reidgen.config import RenderConfig
 from reidgen.data.provenance import Rendering
-from reidgen.engine.workers import answers
+from reidgen.engine.devices.workers import answers
 from reidgen.files import write_bytes
 from reidgen.render import crops
 from reidgen.render.shots import compose

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reidgen.report import fidelity
 from reidgen.report.evidence import Evidence
-from reidgen.report.reid_runs import ReidRun
-from reidgen.report.spread import Difference, Spread, difference
+from reidgen.report.sections import fidelity
+from reidgen.report.sections.reid_runs import ReidRun
+from reidgen.report.statistics.spread import Difference, Spread, difference
 
 FIGURES = {
     "mAP": "mAP",

@@ -21,7 +21,7 @@ from reidgen.report.folders import (
     PEOPLE,
     Run,
 )
-from reidgen.report.reid_runs import ReidRun, read_reid_run, weights_hash
+from reidgen.report.sections.reid_runs import ReidRun, read_reid_run, weights_hash
 
 
 @dataclass(frozen=True)

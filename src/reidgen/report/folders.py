@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidgen.engine.metrics_log import MetricsLog
-from reidgen.engine.records import Fields, read_json
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.metrics_log import MetricsLog
+from reidgen.engine.runs.records import Fields, read_json
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import RunError
 
 PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"

@@ -9,15 +9,15 @@ from reidgen.engine import RunFolder
 from reidgen.files import file_sha256, write_json, write_text
 from reidgen.report import tables
 from reidgen.report.answer import compare, compared_runs, headline, small_print, spread, warnings
-from reidgen.report.conversion import conversion
-from reidgen.report.encoder import encoder
 from reidgen.report.evidence import Evidence
-from reidgen.report.fidelity import fidelity_section
 from reidgen.report.folders import Run
-from reidgen.report.markup import Markup, details, join, table, tag
-from reidgen.report.ranked import ranked_section
-from reidgen.report.sections import curves, discards, generator, sheets, variants
-from reidgen.report.sheets import Viewer
+from reidgen.report.html.markup import Markup, details, join, table, tag
+from reidgen.report.html.sheets import Viewer
+from reidgen.report.sections.conversion import conversion
+from reidgen.report.sections.encoder import encoder
+from reidgen.report.sections.fidelity import fidelity_section
+from reidgen.report.sections.people import curves, discards, generator, sheets, variants
+from reidgen.report.sections.ranked import ranked_section
 
 PAGE = "index.html"
 STYLE = Path(__file__).with_name("style.css")

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reidgen.report import fidelity
 from reidgen.report.answer import FIGURES, compare, compared_runs, spread
 from reidgen.report.evidence import Evidence
-from reidgen.report.markup import Markup, details, join, table, tag
+from reidgen.report.html.markup import Markup, details, join, table, tag
+from reidgen.report.sections import fidelity
 
 # Alvarez-Gonzalez, thesis, table 5.10: rank-1, rank-5, rank-10, mAP on Market-1501.
 PUBLISHED = (

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from reidgen.engine.cache import cache_folder
-from reidgen.sweep.launch import Ended
+from reidgen.sweep.launching.launch import Ended
 from reidgen.sweep.plan import Job
 
 

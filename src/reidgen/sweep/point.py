@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
-from reidgen.engine import tensorboard
-from reidgen.engine.lock import alone
-from reidgen.engine.records import read_json, write_checked
-from reidgen.engine.run import read_run
+from reidgen.engine.runs import tensorboard
+from reidgen.engine.runs.lock import alone
+from reidgen.engine.runs.records import read_json, write_checked
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import RunError, again, command
 from reidgen.sweep.plan import Job
 

@@ -9,11 +9,11 @@ import polars as pl
 
 from reidgen.config import SweepConfig, from_dict
 from reidgen.config.axes import Axis, shown
-from reidgen.data import parquet
-from reidgen.engine.run import read_record
+from reidgen.data.disk import parquet
+from reidgen.engine.runs.run import read_record
 from reidgen.errors import ConfigError, RunError, command, option
 from reidgen.files import write_bytes
-from reidgen.sweep.launch import Ended
+from reidgen.sweep.launching.launch import Ended
 from reidgen.sweep.plan import Point
 from reidgen.sweep.point import FIGURES
 

@@ -8,14 +8,14 @@ from typing import Any
 from reidgen.config import SweepConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.run import read_record
+from reidgen.engine.runs.run import read_record
 from reidgen.errors import DataError, RunError, TrainingError, option
 from reidgen.files import check_apart
 from reidgen.sweep.decoded import Decoded
-from reidgen.sweep.full import telling_full_disk
-from reidgen.sweep.launch import Ended, Workers, work_off
-from reidgen.sweep.live import watching
-from reidgen.sweep.local import LocalWorkers, default_threads, default_workers
+from reidgen.sweep.launching.full import telling_full_disk
+from reidgen.sweep.launching.launch import Ended, Workers, work_off
+from reidgen.sweep.launching.live import watching
+from reidgen.sweep.launching.local import LocalWorkers, default_threads, default_workers
 from reidgen.sweep.plan import Job, Point, jobs, plan
 from reidgen.sweep.point import Order, finished, order_of, read_point
 from reidgen.sweep.result import SweepResult, points_table, write_points
@@ -94,7 +94,7 @@ def _run(orders: Sequence[Order], points: Sequence[Point], config: SweepConfig, 
 def _workers(config: SweepConfig, runs: int, out: Path) -> Workers:
     gpus = _gpus(config)
     if config.launcher == "ray":
-        from reidgen.sweep.cluster import RayWorkers
+        from reidgen.sweep.launching.cluster import RayWorkers
 
         return RayWorkers(config, gpu=bool(gpus))
     count = min(config.workers or default_workers(gpus=gpus), runs)

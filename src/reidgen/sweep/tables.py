@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
-from reidgen.data.parents import end_of_chain
+from reidgen.data.provenance.parents import end_of_chain
 from reidgen.data.table import ReidTable
-from reidgen.engine.run import read_run
+from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError, DataError, option
 from reidgen.extend import run_extend
 from reidgen.files import sha256
-from reidgen.reid.people import People
-from reidgen.reid.queries import check_asked
+from reidgen.reid.ranking.queries import check_asked
+from reidgen.reid.supervised.people import People
 from reidgen.sweep.plan import Job, without_generated
 from reidgen.sweep.words import in_words_of_sweep
 

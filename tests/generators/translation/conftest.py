@@ -10,7 +10,7 @@ from PIL import Image
 
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.table import ReidTable
-from reidgen.generators.translation.crops import Crops
+from reidgen.generators.translation.domain_crops import Crops
 from reidgen.generators.translation.networks import GENERATOR, build_networks
 from reidgen.generators.translation.translator import FILE, load_translator, write_translator
 from reidgen.models.translation.paste import Paste

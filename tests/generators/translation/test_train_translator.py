@@ -10,8 +10,8 @@ from PIL import Image
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.generators.translation import train_translator as stage
+from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.train_translator import train_translator, train_translators
-from reidgen.generators.translation.training import TranslatorTraining
 from reidgen.generators.translation.translator import FILE
 from tests.generators.translation.conftest import SIZE, made_crops, tiny_config, write_people
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import setup
-from reidgen.generators.blur import blur
-from reidgen.generators.translation.crops import Crops, sampler_of
+from reidgen.engine.devices.device import setup
+from reidgen.generators.training.blur import blur
 from reidgen.generators.translation.cycle import CycleTraining
+from reidgen.generators.translation.domain_crops import Crops, sampler_of
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.networks import seen_by_discriminator, seen_by_generator
 from reidgen.generators.translation.paired import PairedTraining

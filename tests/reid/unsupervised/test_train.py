@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from reidgen.backbones.reid_model import load_reid
 from reidgen.config import UnsupervisedConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import setup
 from reidgen.errors import DataError, TrainingError
-from reidgen.metrics.clustering import NOISE
+from reidgen.metrics.clusters.clustering import NOISE
 from reidgen.reid.unsupervised import epoch as epoch_module
+from reidgen.reid.unsupervised.cluster_training import UnsupervisedTraining
 from reidgen.reid.unsupervised.crops import Crops
-from reidgen.reid.unsupervised.train import train_unsupervised
-from reidgen.reid.unsupervised.training import UnsupervisedTraining
+from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
 from tests.factories import make_table, write_crop
 from tests.reid.unsupervised.conftest import TINY
 
@@ -212,9 +212,9 @@ PROGRAM = """
 import sys
 from reidgen.config import AugmentConfig, UnsupervisedConfig
 from reidgen.data.table import ReidTable
-from reidgen.engine import device
+from reidgen.engine.devices import device
 from reidgen.models import resnet
-from reidgen.reid.unsupervised.train import train_unsupervised
+from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
 
 resnet.WIDTHS = (8, 8, 8, 8)
 if __name__ == "__main__":

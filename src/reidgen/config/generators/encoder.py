@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.backbone import StrideIn, check_stride
 from reidgen.config.base import check_counts, check_not_negative, check_positive, require
 from reidgen.config.generators.likeness import LikenessConfig
+from reidgen.config.reid.backbone import StrideIn, check_stride
 from reidgen.config.training import DevicesConfig, check_shared_batch
 from reidgen.errors import option
 

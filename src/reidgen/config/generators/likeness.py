@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.backbone import StrideIn, check_stride
 from reidgen.config.base import Part, check_not_negative, require
+from reidgen.config.reid.backbone import StrideIn, check_stride
 from reidgen.errors import option
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.backbone import BackboneConfig
 from reidgen.config.base import check_counts, require
+from reidgen.config.reid.backbone import BackboneConfig
 from reidgen.errors import option
 
 Neck = Literal["bottleneck", "bottleneck-relu", "bnneck", "none"]

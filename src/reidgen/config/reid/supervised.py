@@ -4,9 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reidgen.config.backbone import Attention
 from reidgen.config.base import fill, require
 from reidgen.config.data import AugmentConfig
+from reidgen.config.reid.backbone import Attention
 from reidgen.config.reid.generated import GeneratedConfig
 from reidgen.config.reid.losses import LossesConfig
 from reidgen.config.reid.network import Neck, NetworkConfig, Pooling

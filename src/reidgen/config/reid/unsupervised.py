@@ -15,9 +15,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reidgen.config.backbone import BackboneConfig
 from reidgen.config.base import check_counts, check_not_negative, check_positive, check_shares, fill, require
 from reidgen.config.data import AugmentConfig
+from reidgen.config.reid.backbone import BackboneConfig
 from reidgen.config.reid.clusters import ClustersConfig, GeneratedUseConfig
 from reidgen.config.reid.network import Pooling
 from reidgen.config.reid.recipes import OF_RECIPE

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import PrepareConfig
-from reidgen.data.images import ENDINGS
+from reidgen.data.pixels.images import ENDINGS
 from reidgen.data.readers.names import images_in, unparsed
 from reidgen.data.readers.splitting import split_people
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from reidgen.data.images import ENDINGS
+from reidgen.data.pixels.images import ENDINGS
 from reidgen.errors import DataError, option
 
 

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
-from reidgen.engine.device import seeded
+from reidgen.engine.devices.device import seeded
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.crops import Crops, check_camera
+from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.translation.domain_crops import Crops, check_camera
 from reidgen.generators.translation.history import History
 from reidgen.generators.translation.networks import BACK, GENERATOR
-from reidgen.generators.translation.training import SHOWN, TranslatorTraining
-from reidgen.losses.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
-from reidgen.losses.reconstruction import absolute_error, cycle_error
-from reidgen.losses.similarity import similarity_loss
+from reidgen.losses.gan.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
+from reidgen.losses.images.reconstruction import absolute_error, cycle_error
+from reidgen.losses.images.similarity import similarity_loss
 
 
 class CycleTraining(TranslatorTraining):

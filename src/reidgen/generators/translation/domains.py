@@ -11,16 +11,16 @@ from torch import Tensor
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.crops import Crops, check_camera
-from reidgen.generators.translation.training import SHOWN, TranslatorTraining
-from reidgen.losses.cross_entropy import cross_entropy
-from reidgen.losses.reconstruction import absolute_error
-from reidgen.losses.wasserstein import (
+from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.translation.domain_crops import Crops, check_camera
+from reidgen.losses.gan.wasserstein import (
     between,
     slope_penalty,
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
+from reidgen.losses.images.reconstruction import absolute_error
+from reidgen.losses.reid.cross_entropy import cross_entropy
 from reidgen.models.translation.residual import with_labels
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.config.generators.translation import TranslatorConfig
-from reidgen.engine.device import derive_seed
+from reidgen.engine.devices.device import derive_seed
 from reidgen.models.translation.label_discriminator import LabelDiscriminator
 from reidgen.models.translation.patch import PatchDiscriminator, most_layers
 from reidgen.models.translation.residual import ResidualGenerator, usual_blocks

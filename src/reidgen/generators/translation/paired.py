@@ -9,15 +9,15 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from reidgen.config.generators.translation import TranslatorConfig
-from reidgen.engine.device import generator as random_generator
-from reidgen.generators.blur import blur
+from reidgen.engine.devices.device import generator as random_generator
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.crops import Crops, sampler_of
+from reidgen.generators.training.blur import blur
+from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.translation.domain_crops import Crops, sampler_of
 from reidgen.generators.translation.networks import seen_by_discriminator, seen_by_generator
-from reidgen.generators.translation.training import SHOWN, TranslatorTraining
-from reidgen.losses.adversarial import discriminator_loss, generator_loss
-from reidgen.losses.person_and_place import static_losses, variable_losses
-from reidgen.losses.reconstruction import absolute_error
+from reidgen.losses.gan.adversarial import discriminator_loss, generator_loss
+from reidgen.losses.images.person_and_place import static_losses, variable_losses
+from reidgen.losses.images.reconstruction import absolute_error
 from reidgen.models.translation.paste import inpaint, without_people
 
 

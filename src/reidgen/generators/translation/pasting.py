@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from reidgen.config.generators.translation import TranslatorConfig
-from reidgen.generators.translation.crops import Crops, check_camera
+from reidgen.generators.translation.domain_crops import Crops, check_camera
 from reidgen.models.translation.paste import Paste, backgrounds
 
 

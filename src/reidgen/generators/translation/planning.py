@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from reidgen.config.generators.translation import TranslateConfig
-from reidgen.data.maps import mask_paths
 from reidgen.data.pairs import camera_pair
+from reidgen.data.pixels.maps import mask_paths
 from reidgen.data.provenance.translation import DIGITS, Translation
 from reidgen.data.table import ReidTable
-from reidgen.engine.device import derive_seed
+from reidgen.engine.devices.device import derive_seed
 from reidgen.errors import ConfigError, DataError, option
 from reidgen.files import file_sha256
 from reidgen.generators.translation.translator import TrainedTranslator

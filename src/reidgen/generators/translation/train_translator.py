@@ -10,22 +10,22 @@ from torch import nn
 
 from reidgen.config.base import require
 from reidgen.config.generators.translation import Family, TranslatorConfig
-from reidgen.data.maps import with_masks
+from reidgen.data.pixels.maps import with_masks
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.bfloat16 import sound_bfloat16
 from reidgen.engine.checkpoint import CHECKPOINT
-from reidgen.engine.device import setup
+from reidgen.engine.devices.bfloat16 import sound_bfloat16
+from reidgen.engine.devices.device import setup
 from reidgen.engine.loop import Plan, memory_told, resume, train
 from reidgen.errors import option
 from reidgen.files import file_sha256
-from reidgen.generators.translation.crops import Crops, check_camera, open_crops, sampler_of
+from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.cycle import CycleTraining
+from reidgen.generators.translation.domain_crops import Crops, check_camera, open_crops, sampler_of
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.networks import GENERATOR
 from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.translation.pasting import make_paste
-from reidgen.generators.translation.training import TranslatorTraining
 from reidgen.generators.translation.translator import FILE, TrainedTranslator, load_translator, write_translator
 
 LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run

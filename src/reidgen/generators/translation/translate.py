@@ -11,18 +11,18 @@ import numpy as np
 import polars as pl
 
 from reidgen.config.generators.translation import TranslateConfig
-from reidgen.data.images import read_rgb
-from reidgen.data.maps import with_masks
+from reidgen.data.disk.threads import chunks
+from reidgen.data.pixels.images import read_rgb
+from reidgen.data.pixels.maps import with_masks
 from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import DISTRACTOR, ReidTable
-from reidgen.data.threads import chunks
 from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, WeightsError
 from reidgen.generators.crops import CropWriter
-from reidgen.generators.sheets import write_sheet
-from reidgen.generators.translation.crops import open_crops
+from reidgen.generators.pictures.sheets import write_sheet
+from reidgen.generators.translation.domain_crops import open_crops
 from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
 from reidgen.generators.translation.translator import TrainedTranslator
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from reidgen.config import Device, as_dict
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.checkpoint import load_weights, save_weights
-from reidgen.engine.device import generator as random_generator
-from reidgen.engine.device import setup
+from reidgen.engine.devices.device import generator as random_generator
+from reidgen.engine.devices.device import setup
+from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import config_of, field_of, open_network
-from reidgen.engine.pickle_machine import shown
 from reidgen.errors import DataError, WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.generators.sampling import PASS, to_pixels, to_tensor

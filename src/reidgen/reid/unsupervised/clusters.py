@@ -9,9 +9,9 @@ from torch import Tensor
 
 from reidgen.config import UnsupervisedConfig
 from reidgen.metrics import cross_agreement, dbscan, jaccard_distance
-from reidgen.metrics.clustering import NOISE
-from reidgen.metrics.jaccard import listed
+from reidgen.metrics.clusters.clustering import NOISE
 from reidgen.metrics.neighbours import Neighbours, checked_features, nearest_neighbours
+from reidgen.metrics.reranking.jaccard import listed
 
 OTHER_EPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from reidgen.config import UnsupervisedConfig
 from reidgen.config.reid.clusters import GeneratedUse
-from reidgen.data.parents import ends_of_chains
+from reidgen.data.provenance.parents import ends_of_chains
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, option
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reidgen.config import UnsupervisedConfig
 from reidgen.data.samplers import ClusterSampler
-from reidgen.metrics.clustering import NOISE
+from reidgen.metrics.clusters.clustering import NOISE
 from reidgen.reid.unsupervised.clusters import (
     Proxies,
     agreements,

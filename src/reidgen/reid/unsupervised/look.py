@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from reidgen.backbones.reid_model import embed
-from reidgen.data.store import CropStore
+from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, option
 from reidgen.metrics import rank_features
-from reidgen.models.part_embedder import PartEmbedder
+from reidgen.models.reid.part_embedder import PartEmbedder
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from reidgen.config import UnsupervisedConfig
-from reidgen.losses.agreement_smoothing import agreement_smoothed_loss
-from reidgen.losses.camera_proxies import camera_proxy_loss
-from reidgen.losses.cluster_memory import cluster_contrast_loss, moved_memory
-from reidgen.losses.cross_entropy import cross_entropy
-from reidgen.losses.label_refinement import refined_labels
-from reidgen.losses.soft_labels import soft_cross_entropy
-from reidgen.losses.triplet import triplet_loss
-from reidgen.models.part_embedder import Parted
-from reidgen.reid.recipe import optimizer_of, set_learning_rate
+from reidgen.losses.clusters.agreement_smoothing import agreement_smoothed_loss
+from reidgen.losses.clusters.camera_proxies import camera_proxy_loss
+from reidgen.losses.clusters.cluster_memory import cluster_contrast_loss, moved_memory
+from reidgen.losses.clusters.label_refinement import refined_labels
+from reidgen.losses.reid.cross_entropy import cross_entropy
+from reidgen.losses.reid.soft_labels import soft_cross_entropy
+from reidgen.losses.reid.triplet import triplet_loss
+from reidgen.models.reid.part_embedder import Parted
+from reidgen.reid.supervised.recipe import optimizer_of, set_learning_rate
 from reidgen.reid.unsupervised.clusters import Proxies
 
 

@@ -1,0 +1,1 @@
+"""From files to pixels: crops, masks and key points, decoded once."""

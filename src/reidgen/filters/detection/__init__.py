@@ -1,0 +1,1 @@
+"""The filter that asks a detector whether there is a person."""

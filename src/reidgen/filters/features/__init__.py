@@ -1,0 +1,1 @@
+"""Filters that look at features of a network: who it is, how real, how new."""

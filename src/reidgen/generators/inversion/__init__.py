@@ -1,0 +1,1 @@
+"""Real people in a generator's latent space: search, encoder, tuned generators."""

@@ -1,0 +1,1 @@
+"""Tables of generated people: new ones, and variants of real ones."""

@@ -1,0 +1,1 @@
+"""Generators that start from other weights: of another size, or of another program."""

@@ -1,0 +1,122 @@
+"""What a translator learns from: crops, masks and cameras of a table, and which rows belong to a step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidgen.config.generators.translation import FEWEST_TARGETS, TranslatorConfig
+from reidgen.data.pixels.maps import open_masks
+from reidgen.data.pixels.store import CropStore
+from reidgen.data.samplers import CameraPairSampler
+from reidgen.data.table import ReidTable
+from reidgen.errors import DataError, option
+from reidgen.generators.sampling import to_tensor
+
+
+class Pixels(Protocol):
+    """Decoded pictures of a table's rows."""
+
+    def batch(self, indices: np.ndarray) -> Tensor:
+        """Those of some rows: uint8 (B, C, H, W)."""
+
+    def to(self, device: torch.device) -> "Pixels":
+        """The same with batches on a device."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of a table, decoded.
+
+    Attributes:
+        table: The crops, masks included where they are needed.
+        pictures: Their pixels.
+        masks: Their masks, 255 on the person; None where nothing needs them.
+    """
+
+    table: ReidTable
+    pictures: Pixels
+    masks: Pixels | None
+
+    def images(self, rows: np.ndarray, mirrored: Tensor | None = None) -> Tensor:
+        """Crops (B, 3, H, W) float32, -1 to 1; those that are `mirrored`, bool (B,), from right to left."""
+        return _mirror(to_tensor(self.pictures.batch(rows)), mirrored)
+
+    def people(self, rows: np.ndarray, mirrored: Tensor | None = None) -> Tensor | None:
+        """Masks (B, 1, H, W) float32, 0 to 1; None where there are none."""
+        return None if self.masks is None else _mirror(self.masks.batch(rows).float() / 255, mirrored)
+
+    def to(self, device: torch.device) -> "Crops":
+        """The same crops with batches on a device."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Crops(self.table, self.pictures.to(device), masks)
+
+    def pixels(self, rows: np.ndarray) -> np.ndarray:
+        """Crops as they are, uint8 (B, H, W, 3)."""
+        return self.pictures.batch(rows).permute(0, 2, 3, 1).cpu().numpy()
+
+    def mask_pixels(self, rows: np.ndarray) -> np.ndarray | None:
+        """Masks as they are, uint8 (B, H, W); None where there are none."""
+        return None if self.masks is None else self.masks.batch(rows)[:, 0].cpu().numpy()
+
+    @property
+    def cameras(self) -> list[int]:
+        """The cameras, sorted."""
+        return sorted(set(self.table.camids.tolist()))
+
+    def rows_of(self, camera: int) -> np.ndarray:
+        """The rows of a camera, int64, in order."""
+        return np.flatnonzero(self.table.camids == camera)
+
+
+def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops:
+    """The crops of a table, decoded once and kept in the cache, with or without their masks.
+
+    Raises:
+        DataError: A crop or a mask cannot be read.
+    """
+    return Crops(table, CropStore.open(table, size=size), open_masks(table, size) if masks else None)
+
+
+def sampler_of(table: ReidTable, config: TranslatorConfig) -> CameraPairSampler:
+    """The pairs that a config asks for.
+
+    Raises:
+        DataError: A camera has too few crops, or there are fewer pairs of one person than a batch.
+    """
+    assert config.source is not None
+    assert config.target is not None
+    for camera in (config.source, config.target):
+        check_camera(table, camera)
+    known = {"batch": config.batch, "seed": config.seed}
+    if config.targets_per_crop == 0:
+        return CameraPairSampler.of_people(table, config.source, config.target, **known)
+    each = config.targets_per_crop
+    return CameraPairSampler.of_anybody(table, config.source, config.target, each=each, **known)
+
+
+def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
+    """The rows of a camera that is to be learned from.
+
+    Raises:
+        DataError: It has too few crops to learn a camera's style from.
+    """
+    rows = np.flatnonzero(table.camids == camera)
+    if len(rows) < FEWEST_TARGETS:
+        there: Sequence[int] = sorted(set(table.camids.tolist()))
+        raise DataError(
+            f"{table.name or 'The table'} has too few crops of camera {camera}.",
+            got=f"{len(rows)} crops; cameras {', '.join(map(str, there)) or 'none'}",
+            allowed=f"{FEWEST_TARGETS} crops or more of each camera",
+            fix=f"another {option('source')} or {option('target')}, or a table with more crops",
+        )
+    return rows
+
+
+def _mirror(pictures: Tensor, mirrored: Tensor | None) -> Tensor:
+    if mirrored is None:
+        return pictures
+    return torch.where(mirrored.to(pictures.device)[:, None, None, None], pictures.flip(3), pictures)

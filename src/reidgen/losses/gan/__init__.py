@@ -1,0 +1,1 @@
+"""Adversarial losses, and what keeps a generator and its discriminator stable."""

@@ -1,0 +1,1 @@
+"""Losses of re-ID trainings with labels: classifiers and comparisons of crops."""

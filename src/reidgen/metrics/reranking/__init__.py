@@ -1,0 +1,1 @@
+"""Neighbours of neighbours: re-ranking, Jaccard distance, query expansion."""

@@ -1,0 +1,1 @@
+"""Fixed networks whose features measure how alike images are."""

@@ -1,0 +1,1 @@
+"""What StyleGAN2 and StyleGAN3 are made of."""

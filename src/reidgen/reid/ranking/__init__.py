@@ -1,0 +1,1 @@
+"""Queries against a gallery: how it is ranked, shown and believed."""

@@ -1,0 +1,1 @@
+"""Training a re-ID network on labelled crops."""

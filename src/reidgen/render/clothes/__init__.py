@@ -1,0 +1,1 @@
+"""Clothes and things that are carried, cut to a body."""

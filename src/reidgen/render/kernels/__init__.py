@@ -1,0 +1,1 @@
+"""Rays against bodies and places, as warp kernels."""

@@ -1,0 +1,1 @@
+"""Figures over seeds: their spread, and whether a difference is real."""
