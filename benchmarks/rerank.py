@@ -164,7 +164,7 @@ def exact_squares(known):
 
 def reranked(queries, known):
     """Result, and seconds without the products."""
-    from reidgen.metrics.reranking import rerank
+    from reidgen.metrics import rerank
 
     with products_aside() as watch:
         found, sec = timed(rerank, known[:queries], known[queries:])

@@ -15,7 +15,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-STAGES = ("quickstart", "search", "fidelity.measure", "reid.export", "generators.convert", "generators.comparison")
+STAGES = ("quickstart", "search", "fidelity.measure", "reid.export", "generators.transfer.convert", "generators.inversion.comparison")
 SERVE = "from tests.forked import serve; serve()"
 
 

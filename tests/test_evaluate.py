@@ -15,8 +15,7 @@ from reidgen.evaluate import Result, evaluate_reid
 from reidgen.generators.inversion.encoder import build_encoder, load_encoder, write_encoder
 from reidgen.generators.trained import load_generator
 from reidgen.generators.weights import build_generator, write_generator
-from reidgen.metrics import rank, rank_features
-from reidgen.metrics.reranking import rerank
+from reidgen.metrics import rank, rank_features, rerank
 from reidgen.metrics.reranking.expansion import expand_gallery, expand_queries
 from reidgen.models import resnet
 from tests.factories import make_table, write_crop

@@ -10,7 +10,7 @@ from reidgen.engine.devices import machine
 
 SOURCES = sorted(Path(reidgen.__file__).parent.rglob("*.py"))
 POSIX = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "selectors", "posix"}
-GUARDED = {"engine/machine.py": {"resource"}}
+GUARDED = {"engine/devices/machine.py": {"resource"}}
 
 
 def trees():

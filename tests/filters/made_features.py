@@ -36,8 +36,8 @@ class Vectors:
     def install(self, patch, *, learned=None, facts=None):
         """Let the filters take these features, and a network that has learned from given crops."""
         for module in MODULES:
-            patch.setattr(f"reidgen.filters.{module}.features_of", self)
-            patch.setattr(f"reidgen.filters.{module}.feature_hash", lambda *_: "0" * 64)
+            patch.setattr(f"reidgen.filters.features.{module}.features_of", self)
+            patch.setattr(f"reidgen.filters.features.{module}.feature_hash", lambda *_: "0" * 64)
         learned = {"generated": [], "others": [], "generated_people": []} if learned is None else learned
         model = SimpleNamespace(learned=learned, facts=facts or {})
         patch.setattr("reidgen.filters.features.identity.load_reid", lambda *_, **__: model)

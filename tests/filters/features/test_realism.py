@@ -79,7 +79,7 @@ def test_scores_do_not_hang_on_blocks_order_and_threads(vectors, fakes, among, m
     filter_ = of(among=among, balls="half", neighbours=1)
     scores, own = filter_.scores(fakes, real), filter_.scores(real, real)
     for module in ("realism", "neighbours"):
-        monkeypatch.setattr(f"reidgen.filters.{module}.BLOCK", 5)
+        monkeypatch.setattr(f"reidgen.filters.features.{module}.BLOCK", 5)
     monkeypatch.setattr("reidgen.filters.features.realism.squares_to", noisy)
     monkeypatch.setattr("reidgen.filters.features.neighbours.squares_to", noisy)
     back = vectors.put(known[::-1].copy(), owners[::-1].tolist(), name="back", unit=False)

@@ -158,7 +158,7 @@ def test_a_stopped_run_is_finished_to_the_same_bytes(stop, made, real, gan, enco
         whole(path, data)
 
     with monkeypatch.context() as patch:
-        for name in ("crops", "sheets"):
+        for name in ("crops", "pictures.sheets"):
             patch.setattr(f"reidgen.generators.{name}.write_bytes", functools.partial(stopping, files.write_bytes))
         patch.setattr("reidgen.engine.checkpoint.write_chunks", functools.partial(stopping, files.write_chunks))
         with pytest.raises(KeyboardInterrupt):

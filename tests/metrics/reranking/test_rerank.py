@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidgen.errors import DataError
-from reidgen.metrics import neighbours
-from reidgen.metrics.reranking import reciprocal, rerank
+from reidgen.metrics import neighbours, rerank
+from reidgen.metrics.reranking import reciprocal
 from reidgen.metrics.reranking.reciprocal import expanded_sets
 from reidgen.metrics.reranking.rerank import Reranked
 from tests.metrics.slow_rerank import clustered, expanded, neighbour_lists, slow_rerank, squares
