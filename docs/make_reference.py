@@ -18,7 +18,15 @@ import reidgen.models.stylegan.discriminator
 import reidgen.models.stylegan2
 import reidgen.models.stylegan3
 
-UNDESCRIBED = {"__version__", "metrics", "SHIPPED_GENERATOR", "GeneratorConfig", "Preset", "Precision"}
+UNDESCRIBED = {
+    "__version__",
+    "metrics",
+    "SHIPPED_GENERATOR",
+    "GeneratorConfig",
+    "Preset",
+    "TranslatorPreset",
+    "Precision",
+}
 PAGE = Path(__file__).with_name("reference.md")
 SECTIONS: dict[str, dict[str, Any]] = {
     "`import reidgen as rg`": {

@@ -42,6 +42,19 @@ def test_did_it_help(tmp_path):
 
 
 @pytest.mark.slow
+def test_another_camera(tmp_path):
+    sizes = ["--translator-steps", "2", "--translator-width", "4", "--translator-batch", "2", "--seeds", "0", "1"]
+    reid = ["--reid.steps", "2", "--reid.batch", "4", "--reid.size", "32", "16"]
+    command = [EXAMPLES / "another_camera.py", "--data", SAMPLE, "--cameras", "1", "2", "--labelled", "1"]
+    command += ["--arms", "paste", "camstyle", *sizes, *reid]
+    first = said(*command, "--out", tmp_path / "camera")
+    rows = [line.split(" | ") for line in first.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows] == ["| arm", "| labelled alone", "| all labels", "| paste", "| camstyle"]
+    assert [row[1] for row in rows[1:]] == ["0", "0", "90", "90"]  # each crop of camera 1 in the style of camera 2
+    assert said(*command, "--out", tmp_path / "camera") == first
+
+
+@pytest.mark.slow
 def test_readme_picture(tmp_path):
     sizes = ["--generator-kimg", "0.05", "--people", "12", "--variants", "3", "--steps", "2", "--seeds", "1"]
     quickstart = ["quickstart", "--out", tmp_path / "quickstart", *sizes]

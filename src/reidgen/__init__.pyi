@@ -34,6 +34,7 @@ from reidgen.config import StyleGANConfig as StyleGANConfig
 from reidgen.config import SweepConfig as SweepConfig
 from reidgen.config import TranslateConfig as TranslateConfig
 from reidgen.config import TranslatorConfig as TranslatorConfig
+from reidgen.config import TranslatorPreset as TranslatorPreset
 from reidgen.config import UnsupervisedConfig as UnsupervisedConfig
 from reidgen.config import VariantsConfig as VariantsConfig
 from reidgen.config import WalkConfig as WalkConfig
