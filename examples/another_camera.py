@@ -91,12 +91,13 @@ def main(plan: Plan) -> None:
     tables = {ALONE: labelled}
     if known != cameras:
         tables[ALL] = table
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    for arm in (*tables, *plan.arms):
-        if arm not in tables:
-            moved = translated(plan, arm, table, known, cameras)
-            tables[arm] = rg.extend(labelled, moved, label="same", unjudged="allow")
-        found[arm] = {seed: trained(plan, arm, tables[arm], table, seed) for seed in plan.seeds}
+    for arm in plan.arms:
+        moved = translated(plan, arm, table, known, cameras)
+        tables[arm] = rg.extend(labelled, moved, label="same", unjudged="allow")
+    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in tables}
+    for seed in plan.seeds:  # all arms of a seed before the next seed: an early look is at whole comparisons
+        for name, crops in tables.items():
+            found[name][seed] = trained(plan, name, crops, table, seed)
         write_tables(plan, found, known, cameras)
     print((plan.out / "results.md").read_text(encoding="utf-8"))
 
@@ -108,6 +109,7 @@ def translated(
     labelled = table.where(pl.col("camid").is_in(known))
     both_ways = arm in ("camstyle", "spgan")
     ways = [(a, b) for a, b in itertools.product(known, cameras) if a != b]
+    learned: dict[tuple[int, int] | None, list[tuple[int, int]]]
     if arm == "stargan":
         learned = {None: ways}
     elif both_ways:
@@ -169,7 +171,7 @@ def write_tables(
         figures = [rg.Spread(tuple(one[name] for one in by_seed.values())).percent() for name in ("mAP", "rank1")]
         moved = next(iter(by_seed.values()))["moved"]
         lines.append(f"| {arm} | {moved:.0f} | {' | '.join(figures)} | {told} |")
-    seeds = len(plan.seeds)
+    seeds = len(base)
     lines.append(f"\n{plan.reid.steps} steps each, {seeds} seed{'s' if seeds > 1 else ', a single run'}.")
     (plan.out / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (plan.out / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -15,7 +15,14 @@ import tempfile
 import traceback
 from pathlib import Path
 
-STAGES = ("quickstart", "search", "fidelity.measure", "reid.export", "generators.transfer.convert", "generators.inversion.comparison")
+STAGES = (
+    "quickstart",
+    "search",
+    "fidelity.measure",
+    "reid.export",
+    "generators.transfer.convert",
+    "generators.inversion.comparison",
+)
 SERVE = "from tests.forked import serve; serve()"
 
 
