@@ -43,6 +43,7 @@ LIKENESS = "--perceptual-backbone resnet18 --perceptual-weights data/resnet18.sa
 TOY = {
     "prepare": "--expect-counts any",
     "render": "--people 2 --cameras 1 --images-per-camera 2 --workers 1",
+    "annotate": "--keypoint-confidence 0 --visible-score 0 --body-points 1",
     "train-generator": "--size 16 8 --kimg 0.004 --batch 4 --z-dim 32",
     "train-encoder": f"--width 8 --steps 2 --batch 2 --passes 1 --test-crops 2 --weights random {LIKENESS}",
     "invert": f"--crops 2 {SEARCH} {LIKENESS}",

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidgen.annotate.bodies.columns import bodies_in_words
 from reidgen.annotate.keypoints import as_column
 from reidgen.annotate.truth import measured, point_error, yaw_error
 from reidgen.annotate.wanted import Wanted
-from reidgen.config.annotate import AnnotateConfig, What
+from reidgen.config.annotate import WHAT, AnnotateConfig, What
 from reidgen.data.pixels.images import read_size
 from reidgen.data.schema import OPTIONAL
 from reidgen.data.table import ReidTable
@@ -86,7 +87,7 @@ def summary(table: ReidTable, wanted: Wanted, values: np.ndarray) -> dict[str, A
                 "made": int((made & ~empty).sum()),
                 "without": int((made & empty).sum()),
             }
-    errors: dict[str, np.ndarray] = {what: np.full(len(values), np.nan) for what in wanted.checked}
+    errors: dict[str, np.ndarray] = {what: np.full(len(values), np.nan) for what in ERRORS}
     for i, (row, value) in enumerate(zip(wanted.rows.tolist(), values, strict=True)):
         errors["mask"][i] = value[OVERLAP]
         if wanted.checked["keypoints"][row]:
@@ -107,16 +108,17 @@ ERRORS = {
 def in_words(told: dict[str, Any]) -> str:
     """A summary, one line a column."""
     lines = [f"{told['crops']:,} crops"]
-    for what, errors in ERRORS.items():
-        if what in told:
+    for what in WHAT:
+        if "made" in told.get(what, {}):
             counts = told[what]
-            lines.append(f"{what}: {counts['made']:,} made, {counts['known']:,} the renderer's")
+            lines.append(f"{what}: {counts['made']:,} made")
+            lines[-1] += f", {counts['known']:,} the renderer's" if what in ERRORS else ""
             if counts["without"]:
                 lines[-1] += f", {counts['without']:,} without, as nobody was found with confidence"
         if what in told["against_the_renderer"]:
             one = told["against_the_renderer"][what]
-            lines.append(f"  against the renderer's, {one['crops']:,} crops: {errors.format(**one)}")
-    return "\n".join(lines)
+            lines.append(f"  against the renderer's, {one['crops']:,} crops: {ERRORS[what].format(**one)}")
+    return "\n".join([*lines, *bodies_in_words(told)])
 
 
 def _set(rows: pl.DataFrame, column: What, wanted: Wanted, values: dict[int, Any]) -> pl.DataFrame:

@@ -13,12 +13,14 @@ from reidgen.annotate.masks import MaskFolder, MaskFunction, called, place_mask,
 from reidgen.annotate.truth import overlap
 from reidgen.annotate.wanted import Wanted
 from reidgen.annotate.yaw import Views, middle, yaw_of
-from reidgen.config.annotate import AnnotateConfig
+from reidgen.config.annotate import AnnotateConfig, What
 from reidgen.data.pixels.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.engine.devices.device import setup
 from reidgen.files import Crops
 from reidgen.models.pose.movenet import POINTS
+
+POINTED: tuple[What, ...] = ("keypoints", "yaw", "body")  # what is found by key points
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ class Finder:
         Raises:
             MissingExtraError, WeightsError: It is not there.
         """
-        pointed = wanted.any("keypoints") or wanted.any("yaw")
+        pointed = any(wanted.any(what) for what in POINTED)
         modelled = wanted.needs_model(config, by_function=function is not None)
         return cls(
             config=config,
@@ -80,7 +82,7 @@ class Finder:
         paths = [Path(root) / name for root, name in chosen.select("root", "file_name").iter_rows()]
         pixels = [np.array(read_rgb(path)) for path in paths]
         values = np.full((len(rows), NUMBERS), np.nan)
-        asked = [i for i, row in enumerate(rows) if self.wanted.asks("keypoints", row) or self.wanted.asks("yaw", row)]
+        asked = [i for i, row in enumerate(rows) if any(self.wanted.asks(what, row) for what in POINTED)]
         if asked and self.keypoints is not None:
             values[asked, POINTS_AT] = self.keypoints.find([pixels[i] for i in asked]).reshape(len(asked), -1)
         for value, row, crop, known in zip(values, rows, pixels, chosen.iter_rows(named=True), strict=True):

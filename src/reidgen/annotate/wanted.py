@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from reidgen.config.annotate import WHAT, AnnotateConfig, What
+from reidgen.config.annotate import USUAL, AnnotateConfig, What
 from reidgen.data.table import ReidTable
 
 
@@ -26,7 +26,8 @@ class Wanted:
     @classmethod
     def of(cls, table: ReidTable, config: AnnotateConfig) -> "Wanted":
         """What a config asks for."""
-        true = {what: _true(table, what) if what in config.what else np.zeros(len(table), bool) for what in WHAT}
+        true = {what: _true(table, what) if what in config.what else np.zeros(len(table), bool) for what in USUAL}
+        true["body"] = np.zeros(len(table), bool)
         made = {what: ~one if what in config.what else np.zeros(len(table), bool) for what, one in true.items()}
         known = np.flatnonzero(np.any(list(true.values()), axis=0))
         drawn = np.random.default_rng(config.seed).permutation(known)[: config.checked]

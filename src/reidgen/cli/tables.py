@@ -54,7 +54,7 @@ def prepare(
 
 @verb("annotate", AnnotateConfig())
 def annotate(data: Data, out: Out, config: AnnotateConfig, crops: CropFiles = "link") -> str:
-    """Find where the person of each crop is (mask), its key points and which way it faces (yaw)."""
+    """Find the person of each crop: mask, key points, heading (yaw), body, and this from other sides (mesh)."""
     from reidgen.annotate.columns import in_words
     from reidgen.annotate.run import annotate as run
     from reidgen.engine.runs.run import read_run

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_not_negative, check_seed, option, require
+from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, check_size, option, require
 
-What = Literal["mask", "keypoints", "yaw"]
-WHAT: tuple[What, ...] = ("mask", "keypoints", "yaw")
+What = Literal["mask", "keypoints", "yaw", "body", "mesh"]
+USUAL: tuple[What, ...] = ("mask", "keypoints", "yaw")  # what the renderer knows of its crops
+WHAT: tuple[What, ...] = (*USUAL, "body", "mesh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +25,25 @@ class AnnotateConfig:
         visible_score: Score of a point from which it counts as seen (2), and not as hidden (1).
         yaw_from: "keypoints" fits the way that people stand and walk to the key points; "both" takes the mean with
             the yaw of the pose-landmark model where they are within 90 degrees.
+        body_points: Seen points that a body needs: fewer are those of half a body, and none is fitted.
+        meshes: "anny" shows the fitted body (extra: render); a folder holds a folder for each of `angles`, named by it,
+            with a picture for each crop, by the crop's name.
+        angles: Degrees by which bodies are turned for the columns mesh_N; 0 is the crop's own view.
+        mesh_size: (height, width) of these pictures.
         checked: Rendered crops, drawn by the seed, on which the methods are measured against the truth.
     """
 
-    what: tuple[What, ...] = WHAT
+    what: tuple[What, ...] = USUAL
     masks: str = "mediapipe"
     pose_model: str = "package"
     mask_confidence: float = 0.5
     keypoint_confidence: float = 0.1
     visible_score: float = 0.3
     yaw_from: Literal["keypoints", "both"] = "keypoints"
+    body_points: int = 8
+    meshes: str = "anny"
+    angles: tuple[int, ...] = (0, 90, 135, 180, 270)
+    mesh_size: tuple[int, int] = (128, 64)
     checked: int = 240
     device: Device = "auto"
     seed: int = 0
@@ -44,11 +54,20 @@ class AnnotateConfig:
             "--what names columns, each once.",
             got=" ".join(self.what) or "none",
             allowed=" ".join(WHAT),
-            fix=f"--what {' '.join(WHAT)}",
+            fix=f"--what {' '.join(USUAL)}",
         )
         for name in ("mask_confidence", "keypoint_confidence", "visible_score"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        require(
+            bool(self.angles) and len(set(self.angles)) == len(self.angles) and all(0 <= a < 360 for a in self.angles),
+            f"{option('angles')} names whole degrees, each once.",
+            got=" ".join(map(str, self.angles)) or "none",
+            allowed="0 to 359",
+            fix=option(angles=(0, 90, 180, 270)),
+        )
+        check_size("mesh_size", self.mesh_size)
+        check_counts(self, "body_points")
         check_not_negative(self, "checked")
         check_seed(self.seed)
 

@@ -10,7 +10,7 @@ from reidgen.config import PrepareConfig
 from reidgen.data.audit.audit import BAD, Audit, audit
 from reidgen.data.audit.inspect import Look, inspect
 from reidgen.data.readers.load import read
-from reidgen.data.schema import MAPS, SHOWN, UNKNOWN
+from reidgen.data.schema import SHOWN, UNKNOWN, maps_of
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
@@ -113,7 +113,7 @@ def _fingerprint(table: ReidTable) -> str:
 
     What is no file has no content, and is a finding of the audit.
     """
-    columns = ["root", "file_name", *(column for column in MAPS if column in table.rows.columns)]
+    columns = ["root", "file_name", *maps_of(table.rows)]
     files = table.rows.select(columns).iter_rows()
     rows = table.rows.drop("root").iter_rows()
     return sha256(f"{row}|{_contents(*paths)}\n".encode() for row, paths in zip(rows, files, strict=True))

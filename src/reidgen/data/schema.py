@@ -14,7 +14,7 @@ Split = Literal["train", "query", "gallery"]
 ORIGINS = ("real", "rendered", "generated")
 UNKNOWN = "unknown"  # the generator of crops that another program made
 SHOWN = "as_shown"  # a column in memory only: whether a crop's pixels are read as a viewer shows them
-MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root
+MAPS = ("mask", "parts", "normals")  # columns with the path of a map beside the crop, relative to root; and mesh_N
 FOLDERS: dict[str, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SCHEMA: dict[str, Any] = {
     "root": pl.String,  # in memory only: the folder that file_name is relative to
@@ -68,6 +68,15 @@ OPTIONAL: dict[str, Column] = {
     "yaw": Column(
         pl.Float64, "where the person faces, in degrees: 0 the camera, 90 the right of the picture", "render, annotate"
     ),
+    "body": Column(
+        pl.List(pl.Float64),
+        "fitted body: pitch and yaw in degrees, pixels a metre (x, y), place of its root (x, y), angles of its bones",
+        "annotate",
+    ),
+    "body_error": Column(
+        pl.Float64, "mean distance of the body's points from the key points, as a share of its height", "annotate"
+    ),
+    "body_overlap": Column(pl.Float64, "IoU of the body's silhouette with the mask", "annotate"),
     "parts": Column(pl.String, "file of the map of body parts", "render"),
     "normals": Column(pl.String, "file of the map of normals", "render"),
     "identity": Column(pl.String, "whether a crop counts as its parent's person: keep or new", "generate variants"),
@@ -77,7 +86,8 @@ OPTIONAL: dict[str, Column] = {
     "rejected_by": Column(pl.String, "the filter that rejects the crop, empty where none does", "filter"),
 }
 SCORES = Column(pl.Float64, "score by the filter of that name", "filter")  # of every column score_NAME
-PATHS = ("file_name", "parent", *MAPS)
+MESH = "mesh_"  # of every column mesh_N
+MESHES = Column(pl.String, "file of the body's grey render, turned by N degrees", "annotate")
 OUTSIDE = r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|\x00"  # a path that is absolute, goes up, or is none
 
 
@@ -107,7 +117,9 @@ def typed(frame: pl.DataFrame, *, where: str) -> pl.DataFrame:
 
 def _wanted(column: str) -> Any:
     """The type that a column's readers need; None for any."""
-    optional = SCORES if column.startswith("score_") else OPTIONAL.get(column)
+    families = {"score_": SCORES, MESH: MESHES}
+    family = next((one for start, one in families.items() if column.startswith(start)), None)
+    optional = OPTIONAL.get(column, family)
     return SCHEMA.get(column, None if optional is None else optional.type)
 
 
@@ -164,7 +176,7 @@ def check_values(frame: pl.DataFrame) -> None:
     """
     inside = "a path inside the table's folder: relative, without .. and null bytes"
     whole = "whole numbers from 0"
-    present = [column for column in PATHS if column in frame.columns]
+    present = [column for column in ("file_name", "parent") if column in frame.columns] + maps_of(frame)
     rules = {
         "file_name": (pl.col("file_name").is_not_null(), "the path of a file"),
         "pid": (pl.col("pid") >= JUNK, "persons from 1, 0 for distractors, -1 for junk"),
@@ -201,6 +213,11 @@ def check_utf8(path: str) -> None:
             allowed="UTF-8",
             fix="rename the file or folder, such as by convmv -f latin1 -t utf8",
         ) from error
+
+
+def maps_of(frame: pl.DataFrame) -> list[str]:
+    """The columns with paths of maps: those of `MAPS`, and mesh_N."""
+    return [column for column in frame.columns if column in MAPS or column.startswith(MESH)]
 
 
 def paths_of(rows: pl.DataFrame) -> list[Path]:

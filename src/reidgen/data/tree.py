@@ -11,7 +11,7 @@ from reidgen.data.disk import parquet
 from reidgen.data.disk.inside import check_inside
 from reidgen.data.disk.threads import in_order
 from reidgen.data.pixels.images import ENDINGS, read_rgb
-from reidgen.data.schema import FOLDERS, JUNK, MAPS, SCHEMA, SHOWN, check_utf8, paths_of, shown_of, together, typed
+from reidgen.data.schema import FOLDERS, JUNK, SCHEMA, SHOWN, check_utf8, maps_of, paths_of, shown_of, together, typed
 from reidgen.engine.progress import progress
 from reidgen.errors import DataError, command, option
 from reidgen.files import Crops, link_or_copy, write_bytes, write_text
@@ -41,9 +41,8 @@ def read(folder: Path) -> tuple[pl.DataFrame, str]:
 
 def check_files(folder: Path, rows: pl.DataFrame) -> None:
     """Raise `DataError` unless all files that the rows name are regular ones inside the folder."""
-    for column in ("file_name", *MAPS):
-        if column in rows.columns:
-            check_inside(folder, rows[column])
+    for column in ("file_name", *maps_of(rows)):
+        check_inside(folder, rows[column])
 
 
 def holds_table(folder: Path) -> bool:
@@ -227,7 +226,9 @@ def _check_only_own_crops(folder: Path, names: list[str]) -> None:
 
 def _check_no_maps(rows: pl.DataFrame) -> None:
     present = [
-        column for column in (*MAPS, "keypoints") if column in rows.columns and rows[column].null_count() < rows.height
+        column
+        for column in (*maps_of(rows), "keypoints", "body")
+        if column in rows.columns and rows[column].null_count() < rows.height
     ]
     if present:
         raise DataError(
@@ -273,7 +274,7 @@ def _write_crop(
 
 def _write_maps(before: pl.DataFrame, after: pl.DataFrame, folder: Path, crops: Crops) -> pl.DataFrame:
     """Place the maps of crops from other folders at `maps/COLUMN/NAME-OF-THE-CROP`; returns the rows with new paths."""
-    for column in (column for column in MAPS if column in before.columns):
+    for column in maps_of(before):
         taken: set[str] = set()
         paths: list[str | None] = []
         for root, path, crop in zip(before["root"], before[column], after["file_name"], strict=True):

@@ -96,6 +96,7 @@ def load_anny() -> Any:
         import warp
 
         setattr(warp.config, "quiet", True)  # noqa: B010 - mypy sees no attribute
+        setattr(warp.config, "log_level", 30)  # noqa: B010 - warnings and above: what later versions have in place of quiet
     with importing("anny", extra="render", purpose="Rendering people"):
         import anny
     return anny
