@@ -1,90 +1,129 @@
-"""Processes that need not import torch: each is forked from one that has, and then lives and dies on its own.
+"""A Python whose processes need not import torch: each is forked from one that has, and then lives and dies on its own.
 
-A process of its own costs seconds before its first line, and a test of kills needs dozens. The server is started by the
-first call and ends with the tests. It only imports, so no lock is held and no thread runs when it forks.
+A process of its own costs seconds before its first line, and tests of kills, workers and several processes need dozens.
+The server only imports, so no lock is held and no thread runs when it forks. What Python does when it finalizes is not
+done: a test of that needs `sys.executable`.
 """
 
 import atexit
+import fcntl
 import functools
+import gc
 import importlib
+import itertools
 import json
+import multiprocessing.spawn
 import os
+import runpy
+import select
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
+import types
 from pathlib import Path
 
-STAGES = (
-    "quickstart",
-    "search",
-    "fidelity.measure",
-    "reid.export",
-    "generators.transfer.convert",
-    "generators.inversion.comparison",
-)
-SERVE = "from tests.forked import serve; serve()"
+import torch
+
+import reidgen
+
+SERVE = "import sys; from tests.forked import serve; serve(sys.argv[1])"
+CLIENT = Path(__file__).with_name("forked_client.py")
+FREE = 200  # above the numbers of all files that a process is given
 
 
 def run_forked(program, *arguments):
     """Run a program, a text of Python, with arguments; what `subprocess.run` with captured text returns."""
-    with tempfile.TemporaryDirectory() as folder:
-        heard = [Path(folder) / name for name in ("out", "err")]
-        order = {
-            "program": program,
-            "arguments": [str(argument) for argument in arguments],
-            "environment": dict(os.environ),
-            "cwd": str(Path.cwd()),
-            "heard": [str(path) for path in heard],
-        }
-        server = _server()
-        server.stdin.write(json.dumps(order) + "\n")
-        server.stdin.flush()
-        status = int(server.stdout.readline())
-        out, err = (path.read_text() for path in heard)
-        return subprocess.CompletedProcess([program, *arguments], status, out, err)
+    command = [python(), "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @functools.cache
-def _server():
+def python():
+    """The path of a program that is started as `sys.executable` is, and ends as its process ends, and with it.
+
+    The server is started by the first call and ends with the tests.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="forked"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    program, address = folder / "python", str(folder / "server")
+    program.write_text(f"#!{sys.executable} -IS\nADDRESS = {address!r}\n{CLIENT.read_text()}")
+    program.chmod(0o755)
     # what is imported is imported from the folders that this process imports from
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVE],
+        [sys.executable, "-c", SERVE, program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
         env=environment,
         cwd=Path(__file__).parents[1],
     )
-    atexit.register(server.stdin.close)
-    return server
+    with server.stdout:
+        assert server.stdout.readline() == b"ready\n", "the server of forked processes did not start"
+    atexit.register(server.communicate)
+    return str(program)
 
 
-def serve():
-    """Fork a process for each order of stdin, and say how it ended."""
-    for stage in STAGES:
-        importlib.import_module(f"reidgen.{stage}")
-    for line in sys.stdin:
-        order = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            os._exit(as_process(order))
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+def serve(program):
+    """Fork a process for each that connects, until stdin ends."""
+    for name in dir(reidgen):
+        getattr(reidgen, name)
+    importlib.import_module("reidgen.quickstart")
+    importlib.import_module("torch._dynamo")  # of each first optimiser
+    multiprocessing.spawn.set_executable(program)
+    sys.executable = program
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    with socket.socket(socket.AF_UNIX) as address:
+        address.bind(str(Path(program).with_name("server")))
+        address.listen(64)
+        os.write(1, b"ready\n")
+        while 0 not in select.select([address, 0], [], [])[0]:
+            client, _ = address.accept()
+            if os.fork() == 0:
+                address.close()
+                keep(client)
+                os._exit(0)
+            client.close()
 
 
-def as_process(order):
-    """Run a program as a process of its own would, to its exit status."""
-    for number, path in zip((1, 2), order["heard"], strict=True):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+def keep(client):
+    """Fork the process, tell the client its number and its end, and let it die with the client."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, files, _, _ = socket.recv_fds(client, 1, FREE)
+    with client.makefile() as lines:
+        order = json.loads(lines.readline())
+    pid = os.fork()
+    if pid == 0:
+        client.close()
+        if order["leads"]:
+            os.setsid()
+        os._exit(as_process(order, files))
+    for file in files:
+        os.close(file)
+    client.sendall(f"{pid}\n".encode())
+    ended = os.pidfd_open(pid)
+    if ended not in select.select([client, ended], [], [])[0]:
+        (os.killpg if order["leads"] else os.kill)(pid, signal.SIGKILL)
+        os._exit(0)
+    client.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+
+
+def as_process(order, files):
+    """Be the Python that was asked for, to its exit status."""
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
-    sys.argv[:] = ["-c", *order["arguments"]]
+    take(files, order["files"])
+    sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    status = 0
     try:
-        exec(order["program"], {"__name__": "__main__"})
-        status = 0
+        run(order["arguments"])
     except SystemExit as end:
         told = end.code
         if isinstance(told, str):
@@ -93,6 +132,36 @@ def as_process(order):
     except BaseException:
         traceback.print_exc()
         status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return status
+
+
+def take(files, numbers):
+    """Give files the numbers that they have where they come from, and open the first three anew."""
+    kept = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, FREE) for file in files]
+    for file in files:
+        os.close(file)
+    for file, number in zip(kept, numbers, strict=True):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+
+def run(arguments):
+    """What Python does with a command line; its own flags are those of the server."""
+    words = list(itertools.dropwhile(lambda word: word.startswith("-") and word not in ("-c", "-m"), arguments))
+    if words[0] == "-c":
+        sys.argv[:] = ["-c", *words[2:]]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(words[1], main.__dict__)
+    elif words[0] == "-m":
+        sys.argv[:] = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = words
+        sys.path.insert(0, str(Path(words[0]).parent))
+        runpy.run_path(words[0], run_name="__main__")

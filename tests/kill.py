@@ -7,15 +7,13 @@ and each command is forked from the process that has it.
 """
 
 import argparse
-import contextlib
-import importlib
 import importlib.util
 import json
 import os
 import random
-import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +27,7 @@ import polars as pl
 from reidgen.engine.runs.records import CHECKSUM
 from tests.factories import write_crop
 from tests.foreign_files import golden, module, upstream_pickle
-from tests.forked import STAGES, as_process
+from tests.forked import python
 
 TIMED = ("point.json", "report.json", "index.html", "points.csv", ".lock")  # what says how long something took
 LOGS = "logs"  # folder of what a sweep's workers said, of the killed ones too
@@ -124,32 +122,16 @@ def _texts(value: str | list[str]) -> list[str]:
 
 
 def run(command: list[Any], out: Path, *, until_sec: float | None = None) -> int:
-    """Fork a process that runs the command, kill its group after so many seconds; its exit status."""
-    heard = out.parent / "heard.txt"
+    """Run a command, kill its process group after so many seconds; its exit status."""
     wide = command[0] == "sweep" or "--devices" in command  # their processes know nothing of narrow networks
-    order = {"program": MAIN if wide else NARROW + MAIN, "arguments": [*map(str, command), "--out", str(out)]}
-    order |= {"cwd": str(out.parent), "environment": dict(os.environ), "heard": [str(heard), str(heard)]}
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        os._exit(as_process(order))
-    with contextlib.closing(_Handle(pid)) as handle:
-        if not select.select([handle], [], [], until_sec)[0]:
-            os.killpg(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-class _Handle:
-    """A process as something that `select` waits for."""
-
-    def __init__(self, pid: int) -> None:
-        self._number = os.pidfd_open(pid)
-
-    def fileno(self) -> int:
-        return self._number
-
-    def close(self) -> None:
-        os.close(self._number)
+    program = [python(), "-c", MAIN if wide else NARROW + MAIN, *map(str, command), "--out", str(out)]
+    with (out.parent / "heard.txt").open("w") as heard:
+        process = subprocess.Popen(program, stdout=heard, stderr=heard, cwd=out.parent, start_new_session=True)
+    try:
+        return process.wait(until_sec)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -175,18 +157,8 @@ def _asked(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> bytes:
-    """Rows without costs, read in a process of its own: threads of polars in this one would hang in each fork."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        with os.fdopen(write, "w") as stream:
-            stream.write(repr(pl.read_parquet(path).drop(*COSTS, strict=False).rows()))
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as stream:
-        rows = stream.read()
-    os.waitpid(pid, 0)
-    return rows
+    """Rows without costs."""
+    return repr(pl.read_parquet(path).drop(*COSTS, strict=False).rows()).encode()
 
 
 def differences(whole: dict[str, Any], again: dict[str, Any]) -> list[str]:
@@ -271,8 +243,6 @@ class Campaign:
 
 def campaign(root: Path, kills: int, seed: int, verbs: list[str]) -> int:
     """Print what so many kills over the verbs do; how many verbs, rows and inputs are not as they should be."""
-    for stage in STAGES:
-        importlib.import_module(f"reidgen.{stage}")
     os.environ["REIDGEN_CACHE"] = str(root / "cache")
     told, commands = Campaign(root, seed), dict(chain(root))
     for name, command in commands.items():
