@@ -77,23 +77,25 @@ def serve(program):
     multiprocessing.spawn.set_executable(program)
     sys.executable = program
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     with socket.socket(socket.AF_UNIX) as address:
         address.bind(str(Path(program).with_name("server")))
         address.listen(64)
         os.write(1, b"ready\n")
+        keepers = 0
         while 0 not in select.select([address, 0], [], [])[0]:
+            while keepers and os.waitpid(-1, os.WNOHANG)[0]:  # those that have ended
+                keepers -= 1
             client, _ = address.accept()
             if os.fork() == 0:
                 address.close()
                 keep(client)
                 os._exit(0)
             client.close()
+            keepers += 1
 
 
 def keep(client):
     """Fork the process, tell the client its number and its end, and let it die with the client."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, files, _, _ = socket.recv_fds(client, 1, FREE)
     with client.makefile() as lines:
         order = json.loads(lines.readline())
@@ -134,8 +136,9 @@ def as_process(order, files):
         status = 1
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.closed:
+            stream.flush()
     return status
 
 
@@ -147,8 +150,8 @@ def take(files, numbers):
     for file, number in zip(kept, numbers, strict=True):
         os.dup2(file, number)
         os.close(file)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def run(arguments):

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.runs.run import read_run
 from reidgen.quickstart import SHIPPED_GENERATOR
 from tests.factories import write_crop
-from tests.forked import run_forked
+from tests.forked import python, run_forked
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARMS = ("none", "sources", "ours", "light")
@@ -75,7 +74,7 @@ def test_gpu_generators_in_parts(tmp_path):
 
     def call(folder, minutes):
         where = ["--data", SAMPLE, "--out", tmp_path / folder, "--minutes", minutes]
-        command = [sys.executable, EXAMPLES / "gpu_generators.py", *map(str, where), *presets, *sizes, *calm]
+        command = [python(), EXAMPLES / "gpu_generators.py", *map(str, where), *presets, *sizes, *calm]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
     assert call("parts", 0) == ["person-stylegan2: not begun", "market-stylegan3-r: not begun"]

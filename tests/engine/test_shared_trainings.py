@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,14 @@ from reidgen.engine.devices.device import setup
 from reidgen.engine.runs.run import read_run
 from reidgen.errors import ConfigError
 from tests.factories import make_table
+from tests.forked import python
 
 PROGRAM = Path(__file__).with_name("shared_trainings.py")
 KINDS = ("path", "pairs", "dcgan", "encoder")
 
 
 def started(folder, world, nodes, **variables):
-    command = [sys.executable, PROGRAM, folder, str(world), str(nodes)]
+    command = [python(), PROGRAM, folder, str(world), str(nodes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 

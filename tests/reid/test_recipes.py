@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from reidgen.engine.devices import device
 from reidgen.errors import ConfigError, DataError
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
+from tests.forked import python
 
 SMALL = {
     "backbone": "resnet18",
@@ -309,8 +309,10 @@ import sys
 from reidgen.config import AugmentConfig, ReidConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine.devices import device
+from reidgen.models import resnet
 from reidgen.reid.train import train_reid
 
+resnet.WIDTHS = (8, 8, 8, 8)
 if __name__ == "__main__":
     table = ReidTable.from_rows({rows!r}, root={root!r}, name="made")
     config = {config!r}
@@ -324,7 +326,7 @@ if __name__ == "__main__":
 def test_one_process_and_two_give_the_same(recipe, table, tmp_path):
     """Gloo on the CPU, with ghost batches of half of what one process holds; losses between crops see all crops.
 
-    In a program of their own, as processes start from the module that is run; the networks have their full width there.
+    In a program of their own, as processes start from the module that is run.
     """
     config = small(recipe, steps=3, norm_batch=4, frozen=0.4, optimizer="sgd", lr=0.01, checkpoint_sec=0)
     config = replace(config, validation="first")
@@ -334,9 +336,7 @@ def test_one_process_and_two_give_the_same(recipe, table, tmp_path):
         one = dataclasses.replace(config, devices=devices)
         script = tmp_path / f"train{devices}.py"
         script.write_text(PROGRAM.format(rows=rows, root=root, config=one, compute="64-true"))
-        done = subprocess.run(
-            [sys.executable, script, tmp_path / str(devices)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([python(), script, tmp_path / str(devices)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         found[devices] = (tmp_path / str(devices) / "metrics.jsonl").read_text()
     records = [[json.loads(line) for line in found[devices].splitlines()] for devices in (1, 2)]
@@ -357,9 +357,7 @@ def test_two_processes_that_are_killed_go_on_to_the_same_bytes(table, tmp_path):
     (tmp_path / "train.py").write_text(PROGRAM.format(rows=rows, root=root, config=config, compute="32-true"))
 
     def start(name):
-        return subprocess.Popen(
-            [sys.executable, tmp_path / "train.py", tmp_path / name], stderr=subprocess.PIPE, text=True
-        )
+        return subprocess.Popen([python(), tmp_path / "train.py", tmp_path / name], stderr=subprocess.PIPE, text=True)
 
     killed, checkpoint = start("killed"), tmp_path / "killed" / "checkpoint.safetensors"
     while not checkpoint.exists():

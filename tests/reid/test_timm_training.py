@@ -13,6 +13,7 @@ from reidgen.config import ReidConfig
 from reidgen.engine import loop
 from reidgen.reid.train import train_reid
 from tests.factories import make_table, write_crop
+from tests.forked import python
 from tests.reid import timm_stand_in
 
 CONFIG = ReidConfig(
@@ -128,9 +129,7 @@ def test_several_processes_train_what_has_parts_without_gradient(changes, table,
                 config=replace(config, devices=devices),
             )
         )
-        done = subprocess.run(
-            [sys.executable, script, tmp_path / str(devices)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([python(), script, tmp_path / str(devices)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     ends = [json.loads((tmp_path / str(n) / "metrics.jsonl").read_text().splitlines()[-1]) for n in (1, 2)]
     if "losses" in changes:  # nothing random: what one process does, two do

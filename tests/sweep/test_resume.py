@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.forked import python
 from tests.sweep.made import generated_table, real_table
 
 TINY = ["--reid.backbone", "resnet18", "--reid.weights", "random", "--reid.size", "32", "16", "--reid.bottleneck", "8"]
@@ -17,10 +18,14 @@ SHORT = ["--reid.batch", "4", "--reid.steps", "4", "--reid.checkpoint-sec", "0",
 GRID = ["--axis", "people=0,3", "--seeds", "2", "--workers", "2", "--threads", "1"]
 
 
+# a process of its own, whose workers are forked
+MAIN = "import sys\nsys.executable = {!r}\nfrom reidgen.cli import main\nmain()"
+
+
 def command(root, out):
     real, generated = str(root / "real"), str(root / "generated")
     tables = ["--real", real, "--generated", generated, "--out", str(out)]
-    return [sys.executable, "-m", "reidgen", "sweep", *tables, *TINY, *SHORT, *GRID]
+    return [python(), "-m", "reidgen", "sweep", *tables, *TINY, *SHORT, *GRID]
 
 
 def workers_of(pid):
@@ -48,7 +53,8 @@ def test_killed_workers_and_a_killed_sweep(tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "sweep"
     subprocess.run(command(tmp_path, whole), check=True, capture_output=True)
 
-    first = subprocess.Popen(command(tmp_path, out), stderr=subprocess.PIPE, text=True)
+    program = [sys.executable, "-c", MAIN.format(python()), *command(tmp_path, out)[3:]]
+    first = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: list(out.glob("runs/*/*/train/checkpoint.safetensors")))
     os.kill(workers_of(first.pid)[0], signal.SIGKILL)
     wait_for(lambda: list(out.glob("runs/*/*/point.json")))

@@ -19,6 +19,7 @@ from reidgen.engine.devices.device import (
     share_of,
 )
 from reidgen.errors import ConfigError, MissingExtraError, TrainingError
+from tests.forked import python
 
 
 def test_seeds_depend_on_every_part_and_on_nothing_else():
@@ -138,21 +139,21 @@ def test_two_processes_share_rows_and_errors(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(PROGRAM)
 
-    def run(what):
-        return subprocess.run([sys.executable, script, what], capture_output=True, text=True, check=False, timeout=300)
+    def run(what, python):
+        return subprocess.run([python, script, what], capture_output=True, text=True, check=False, timeout=300)
 
     def ended_in_order(printed):  # a thread that outlives Python aborts the process, now and then
         return all(printed.count(line) == 2 for line in ("at work: threads of gloo", "at the end: none of them"))
 
-    done = run("work")
+    done = run("work", sys.executable)
     assert done.returncode == 0, done.stderr
     assert ended_in_order(done.stdout)
     expected = ([float(i) for i in range(8)], [2 * i / 8 for i in range(4)], [0.5, 0.5])
     assert done.stdout.strip().splitlines()[-1] == str(expected)
-    refused = run("refuse")
+    refused = run("refuse", python())
     assert ended_in_order(refused.stdout)
     assert refused.stderr.rstrip().endswith("reidgen.errors.DataError: Not these crops.\n  got: refuse")
-    died = run("die").stderr
+    died = run("die", python()).stderr
     assert "reidgen.errors.TrainingError: One of the processes of the training died." in died
     assert "got: ValueError: a fault of ours\n" in died
 

@@ -2,7 +2,6 @@ import copy
 import json
 import math
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from reidgen.reid.unsupervised.cluster_training import UnsupervisedTraining
 from reidgen.reid.unsupervised.crops import Crops
 from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
 from tests.factories import make_table, write_crop
+from tests.forked import python
 from tests.reid.unsupervised.conftest import TINY
 
 CONTRAST = UnsupervisedConfig(
@@ -232,7 +232,7 @@ def test_one_process_and_two_give_the_same(table, tmp_path):
         config = replace(TINY, devices=devices, epochs=2, optimizer="sgd", lr=0.01)
         script = tmp_path / f"train{devices}.py"
         script.write_text(PROGRAM.format(rows=rows, root=root, config=config))
-        done = subprocess.run([sys.executable, script, tmp_path / str(devices)], capture_output=True, text=True)
+        done = subprocess.run([python(), script, tmp_path / str(devices)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     one, two = (records(tmp_path / str(devices)) for devices in (1, 2))
     assert one[-1]["clusters"] == two[-1]["clusters"]

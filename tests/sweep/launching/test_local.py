@@ -13,6 +13,9 @@ import pytest
 from reidgen.engine.runs.lock import alone
 from reidgen.sweep.launching.local import LocalWorkers, default_threads, default_workers
 from reidgen.sweep.point import write_point
+from tests.forked import python
+
+REAL = sys.executable
 
 
 def order(folder, name):
@@ -24,7 +27,8 @@ def order(folder, name):
 
 
 @pytest.fixture
-def workers(tmp_path):
+def workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", python())
     one = LocalWorkers(1, threads=3, gpus=0, logs=tmp_path / "logs")
     yield one
     one.close()
@@ -76,6 +80,7 @@ def test_a_worker_that_is_killed_is_told_and_replaced(workers, tmp_path):
 
 
 def test_a_worker_that_cannot_even_start_shows_its_log(workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", REAL)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     (tmp_path / "broken" / "reidgen").mkdir(parents=True)
     (tmp_path / "broken" / "reidgen" / "__init__.py").write_text("raise SystemExit('broken installation')")
@@ -88,9 +93,7 @@ def test_a_worker_that_cannot_even_start_shows_its_log(workers, tmp_path, monkey
 def test_a_worker_ends_with_the_sweep(tmp_path):
     one = order(tmp_path, "a")
     with held(tmp_path / "a"):
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "reidgen.sweep.launching.worker"], stdin=subprocess.PIPE, text=True
-        )
+        worker = subprocess.Popen([python(), "-m", "reidgen.sweep.launching.worker"], stdin=subprocess.PIPE, text=True)
         worker.stdin.write(json.dumps(one) + "\n")
         worker.stdin.close()
         assert worker.wait(300) == 0
