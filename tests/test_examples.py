@@ -18,7 +18,13 @@ from tests.forked import python, run_forked
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ARMS = ("none", "sources", "ours", "light")
 QUICKSTART = "from reidgen.cli import main; main()"
-EXAMPLE = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+EXAMPLE = """
+import runpy, sys
+from reidgen.models import resnet
+resnet.WIDTHS = (8, 8, 8, 8)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def said(example, *arguments):
