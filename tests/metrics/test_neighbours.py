@@ -26,6 +26,7 @@ def test_equals_a_sort_of_all_distances_with_ties_by_index(seed, count, share, b
     wanted = 1 + int(share * (count - 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BYTES", 4 * count * block)
+        patch.setattr(module, "LEAST_ROWS", 1)
         patch.setattr(exact, "GROUP", group)
         found = nearest_neighbours(torch.from_numpy(features), wanted)
     far = squares(features)
@@ -60,6 +61,7 @@ def test_neighbours_do_not_hang_on_how_the_product_rounds(monkeypatch):
     near = far.gather(1, wanted).clamp(min=0).numpy()  # -1 stood for itself
     np.testing.assert_allclose(found.squares, near, atol=margin_of(features))
     monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 60 * 7)
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
     again = nearest_neighbours(features, 9)
     np.testing.assert_array_equal(again.indices, found.indices)
     np.testing.assert_allclose(again.squares, found.squares, atol=margin_of(features))

@@ -16,6 +16,7 @@ from reidgen.errors import DataError
 JUNK = -1
 Protocol = Literal["market", "all"]
 COUNT_AT_MOST = 256  # positives; above it one stable argsort of the row costs less than a pass for each positive
+DROP_FROM = 8  # times as many in a row as are to be kept of it: a copy costs several passes over what is left
 DEVICE_BYTES = 2**28  # of comparisons held at once on a CUDA device
 
 
@@ -128,17 +129,28 @@ def host_ranks(distances: np.ndarray, persons: Persons, first: int) -> list[np.n
 def _row_ranks(row: np.ndarray, positives: np.ndarray, removed: np.ndarray, below: np.ndarray) -> np.ndarray:
     if len(positives) > COUNT_AT_MOST:
         return _sorted_ranks(row, positives, removed)
-    values = row[positives]
-    ranks = np.empty(len(positives), dtype=np.int64)
-    for place, (index, value) in enumerate(zip(positives.tolist(), values, strict=True)):
+    positives = positives[np.lexsort((positives, row[positives]))]
+    values, gone = row[positives][:, None], row[removed]
+    nearer = (gone < values) | ((gone == values) & (removed < positives[:, None]))  # removed ones before each positive
+    return _places(row, positives, below) - nearer.sum(axis=1) + 1
+
+
+def _places(row: np.ndarray, positives: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """How many of a row come before each of some of its columns, which are ordered nearest first.
+
+    The farthest is counted first. All that comes before a nearer one comes before it too, so where that is a small part
+    of the row, the rest of the row is dropped.
+    """
+    places = np.empty(len(positives), dtype=np.int64)
+    for last in range(len(positives) - 1, -1, -1):
+        index, value, below = positives[last], row[positives[last]], below[: len(row)]
         np.less_equal(row[:index], value, out=below[:index])
         np.less(row[index:], value, out=below[index:])
-        ranks[place] = np.count_nonzero(below)
-    if len(removed):
-        gone, value = row[removed], values[:, None]
-        ranks -= ((gone < value) | ((gone == value) & (removed < positives[:, None]))).sum(axis=1)
-    ranks.sort()
-    return ranks + 1
+        places[last] = np.count_nonzero(below)
+        if last and DROP_FROM * places[last] < len(row):
+            kept = np.flatnonzero(below)
+            row, positives = row[kept], np.searchsorted(kept, positives[:last])
+    return places
 
 
 def _sorted_ranks(row: np.ndarray, positives: np.ndarray, removed: np.ndarray) -> np.ndarray:

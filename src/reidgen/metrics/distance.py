@@ -50,10 +50,11 @@ def distance_to(gallery: torch.Tensor, metric: Metric = "cosine") -> Callable[..
         raise DataError("The metric is unknown.", got=metric, allowed="cosine, euclid")
     gallery = gallery.to(torch.promote_types(gallery.dtype, torch.float32))
     norm = torch.linalg.vector_norm(gallery, dim=1)
+    behind = norm.clamp(min=1e-12).neg_()
 
     def cosine(query: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         products = torch.mm(torch.nn.functional.normalize(query), gallery.to(query.dtype).T, out=out)
-        return products.div_(norm.clamp(min=1e-12)).neg_().add_(1)
+        return products.div_(behind).add_(1)
 
     def euclid(query: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         lengths = norm.square().to(query.dtype)[None]

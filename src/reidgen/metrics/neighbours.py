@@ -4,7 +4,7 @@ Beside the features a block of squared distances is held, never a matrix of all.
 neighbour, whatever duplicates it has and however products round; of equal distances the smaller index comes first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from reidgen.metrics.exact import ROUNDING, candidates, first_of_rows, margin_of
 Metric = Literal["cosine", "euclid"]
 BLOCK_BYTES = 2**25  # of squared distances held at once
 DEVICE_BLOCK_BYTES = 2**28
+LEAST_ROWS = 256  # held at once, however long: a product of fewer waits for the features to be read
 CHECKED_ROWS = 1024
 
 
@@ -50,14 +51,12 @@ def nearest_neighbours(features: Tensor, count: int) -> Neighbours:
         DataError: There are fewer than `count` features.
     """
     _check_enough(features, count, "each (itself included)")
-    squares, block, margin, parts = squares_to(features), block_rows(features), margin_of(features), []
-    for first in range(0, len(features), block):
-        part = features[first : first + block]
-        found = squares(part)
+    margin, parts = margin_of(features), []
+    for rows, found in square_blocks(features, features):
         farthest, own = found.amax(dim=1), torch.arange(len(found), device=found.device)
-        found[own, first + own] = torch.inf
-        indices, values = smallest_in_order(part, features, found, count - 1, margin)
-        indices = np.insert(indices, 0, first + own.cpu().numpy(), axis=1)  # itself first, also among duplicates
+        found[own, rows.start + own] = torch.inf
+        indices, values = smallest_in_order(features[rows], features, found, count - 1, margin)
+        indices = np.insert(indices, 0, rows.start + own.cpu().numpy(), axis=1)  # itself first, also among duplicates
         parts.append((indices, np.insert(values, 0, 0, axis=1).astype(np.float32), farthest.cpu().numpy()))
     return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -78,21 +77,19 @@ def nearest_of(
     """
     own = np.full(len(queries), -1) if own is None else own
     _check_enough(features, count, "each query", beside=int((own >= 0).any()))
-    squares, block, margin, parts = squares_to(features), block_rows(features), margin_of(features, queries), []
-    for first in range(0, len(queries), block):
-        part = queries[first : first + block]
-        found = squares(part)
-        rows = np.flatnonzero(own[first : first + block] >= 0)
-        found[torch.from_numpy(rows), torch.from_numpy(own[first + rows])] = torch.inf
-        parts.append(smallest_in_order(part, features, found, count, margin))
+    margin, parts = margin_of(features, queries), []
+    for rows, found in square_blocks(queries, features):
+        known = np.flatnonzero(own[rows] >= 0)
+        found[torch.from_numpy(known), torch.from_numpy(own[rows][known])] = torch.inf
+        parts.append(smallest_in_order(queries[rows], features, found, count, margin))
     indices, values = zip(*parts, strict=True)
     return np.concatenate(indices), np.concatenate(values).astype(np.float32)
 
 
 def block_rows(features: Tensor) -> int:
-    """How many queries' distances to all features are held at once: 32 MiB, 256 MiB on CUDA."""
+    """How many queries' distances to all features are held at once: 32 MiB, 256 MiB on CUDA, and of 256 at least."""
     held = BLOCK_BYTES if features.device.type == "cpu" else DEVICE_BLOCK_BYTES
-    return max(1, held // (4 * max(1, len(features))))
+    return max(LEAST_ROWS, held // (4 * max(1, len(features))))
 
 
 def _check_enough(features: Tensor, count: int, whose: str, *, beside: int = 0) -> None:
@@ -115,12 +112,27 @@ def squared_lengths(features: Tensor) -> Tensor:
     return torch.cat(parts) if parts else features.new_empty(0)
 
 
-def squares_to(features: Tensor) -> Callable[[Tensor], Tensor]:
-    """A function from queries (B, D) to their squared Euclidean distances (B, N) to features (N, D); all float32."""
+def square_blocks(queries: Tensor, features: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Some queries and their squared distances (B, N) to features (N, D), and so on to the last query; all float32.
+
+    A block lies where the one before it lay: new memory each time can add up to the whole matrix (glibc).
+    """
+    squares, block = squares_to(features), block_rows(features)
+    held = queries.new_empty(min(block, len(queries)), len(features))
+    for first in range(0, len(queries), block):
+        rows = slice(first, min(first + block, len(queries)))
+        yield rows, squares(queries[rows], out=held[: rows.stop - first])
+
+
+def squares_to(features: Tensor) -> Callable[..., Tensor]:
+    """A function from queries (B, D) to their squared Euclidean distances (B, N) to features (N, D); all float32.
+
+    Given an `out` of the distances' shape, it writes them there.
+    """
     lengths = squared_lengths(features)
 
-    def squares(queries: Tensor) -> Tensor:
-        products = torch.addmm(lengths[None], queries, features.T, alpha=-2)
+    def squares(queries: Tensor, *, out: Tensor | None = None) -> Tensor:
+        products = torch.addmm(lengths[None], queries, features.T, alpha=-2, out=out)
         return products.add_(queries.square().sum(dim=1, keepdim=True)).clamp_(min=0)
 
     return squares

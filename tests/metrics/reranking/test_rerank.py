@@ -104,6 +104,7 @@ def test_blocks_do_not_matter(monkeypatch):
         monkeypatch.setattr(reciprocal, "TERMS", terms)
         monkeypatch.setattr(reciprocal, "SUMS_BYTES", held)
         monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 40 * rows)
+        monkeypatch.setattr(neighbours, "LEAST_ROWS", 1)
         blocks = list(Reranked.of(features[:20], features[20:]).blocks())
         assert len(blocks) == -(-20 // rows)
         assert [rows.start for rows, _ in blocks][1:] == [rows.stop for rows, _ in blocks][:-1]

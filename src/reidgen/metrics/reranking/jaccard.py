@@ -7,7 +7,7 @@ from scipy import sparse
 
 from reidgen.errors import DataError
 from reidgen.metrics.neighbours import Metric, Neighbours, checked_features, nearest_neighbours
-from reidgen.metrics.reranking.reciprocal import check_neighbour_counts, half_of, reciprocal_vectors, sums_of_minima
+from reidgen.metrics.reranking.reciprocal import check_neighbour_counts, half_of, reciprocal_vectors, sums_with_later
 
 MARGIN = 1e-5  # of a sum of minima, above what float32 can be wrong by
 
@@ -65,24 +65,24 @@ def vectors_distance(vectors: sparse.csr_array, *, at_most: float | None = None)
         vectors: (N, L) non-negative, rows of sum 1, columns ascending.
         at_most: As in `jaccard_distance`.
     """
-    columns, lengths, parts = vectors.tocsc(), [], []
     least = 0.0 if at_most is None else 2 * (1 - at_most) / (2 - at_most) - MARGIN
-    for rows, sums in sums_of_minima(vectors, columns):
-        own = np.arange(len(sums))
-        sums[own, rows.start + own] = 1  # to the last bit, whatever the rounding of the rows
+    own = np.arange(vectors.shape[0], dtype=np.int32)
+    parts = [(own, own, np.zeros(len(own), np.float32))]  # to the last bit, whatever the rounding of the rows
+    for rows, sums in sums_with_later(vectors):
         found = np.flatnonzero(sums.reshape(-1) > least)  # a few more than are asked for
         distances = distance_of(sums.reshape(-1)[found])
         near = distances < 1 if at_most is None else distances <= at_most
-        row, column = np.divmod(found[near], sums.shape[1])
-        lengths.append(np.bincount(row, minlength=len(sums)))
-        parts.append((column.astype(np.int32), distances[near]))
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    indices, stored = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return sparse.csr_array((stored, indices, ends), shape=(vectors.shape[0],) * 2)
+        row, column = (rows.start + place[near].astype(np.int32) for place in np.divmod(found, sums.shape[1]))
+        parts += [(row, column, distances[near]), (column, row, distances[near])]
+    places, others, stored = (np.concatenate(part) for part in zip(*parts, strict=True))
+    distances = sparse.csr_array((stored, (places, others)), shape=(len(own),) * 2)
+    distances.sort_indices()
+    return distances
 
 
 def distance_of(sums: np.ndarray) -> np.ndarray:
-    """1 - S / (2 - S), at least 0; in place of the float32 sums."""
+    """1 - S / (2 - S), at least 0, float32."""
+    sums = sums.astype(np.float32)
     rest = 2 - sums
     np.divide(sums, rest, out=sums)
     np.subtract(1, sums, out=sums)

@@ -112,7 +112,7 @@ def _squares_of(sets: sparse.csr_array, features: Tensor, neighbours: Neighbours
 
 
 def sums_of_minima(vectors: sparse.csr_array, others: sparse.csc_array) -> Iterator[tuple[slice, np.ndarray]]:
-    """Sum over l of min(a_l, b_l) of each vector a with each other b, as rows and their float32 (B, M), in blocks.
+    """Sum over l of min(a_l, b_l) of each vector a with each other b, as rows and their float64 (B, M), in blocks.
 
     Only what both have is visited: for each non-zero of a row, the non-zeros of that column (equation 9's numerator).
     The sum of a pair does not depend on which of the two comes first, to the last bit.
@@ -121,22 +121,47 @@ def sums_of_minima(vectors: sparse.csr_array, others: sparse.csc_array) -> Itera
         vectors: (N, L), non-negative, columns ascending.
         others: (M, L), non-negative.
     """
-    terms = np.diff(others.indptr)[vectors.indices]  # of each non-zero
-    ends = np.concatenate([[0], np.cumsum(terms)])[vectors.indptr]
+    starts, ends = (others.indptr[vectors.indices + one].astype(np.int64) for one in (0, 1))
+    for rows, sums in _summed(vectors, others, starts, ends - starts):
+        yield rows, sums.reshape(-1, others.shape[0])
+
+
+def sums_with_later(vectors: sparse.csr_array) -> Iterator[tuple[slice, np.ndarray]]:
+    """The same of vectors with those that come after them, each pair once: rows and float64 (B, N - rows.start).
+
+    The first column is that of the first row. A pair of which the first does not come before the second has 0.
+    """
+    places = sparse.csr_array((np.arange(vectors.nnz), vectors.indices, vectors.indptr), shape=vectors.shape).tocsc()
+    starts = np.empty(vectors.nnz, np.int64)
+    starts[places.data] = np.arange(1, vectors.nnz + 1)  # in its column, what follows a non-zero is of later rows
+    counts = places.indptr[vectors.indices + 1] - starts
+    columns = sparse.csc_array((vectors.data[places.data], places.indices, places.indptr), shape=vectors.shape)
+    for rows, sums in _summed(vectors, columns, starts, counts, later=True):
+        yield rows, sums.reshape(rows.stop - rows.start, -1)
+
+
+def _summed(
+    vectors: sparse.csr_array, others: sparse.csc_array, starts: np.ndarray, counts: np.ndarray, *, later: bool = False
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows and their sums with others, one row after the other; of a non-zero with `counts` of its column from `starts`.
+
+    With `later` no sum is with others before the first of the rows, and none is held.
+    """
+    ends = np.concatenate([[0], np.cumsum(counts)])[vectors.indptr]
     # Numbers of the width that numpy's index and bincount work with: converted once, not block by block.
     weights = vectors.data.astype(np.float64)
     columns = (others.data.astype(np.float64), others.indices.astype(np.int64))
-    width, first = others.shape[0], 0
-    most = max(1, SUMS_BYTES // (8 * max(1, width)))
+    first = 0
     while first < vectors.shape[0]:
+        before = first if later else 0
+        width = others.shape[0] - before
         reach = int(np.searchsorted(ends, ends[first] + TERMS, "right")) - 1
-        last = min(max(reach, first + 1), first + most, vectors.shape[0])
+        most = first + max(1, SUMS_BYTES // (8 * max(1, width)))
+        last = min(max(reach, first + 1), most, vectors.shape[0])
         part = slice(vectors.indptr[first], vectors.indptr[last])
-        starts = others.indptr[vectors.indices[part]].astype(np.int64)
-        rows = np.repeat(np.arange(last - first), np.diff(vectors.indptr[first : last + 1]))
-        sums = _minima(weights[part], starts, terms[part], rows * width, columns)
-        whole = np.bincount(*sums, minlength=(last - first) * width)
-        yield slice(first, last), whole.astype(np.float32).reshape(last - first, width)
+        rows = np.repeat(np.arange(last - first) * width - before, np.diff(vectors.indptr[first : last + 1]))
+        sums = _minima(weights[part], starts[part], counts[part], rows, columns)
+        yield slice(first, last), np.bincount(*sums, minlength=(last - first) * width)
         first = last
 
 

@@ -12,11 +12,10 @@ from torch import Tensor
 from reidgen.errors import DataError
 from reidgen.metrics.neighbours import (
     Metric,
-    block_rows,
     checked_features,
     nearest_neighbours,
     refuse_equal,
-    squares_to,
+    square_blocks,
 )
 from reidgen.metrics.reranking.jaccard import distance_of
 from reidgen.metrics.reranking.reciprocal import check_neighbour_counts, half_of, reciprocal_vectors, sums_of_minima
@@ -123,11 +122,8 @@ class Reranked:
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Some queries and their distances, float32 (B, G), and so on to the last query."""
-        squares, block = squares_to(self.gallery), block_rows(self.gallery)
-        for first in range(0, len(self.query), block):
-            rows = slice(first, min(first + block, len(self.query)))
-            distances = squares(self.query[rows]).cpu().numpy()
-            distances *= (self.lambda_ / self.farthest[rows])[:, None]
+        for rows, squares in square_blocks(self.query, self.gallery):
+            distances = squares.cpu().numpy() * (self.lambda_ / self.farthest[rows])[:, None]
             for some, sums in sums_of_minima(self.vectors[rows], self.columns):
                 jaccard = distance_of(sums)
                 jaccard *= np.float32(1 - self.lambda_)
