@@ -12,7 +12,6 @@ come from another one.
 
 import argparse
 import contextlib
-import importlib
 import subprocess
 import sys
 import time
@@ -28,19 +27,19 @@ EPS, MIN_SAMPLES, NEIGHBOURS = 0.5, 4, 30
 REPEATS = 3  # of ours, the best of which counts; the dense ones run once
 
 
-def features(count, people, seed=0):
-    """float32 (count, 2048) of length 1."""
+def features(count, people, seed=0, width=WIDTH):
+    """float32 (count, width) of length 1."""
     rng = np.random.default_rng(seed)
-    spectrum = (1 / np.sqrt(1 + np.arange(WIDTH) / 40)).astype(np.float32)
-    centres = rng.standard_normal((people, WIDTH), dtype=np.float32)
-    cameras = 0.5 * rng.standard_normal((CAMERAS, WIDTH), dtype=np.float32)
-    whole = np.empty((count, WIDTH), np.float32)
+    spectrum = (1 / np.sqrt(1 + np.arange(width) / 40)).astype(np.float32)
+    centres = rng.standard_normal((people, width), dtype=np.float32)
+    cameras = 0.5 * rng.standard_normal((CAMERAS, width), dtype=np.float32)
+    whole = np.empty((count, width), np.float32)
     for first in range(0, count, 1000):
         part = whole[first : first + 1000]
         own = centres[rng.integers(0, people, len(part))] + cameras[rng.integers(0, CAMERAS, len(part))]
         own += NOISE * rng.standard_normal(part.shape, dtype=np.float32)
         alone = rng.random(len(part)) < DISTRACTORS
-        own[alone] = 1.9 * rng.standard_normal((int(alone.sum()), WIDTH), dtype=np.float32)
+        own[alone] = 1.9 * rng.standard_normal((int(alone.sum()), width), dtype=np.float32)
         own *= spectrum
         part[:] = own / np.linalg.norm(own, axis=1, keepdims=True)
     return whole
@@ -132,19 +131,16 @@ class Stopwatch:
 
 @contextlib.contextmanager
 def products_aside():
-    """Counts the products of all features with all, wherever a re-ranking makes them."""
+    """Counts the products of all features with all."""
     from reidgen.metrics import neighbours
     from reidgen.metrics.neighbours import squares_to
 
     watch = Stopwatch()
-    modules = (neighbours, importlib.import_module("reidgen.metrics.reranking.rerank"))
-    for module in modules:
-        module.squares_to = lambda features: watch.around(squares_to(features))
+    neighbours.squares_to = lambda features: watch.around(squares_to(features))
     try:
         yield watch
     finally:
-        for module in modules:
-            module.squares_to = squares_to
+        neighbours.squares_to = squares_to
 
 
 def exact_squares(known):

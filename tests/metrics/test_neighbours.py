@@ -8,7 +8,15 @@ from reidgen.errors import DataError
 from reidgen.metrics import exact
 from reidgen.metrics import neighbours as module
 from reidgen.metrics.exact import margin_of
-from reidgen.metrics.neighbours import checked_features, nearest_neighbours, pair_squares, refuse_equal, smallest
+from reidgen.metrics.neighbours import (
+    block_rows,
+    checked_features,
+    nearest_neighbours,
+    pair_squares,
+    refuse_equal,
+    smallest,
+    square_blocks,
+)
 from tests.metrics.slow_rerank import neighbour_lists, squares
 
 
@@ -73,6 +81,17 @@ def test_everything_is_its_own_nearest_among_twins():
     assert found.indices[:, 0].tolist() == list(range(7))
     assert found.indices[5].tolist() == [5, 0, 1]
     assert not found.squares.any()
+
+
+def test_all_blocks_of_squares_lie_in_one_place_and_are_never_a_few_rows(monkeypatch):
+    assert block_rows(torch.empty(2**20, 1)) == module.LEAST_ROWS
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 30 * 8)
+    features = torch.from_numpy(np.random.default_rng(0).integers(-2, 3, (30, 5)).astype(np.float32))
+    blocks = [(rows, found.clone(), found.data_ptr()) for rows, found in square_blocks(features[:20], features)]
+    assert [rows for rows, _, _ in blocks] == [slice(0, 8), slice(8, 16), slice(16, 20)]
+    assert len({place for _, _, place in blocks}) == 1
+    np.testing.assert_array_equal(torch.cat([found for _, found, _ in blocks]), squares(features)[:20])
 
 
 def test_squares_of_pairs():

@@ -114,6 +114,19 @@ def test_equals_the_slow_loop_with_and_without_ties(seed, levels, protocol):
     np.testing.assert_array_equal(result.first_rank[result.matched], slow["first"])
 
 
+@pytest.mark.parametrize("levels", [None, 40])
+@pytest.mark.parametrize("drop_from", [1, 2, counting.DROP_FROM, 10**9])
+def test_what_is_dropped_from_a_row_changes_no_rank(levels, drop_from, monkeypatch):
+    monkeypatch.setattr(counting, "DROP_FROM", drop_from)
+    rng = np.random.default_rng(7)
+    who = people(rng, 12, 800, persons=40)
+    distances = rng.random((12, 800)) if levels is None else rng.integers(0, levels, (12, 800)) / levels
+    distances -= 0.9 * (who["gallery_pids"] == who["query_pids"][:, None]) * rng.random((12, 800))  # many come early
+    result, slow = rank(distances, **who), slow_rank(distances, **who)
+    np.testing.assert_allclose(result.ap[result.matched], slow["ap"], atol=1e-12)
+    np.testing.assert_array_equal(result.first_rank[result.matched], slow["first"])
+
+
 def test_many_positives_take_the_other_branch_and_agree():
     rng = np.random.default_rng(0)
     who = people(rng, 4, 1500, persons=2)
@@ -273,12 +286,15 @@ def test_bad_input_is_told(change, message):
         rank(**(HAND | change))
 
 
-def test_nan_in_features_is_told_with_its_row():
+@pytest.mark.parametrize("broken", [np.inf, -np.inf, np.nan])
+def test_nan_in_features_is_told_with_its_row(broken):
     gallery = np.ones((6, 2))
-    gallery[4] = np.inf
+    gallery[4, 1] = broken
     who = {name: HAND[name] for name in ("query_pids", "gallery_pids", "query_camids", "gallery_camids")}
     with pytest.raises(DataError, match=r"A gallery embedding is not finite\.\n  got: row 4"):
         rank_features(np.ones((3, 2)), gallery, **who)
+    with pytest.raises(DataError, match=r"query embeddings do not fit the pids\.\n  got: \(3, 0\)"):
+        rank_features(np.ones((3, 0)), np.ones((6, 0)), **who)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclid"])

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from reidgen.errors import DataError
 from reidgen.metrics import jaccard_distance
+from reidgen.metrics.reranking import reciprocal
 from reidgen.metrics.reranking.jaccard import vectors_distance
 from tests.metrics.slow_rerank import clustered, slow_jaccard
 
@@ -60,6 +61,17 @@ def test_far_pairs_can_be_left_out():
     whole = dense(everything)
     np.testing.assert_array_equal(dense(near), np.where(whole <= 0.5, whole, 1))
     assert jaccard_distance(features, 8, at_most=0).nnz >= 60
+
+
+@pytest.mark.parametrize(("terms", "held"), [(1, 8), (500, 8), (2**20, 8 * 60 * 7)])
+def test_blocks_do_not_matter(monkeypatch, terms, held):
+    features = clustered(4, 60)
+    everything, near = jaccard_distance(features, 8), jaccard_distance(features, 8, at_most=0.6)
+    monkeypatch.setattr(reciprocal, "TERMS", terms)
+    monkeypatch.setattr(reciprocal, "SUMS_BYTES", held)
+    np.testing.assert_array_equal(dense(jaccard_distance(features, 8)), dense(everything))
+    np.testing.assert_array_equal(dense(jaccard_distance(features, 8, at_most=0.6)), dense(near))
+    np.testing.assert_allclose(dense(everything), slow_jaccard(features, 8, 6), atol=1e-5)
 
 
 def test_a_hand_worked_pair():

@@ -143,7 +143,7 @@ def sums_with_later(vectors: sparse.csr_array) -> Iterator[tuple[slice, np.ndarr
 def _summed(
     vectors: sparse.csr_array, others: sparse.csc_array, starts: np.ndarray, counts: np.ndarray, *, later: bool = False
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows and their sums with others, one row after the other; of a non-zero with `counts` of its column from `starts`.
+    """Rows and their sums with others, in blocks; of each non-zero with `counts` of its column from `starts` on.
 
     With `later` no sum is with others before the first of the rows, and none is held.
     """
