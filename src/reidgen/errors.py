@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a file could steer a terminal with
@@ -47,6 +49,13 @@ def on_command_line(name: str, value: object = NO_VALUE) -> str:
     return command(f"--{words}", *(f"{one:g}" if isinstance(one, float) else one for one in values))
 
 
+def of_part(part: str) -> Spelling:
+    """Spells an option as that of a part of a config, itself still an `option`."""
+    return lambda name, value=NO_VALUE: (
+        option(f"{part}.{name}") if value is NO_VALUE else option(**{f"{part}.{name}": value})
+    )
+
+
 def spelled(text: str, spelling: Spelling = in_python) -> str:
     """A text with its options as a front end spells them."""
 
@@ -58,6 +67,25 @@ def spelled(text: str, spelling: Spelling = in_python) -> str:
         return spelling(found[1], tuple(value) if isinstance(value, list) else value)
 
     return _OPTION.sub(one, text)
+
+
+_SPELLING: ContextVar[Spelling] = ContextVar("_SPELLING", default=in_python)
+
+
+@contextlib.contextmanager
+def front_end(spelling: Spelling) -> Iterator[None]:
+    """Within it, `say` spells options so."""
+    before = _SPELLING.set(spelling)
+    try:
+        yield
+    finally:
+        _SPELLING.reset(before)
+
+
+def say(text: str) -> None:
+    """Write a note or a warning on the error stream, with its options as the front end spells them."""
+    sys.stderr.write(spelt_out(spelled(text, _SPELLING.get())) + "\n")
+    sys.stderr.flush()
 
 
 class ReidgenError(ValueError):

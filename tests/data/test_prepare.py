@@ -85,7 +85,7 @@ def test_nothing_is_written_beside_a_dataset_in_an_inner_folder_and_a_dry_run_te
     with pytest.raises(ConfigError, match="is a folder that is read"):
         prepare(ANY, root=root, out=root)
     with pytest.raises(ConfigError, match="is a folder that is read"):
-        VERBS["prepare"].command()(root=root, out=root, config=ANY, dry_run=True)
+        VERBS["prepare"].command()(root=root, out=root, config=ANY, dry_run=True)()
     assert contents(root) == before
 
 
@@ -94,7 +94,7 @@ def test_the_card_tells_of_hard_links_and_copies_are_on_offer(tmp_path, source):
     copied = prepare(ANY, root=tmp_path / "market", out=tmp_path / "copied", crops="copy")
     cards = [" ".join((tmp_path / name / "README.md").read_text().split()) for name in ("linked", "copied")]
     assert ["hard links" in card for card in cards] == [True, False]
-    assert "`--crops copy` writes copies" in cards[0]
+    assert "set to copy, writes copies" in cards[0]
     assert linked.paths[0].samefile(source.paths[0])
     assert not copied.paths[0].samefile(source.paths[0])
     assert linked.hash() == copied.hash()

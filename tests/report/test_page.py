@@ -320,7 +320,7 @@ SPOILT = [
     (
         {"steps": 60},
         "Confounded: the baseline was trained for 40 steps and the extended runs for 60. Part of any difference is the "
-        "length of the training, not the generated people. Train both with the same --steps.",
+        "length of the training, not the generated people. Train both with the same steps.",
     ),
     ({"lr": 0.1}, "Confounded: the trainings also differ in lr."),
     (

@@ -10,7 +10,7 @@ import torch
 
 from reidgen.annotate.squares import place
 from reidgen.engine.devices.machine import cores
-from reidgen.errors import WeightsError, importing
+from reidgen.errors import WeightsError, importing, option
 from reidgen.files import file_sha256
 
 PACKAGE, VERSION, FOLDER = "mediapipe", "0.10.21", "modules/pose_landmark"
@@ -80,7 +80,7 @@ def yaw_of(points: np.ndarray) -> float:
 
 
 def model_file(asked: str) -> Path:
-    """The file of `--pose-model`: a path, or "package" for that in the package mediapipe, which is not imported.
+    """The file of `pose_model`: a path, or "package" for that in the package mediapipe, which is not imported.
 
     Raises:
         WeightsError: The package is not there.
@@ -94,8 +94,9 @@ def model_file(asked: str) -> Path:
         raise WeightsError(
             f"The pose-landmark model is in the package {PACKAGE}, which is not installed.",
             got="no such package" if file is None else f"a package without {file}",
-            allowed=f"{PACKAGE} {VERSION}, or --pose-model with its {FOLDER}/pose_landmark_full.tflite",
-            fix=f"pip install --no-deps {PACKAGE}=={VERSION}; or --masks FOLDER and --yaw-from keypoints",
+            allowed=f"{PACKAGE} {VERSION}, or {option('pose_model')} with its {FOLDER}/pose_landmark_full.tflite",
+            fix=f"pip install --no-deps {PACKAGE}=={VERSION}; or {option(masks='FOLDER')} and "
+            f"{option(yaw_from='keypoints')}",
         )
     return file
 
@@ -110,5 +111,5 @@ def _check_known(path: Path) -> None:
             f"{path} is no published pose-landmark model.",
             got=digest if digest.startswith("nothing") else f"sha256 {digest[:16]}...",
             allowed=f"MediaPipe's pose_landmark_lite, _full or _heavy.tflite ({', '.join(KNOWN.values())})",
-            fix=f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}, and --pose-model package",
+            fix=f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}, and {option(pose_model='package')}",
         )

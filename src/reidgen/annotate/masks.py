@@ -11,7 +11,7 @@ from PIL import Image
 from reidgen.data.pixels.images import ENDINGS, read_rgb
 from reidgen.data.pixels.maps import check_sizes
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 from reidgen.files import Crops, file_sha256, link_or_copy, sha256, write_bytes
 
 # A crop uint8 (H, W, 3) to its mask (H, W): booleans, or numbers above 0 on the person; None where there is nobody.
@@ -40,7 +40,7 @@ class MaskFolder:
                 f"There is no folder of masks {path}.",
                 got="no such folder",
                 allowed="mediapipe, or a folder with a mask for each crop",
-                fix="--masks mediapipe",
+                fix=option(masks="mediapipe"),
             )
         files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ENDINGS and file.is_file()]
         self.path = path

@@ -1,9 +1,11 @@
 """The command line `reidgen VERB ...`. Imports no torch: each verb loads its stage when it is run."""
 
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import tyro
 
@@ -12,7 +14,7 @@ from reidgen.cli.generators import TRAINED
 from reidgen.cli.reid import REID
 from reidgen.cli.tables import JUDGED, MADE
 from reidgen.cli.verb import Verb
-from reidgen.errors import ReidgenError, on_command_line
+from reidgen.errors import ReidgenError, again, front_end, of_part, on_command_line, spelled
 from reidgen.files import DISK_FULL
 
 DESCRIPTION = (
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        _dispatch(given)
+        with front_end(on_command_line):
+            _dispatch(given)
     except ReidgenError as error:
         sys.exit(_complain(f"error: {error.told(on_command_line)}", EXIT_USER_ERROR))
     except OSError as error:
@@ -65,11 +68,29 @@ def generate() -> None:
     """Make crops with a trained generator: people, variants of real ones, a translation, a video, a grid."""
 
 
-def _commands(verbs: Mapping[str, Verb], given: Sequence[str]) -> dict[str, Callable[..., None]]:
+def _commands(verbs: Mapping[str, Verb], given: Sequence[str]) -> dict[str, Callable[..., Any]]:
     if given and given[0] in verbs:
         verbs[given[0]].check(given)
     return {name: one.command(given) for name, one in verbs.items()}
 
 
-def _run(commands: dict[str, Callable[..., None]], given: Sequence[str], prog: str, description: str) -> None:
-    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=given)
+def _run(commands: dict[str, Callable[..., Any]], given: Sequence[str], prog: str, description: str) -> None:
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            run = tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=given)
+    except SystemExit as stop:
+        _refused(stop, told.getvalue())
+    run()
+
+
+def _refused(stop: SystemExit, told: str) -> NoReturn:
+    """What the parser said; or our own error, of a part such as `sweep --reid.dropout`, with that part's options."""
+    refusal = stop.__context__
+    own = refusal.__context__ if refusal else None
+    if not isinstance(own, ReidgenError):
+        sys.stderr.write(told)
+        raise stop
+    part = str(getattr(refusal, "arg", "")).rpartition("config.")[2]
+    named = {name: spelled(text, of_part(part)) if isinstance(text, str) else text for name, text in own.parts.items()}
+    raise again(type(own), named) from None

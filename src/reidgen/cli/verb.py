@@ -74,10 +74,13 @@ class Verb:
     plan: Callable[..., Mapping[str, Any]] | None = None
     dry_run: str = DRY_RUN
 
-    def command(self, given: Sequence[str] = ()) -> Callable[..., None]:
-        """The function for the parser, with the defaults that a command line asks for."""
+    def command(self, given: Sequence[str] = ()) -> Callable[..., Callable[[], None]]:
+        """The function for the parser, with the defaults that a command line asks for; it returns what is to be run."""
 
-        def command(*, dry_run: bool, tensorboard: bool = False, **inputs: Any) -> None:
+        def command(**options: Any) -> Callable[[], None]:
+            return lambda: run(**options)
+
+        def run(*, dry_run: bool, tensorboard: bool = False, **inputs: Any) -> None:
             check_apart(str(inputs["out"]), [str(inputs[name]) for name in READ if inputs.get(name)])
             if dry_run:
                 plan = self.plan(**inputs) if self.plan else self._planned(**inputs)

@@ -51,10 +51,10 @@ class AnnotateConfig:
     def __post_init__(self) -> None:
         require(
             bool(self.what) and len(set(self.what)) == len(self.what),
-            "--what names columns, each once.",
+            f"{option('what')} names columns, each once.",
             got=" ".join(self.what) or "none",
             allowed=" ".join(WHAT),
-            fix=f"--what {' '.join(USUAL)}",
+            fix=option(what=USUAL),
         )
         for name in ("mask_confidence", "keypoint_confidence", "visible_score"):
             value = getattr(self, name)

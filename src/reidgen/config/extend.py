@@ -14,9 +14,9 @@ class ExtendConfig:
         people: The first N generated people, all their kept crops. None: all people.
         crops_per_person: At most M kept crops a person, in table order. None: all crops.
         label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
-            are variants of, which needs generated crops of real people; those that count as another person (column
-            `identity`, from generate variants) are left out. A training may ignore these identities: see
-            --generated-label of train-reid, for whose policies without identity "new" is the table.
+            are variants of: the crops have to be generated from real people, and those that count as another person
+            (column `identity`, from generate variants) are left out. Training may ignore these identities: see
+            generated_label of train-reid; its policies without identity take a table with "new".
         unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse"
             is an error that says what to run, "allow" adds them.
     """

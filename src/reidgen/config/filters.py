@@ -23,7 +23,7 @@ class FilterConfig:
         detector_person: Number of the class person. None: 0, or by its name where the file has names.
         detector_batch: Crops that the detector sees at once.
         ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
-            against the first crop of the same person, which needs --reference.
+            against the first crop of the same person, which needs `reference`.
         ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
             their threshold 0.75 has its meaning.
         ssim_first: Whether a person's first crop is the first of "any", as the sources had it, or the first "kept" by
@@ -44,7 +44,7 @@ class FilterConfig:
         realism_balls: "all" keeps all balls, "half" leaves out the half with the largest radii.
         diversity_threshold: Lowest distance to an earlier crop of the person that is kept.
         copies_threshold: Lowest distance to a real crop, over that one's to the next, that is kept.
-        calibrate: Draw the histogram of the scores on real crops (--reference) and the share that each threshold
+        calibrate: Draw the histogram of the scores on real crops (`reference`) and the share that each threshold
             rejects.
     """
 

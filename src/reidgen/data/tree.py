@@ -165,7 +165,7 @@ def _notes(rows: pl.DataFrame, linked: bool) -> Iterator[str]:
     if linked:
         yield (
             "Crops and maps are hard links to the files that they were made from, where the disk allows it. A program\n"
-            "that changes one in place changes the original too; `--crops copy` writes copies."
+            "that changes one in place changes the original too; the option crops, set to copy, writes copies."
         )
     if _camera_digits(rows) > 1:
         yield (

@@ -138,7 +138,7 @@ def _confounds(evidence: Evidence) -> Iterator[str]:
         yield (
             f"Confounded: the baseline was trained for {_numbers(before)} steps and the extended runs for "
             f"{_numbers(after)}. Part of any difference is the length of the training, not the generated people. Train "
-            "both with the same --steps."
+            "both with the same steps."
         )
     configs = [run.config for run in (*evidence.baseline, *evidence.extended)]
     treated = _differing([run.config for run in evidence.extended if run.config is not None])
@@ -152,7 +152,7 @@ def _confounds(evidence: Evidence) -> Iterator[str]:
     if None in configs:
         yield (
             "Not every training is among the runs, so it was not checked that they differ in nothing but the crops and "
-            "the seed. Add the folders of reidgen train-reid to --runs."
+            "the seed. Add the folders of reidgen train-reid to the report's runs."
         )
 
 

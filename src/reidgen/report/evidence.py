@@ -8,7 +8,7 @@ from typing import Any
 
 from reidgen.data.schema import UNKNOWN
 from reidgen.data.table import ReidTable
-from reidgen.errors import ConfigError, RunError
+from reidgen.errors import ConfigError, RunError, option
 from reidgen.fidelity.result import Fidelity
 from reidgen.report.folders import (
     CONVERTED,
@@ -124,8 +124,8 @@ def _evaluation(path: Path) -> Run:
         raise RunError(
             f"{path} is no evaluation.",
             got=f"a run of {run.record['stage']}",
-            allowed="the --out of reidgen evaluate",
-            fix="--runs for folders of other stages",
+            allowed="a folder of reidgen evaluate",
+            fix=f"{option('runs')} for folders of other stages",
         )
     return run
 
@@ -135,8 +135,8 @@ def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Seq
         raise ConfigError(
             "A report needs at least one baseline.",
             got="none",
-            allowed="folders of reidgen evaluate; or none, and a folder of reidgen fidelity among --runs",
-            fix="--baseline DIR",
+            allowed=f"folders of reidgen evaluate; or none, and a folder of reidgen fidelity among {option('runs')}",
+            fix=option(baseline="DIR"),
         )
     for name, runs in (("baseline", baseline), ("extended", extended)):
         seeds = [run.seed for run in runs]
@@ -149,4 +149,4 @@ def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Seq
     for kind in (PEOPLE, GENERATOR, CONVERTED, ENCODER, GENERATED, FILTERED, EXTENDED):
         several = [str(run.path) for run in others if run.kind == kind]
         if len(several) > 1:
-            raise ConfigError("--runs has two folders of one kind.", got=", ".join(several), allowed="one")
+            raise ConfigError(f"{option('runs')} has two folders of one kind.", got=", ".join(several), allowed="one")

@@ -58,7 +58,7 @@ def test_pictures_that_a_viewer_shows_otherwise_are_told_and_read_so_on_wish(tmp
     Image.fromarray(crop_pixels((16, 32))).save(tmp_path / "phone.jpg", exif=exif, quality=95)
     stored = gather_crops(tmp_path, "query").table
     told = "1 of 2 pictures: EXIF asks for a rotation, which re-ID readers do not do; read as "
-    assert capsys.readouterr().err == f"{told}they are stored; --pictures as-shown (phone.jpg)\n"
+    assert capsys.readouterr().err == f"{told}they are stored; pictures='as-shown' otherwise (phone.jpg)\n"
     shown = gather_crops(tmp_path, "query", pictures="as-shown").table
     assert capsys.readouterr().err == f"{told}a viewer shows them (phone.jpg)\n"
     assert shown.hash() != stored.hash()  # and so no decoded crops or embeddings of the other are taken

@@ -6,6 +6,7 @@ import torch
 from reidgen.config import StyleGANConfig
 from reidgen.data.pixels.store import CropStore
 from reidgen.engine.devices.device import setup
+from reidgen.errors import spelled
 from reidgen.generators.training.estimate import Estimate, estimate, gamma_line
 from reidgen.generators.training.style import StyleGANTraining
 
@@ -53,9 +54,11 @@ def test_lines_for_people(tiny):
     line = cost.line(dataclasses.replace(tiny, batch=32, accumulate=4))
     assert "generator: 22.9 M parameters, 5.67 GMAC an image; discriminator: 21.8 M, 5.85 GMAC" in line
     assert "about 3 GiB" in line and "batch 32 in 4 parts" in line
-    assert gamma_line(StyleGANConfig()).startswith(
-        "R1 weight: --gamma 0.0512, 0.0002 * height * width / batch; worth trying: 0.0128 to 0.512"
+    assert spelled(gamma_line(StyleGANConfig())).startswith(
+        "R1 weight: gamma=0.0512, 0.0002 * height * width / batch; worth trying: 0.0128 to 0.512"
     )
     relativistic = StyleGANConfig(loss="relativistic", size=(64, 64))
-    assert gamma_line(relativistic).startswith("R1 and R2 weight: --gamma 0.6, 0.6 * (height * width / 64^2)^1.5")
+    assert spelled(gamma_line(relativistic)).startswith(
+        "R1 and R2 weight: gamma=0.6, 0.6 * (height * width / 64^2)^1.5"
+    )
     assert "as asked" in gamma_line(dataclasses.replace(tiny, gamma=2.0))

@@ -25,7 +25,7 @@ def test_who_may_be_seen(viewer, shown):
 def test_what_is_missing_is_said():
     assert Viewer().why_not({"rendered"}) is None
     assert Viewer().why_not({"real", "rendered"}) == (
-        "Real people are not shown: this page may be published. --show-real allow puts them on it."
+        'Real people are not shown: this page may be published. show_real "allow" puts them on it.'
     )
     learned = Viewer(learned_from=frozenset({"real"})).why_not({"generated", "real"})
     assert learned.startswith(

@@ -141,7 +141,7 @@ def test_one_is_and_two_are(tmp_path):
 
 
 def test_what_recipes_and_lengths_are_called(tmp_path, monkeypatch):
-    """Recipes differ in their epochs, so in their steps: not equal, and --length steps would not make them so."""
+    """Recipes differ in their epochs, so in their steps: not equal, and length "steps" would not make them so."""
 
     def own_steps(config, **more):
         return plan(config, **{**more, "steps_of": lambda reid: reid.epochs})
@@ -149,7 +149,7 @@ def test_what_recipes_and_lengths_are_called(tmp_path, monkeypatch):
     monkeypatch.setattr(made_sweep, "plan", own_steps)
     view = view_of(sweep_run(tmp_path, SweepConfig(axis=("recipe=ide,bot",), seeds=3)))
     (told,) = [text for text in warnings(view) if text.startswith("Confounded")]
-    assert "--length" not in told and "--reid.steps" in told and "more crops" not in told
+    assert "Length" not in told and "reid.steps" in told and "more crops" not in told
     assert "equal" not in small_print(view) and "trainings of 60 to 120 steps" in small_print(view)
     both = view_of(sweep_run(tmp_path / "2", SweepConfig(axis=("recipe=ide,bot", "people=0,10"), seeds=3)))
     assert "equal optimisation steps in each comparison" in small_print(both)

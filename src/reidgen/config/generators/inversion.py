@@ -53,7 +53,7 @@ class InversionConfig(SearchConfig):
         crops: How many crops, one a person in turn.
         batch: Crops inverted at once, and at most so many in a step of pivotal tuning.
         tuned: "keep" leaves the tuned generators in tuned/, whole files that `load_generator` opens and that generate
-            variants --inverted takes; "drop" removes those of a way when it is measured.
+            variants takes as `inverted`; "drop" removes those of a way when it is measured.
     """
 
     methods: tuple[str, ...] = ("average", "encoder:1", "encoder:3", "encoder:5", "optimise", "optimise+pivotal")
@@ -105,7 +105,7 @@ class VariantsConfig(SearchConfig, SamplingConfig, WrittenCropsConfig):
     Attributes:
         invert: How a crop's w+ is found: by the "encoder"; by "optimise", from the encoder's w+ if there is one and
             else from the average; "pivotal" as well tunes the generator around these w+, see `tune_for`; "given" takes
-            w+ and tuned generators of an earlier `invert` (--inverted), and the crops that it inverted.
+            w+ and tuned generators of an earlier `invert` (`inverted`), and the crops that it inverted.
         way: Which way of that run, such as "optimise+pivotal". None: its last.
         passes: Passes of the encoder. None: as many as in its training.
         crops: At most so many real crops a person, by turns over its cameras.
@@ -116,7 +116,7 @@ class VariantsConfig(SearchConfig, SamplingConfig, WrittenCropsConfig):
             people are still themselves. "between" goes a quarter to three quarters of the way, whatever this says.
         donors: Whose styles are mixed in: "random" new people, or other real "people".
         keeps: The groups of `mix` after which the crop still counts as the same person; the table's column `identity`
-            says "keep" or "new" for each crop, and `extend --label same` takes the former if the identity filter does.
+            says "keep" or "new" for each crop, and `extend` with label "same" takes the former if the identity filter does.
         split: "train", or "all" for the crops of test people too.
         psi: Truncation of random donors; 1 is none.
     """

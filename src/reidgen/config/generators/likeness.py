@@ -15,8 +15,8 @@ class LikenessConfig(Part):
     Attributes:
         l2_weight: Weight of the mean squared difference of pixels from -1 to 1.
         perceptual_weight: Weight of the perceptual distance.
-        reid_weight: Weight of 1 - cosine of re-ID embeddings; above 0 it needs --reid.
-        moco_weight: Weight of 1 - cosine of MoCo's features (He et al. 2020); above 0 it needs --moco-weights.
+        reid_weight: Weight of 1 - cosine of re-ID embeddings; above 0 it needs `reid`.
+        moco_weight: Weight of 1 - cosine of MoCo's features (He et al. 2020); above 0 it needs `moco_weights`.
         moco_weights: The published ResNet-50 of MoCo, as its site has it (.pth.tar, .pth) or as safetensors.
         perceptual_backbone: Network of the perceptual distance: a ResNet gives "resnet-perceptual", "lpips-alex" and
             "lpips-vgg" give LPIPS (Zhang et al. 2018, version 0.1).

@@ -10,7 +10,7 @@
 
 All are single numbers on Market-1501 with ResNet-50 from ImageNet at 256x128, single query, without re-ranking, of
 networks that had learned from all crops of the train split. So do these recipes but for ide: its source holds the first
-crop of each person out, unless told `--train_all`, as the README's command for its number is.
+crop of each person out, unless told `train_all`, as the README's command for its number is.
 
 The thesis says ResNet-50, cross entropy, batch 16, 60 epochs and cosine distance (sections 4.2 and 5.2), and its
 repository has the network: ide's with a ReLU between batch normalisation and dropout. It is silent on the rest, which

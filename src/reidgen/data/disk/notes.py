@@ -1,7 +1,6 @@
 """What a reader passed over and what it made up, told with a count: on the error stream, and in the audit."""
 
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +17,7 @@ from reidgen.data.readers.names import entries_of, is_picture
 from reidgen.data.schema import DISTRACTOR, SHOWN
 from reidgen.data.table import ReidTable
 from reidgen.data.tree import holds_table
-from reidgen.errors import spelt_out
+from reidgen.errors import say
 
 PASSED: dict[str, tuple[Severity, str]] = {
     "links to folders": ("warning", "links are not followed; copy the folders, or read each by itself"),
@@ -66,19 +65,19 @@ def passed_over(root: Path | str, table: ReidTable) -> list[Finding]:
     ]
 
 
-def as_asked(table: ReidTable, pictures: str | None, *, option: str = "") -> ReidTable:
+def as_asked(table: ReidTable, pictures: str | None, *, otherwise: str = "") -> ReidTable:
     """The table with its pictures as they are asked for, and a word of those that a viewer shows otherwise.
 
     Args:
         table: Crops that no audit has looked at.
         pictures: "as-shown", or None for pixels as they are stored.
-        option: What the user types for the other way.
+        otherwise: What to type for the other way.
     """
     why = list(in_order(file_otherwise, table.paths))
     for reason in sorted({*why} - {""}):
         files = tuple(name for name, one in zip(table.rows["file_name"], why, strict=True) if one == reason)
         turned = pictures or reason == TURNED_TIFF
-        done = "read as a viewer shows them" if turned else f"read as they are stored{option}"
+        done = "read as a viewer shows them" if turned else f"read as they are stored{otherwise}"
         tell([Finding("note", f"{len(files):,} of {len(table):,} pictures", f"{reason}; {done}", files)])
     if not pictures or not any(why):
         return table
@@ -97,7 +96,7 @@ def tell(findings: list[Finding]) -> None:
     """One line for each finding on the error stream."""
     for one in findings:
         names = ", ".join([*one.files[:NAMED], *(["..."] if len(one.files) > NAMED else [])])
-        sys.stderr.write(spelt_out(f"{one.what}: {one.reason}{f' ({names})' if names else ''}") + "\n")
+        say(f"{one.what}: {one.reason}{f' ({names})' if names else ''}")
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

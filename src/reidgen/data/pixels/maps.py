@@ -1,6 +1,5 @@
 """What lies beside the crops of a table: their masks, and their key points, at the size of the decoded crops."""
 
-import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from reidgen.data.pixels.images import read_size
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.schema import SHOWN
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, say
 
 POINTS = 17  # COCO's
 CHUNK = 64  # masks looked at by a thread at a time
@@ -57,7 +56,7 @@ def with_masks(table: ReidTable, whose: str) -> ReidTable:
             fix="reidgen annotate --data DIR --out DIR",
         )
     if len(kept) < len(table):
-        sys.stderr.write(f"{len(table) - len(kept):,} of {len(table):,} crops have no mask and are left out.\n")
+        say(f"{len(table) - len(kept):,} of {len(table):,} crops have no mask and are left out.")
     return kept
 
 

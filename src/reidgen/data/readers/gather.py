@@ -12,7 +12,7 @@ from reidgen.data.readers.folder import images_below
 from reidgen.data.readers.market1501 import PATTERN
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.data.tree import holds_table
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,4 +74,4 @@ def _named(root: Path, files: list[str], split: str, pictures: str | None) -> Ga
     ]
     known = np.array([match is not None for match in found], dtype=bool)
     table = ReidTable.from_rows(rows, root=root, name=root.name)
-    return Gathered(as_asked(table, pictures, option="; --pictures as-shown"), known)
+    return Gathered(as_asked(table, pictures, otherwise=f"; {option(pictures='as-shown')} otherwise"), known)

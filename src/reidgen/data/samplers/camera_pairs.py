@@ -7,7 +7,7 @@ import numpy as np
 from reidgen.data.pairs import CameraPair, camera_pair
 from reidgen.data.samplers.epoch import EpochSampler
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, option
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,9 @@ class CameraPairSampler:
                 f"Cameras {source} and {target} have too few pairs of one person in one sequence.",
                 got=f"{len(pairs)} pairs, batch {batch}",
                 allowed="at least one batch",
-                fix=f"--batch {len(pairs)}" if len(pairs) else "other cameras (reidgen pairs), or --preset background",
+                fix=option(batch=len(pairs))
+                if len(pairs)
+                else f"other cameras (reidgen pairs), or {option(preset='background')}",
             )
         return cls(pairs, np.zeros(0, np.int64), np.zeros((0, 0), np.int64), batch, seed)
 

@@ -30,7 +30,7 @@ COST: Fields = {"wall_sec": NUMBER, "peak_memory_gib": NUMBER, "starts": int}
 
 
 class RunFolder:
-    """One stage's `--out`: the same command again resumes it or finds it done.
+    """One stage's `out`: the same command again resumes it or finds it done.
 
     Use `with RunFolder.begin(...) as run`. Everything about time and machine is in run.json alone, so that all other
     files of a run that was killed and resumed have the bytes of one that was never killed.

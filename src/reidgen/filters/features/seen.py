@@ -1,12 +1,10 @@
 """What a re-ID network has learned from, before it judges: a network that knows a crop by heart finds it right."""
 
-import sys
-
 import numpy as np
 
 from reidgen.backbones.reid_model import ReidModel
 from reidgen.data.table import ReidTable
-from reidgen.errors import WeightsError
+from reidgen.errors import WeightsError, say
 from reidgen.files import file_sha256
 from reidgen.reid.supervised.people import DIGITS
 
@@ -65,7 +63,7 @@ def _check_none_generated(model: ReidModel, where: str) -> None:
 def tell_known_people(model: ReidModel, where: str, reference: ReidTable) -> None:
     """Say how many people of the reference the network has learned from: their crops are nearer to each other."""
     if model.learned is None:
-        sys.stderr.write(f"identity: nobody knows whether {where} has learned from the reference's people\n")
+        say(f"identity: nobody knows whether {where} has learned from the reference's people")
         return
     seen = set(model.learned["others"])
     known = {
@@ -75,7 +73,7 @@ def tell_known_people(model: ReidModel, where: str, reference: ReidTable) -> Non
     }
     people = set(reference.pids[reference.pids > 0].tolist())
     if known:
-        sys.stderr.write(
+        say(
             f"identity: {where} has learned from {len(known):,} of the reference's {len(people):,} people; their crops "
-            "are more alike to it than those of strangers, which makes thresholds for new people too high\n"
+            "are more alike to it than those of strangers, which makes thresholds for new people too high"
         )

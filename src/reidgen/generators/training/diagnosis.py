@@ -4,30 +4,35 @@ from collections.abc import Mapping
 from typing import Literal
 
 from reidgen.config import GeneratorConfig, StyleGANConfig
+from reidgen.errors import option
 
 Diagnosis = Literal["", "collapse", "overfitting", "discriminator ahead"]
 GRACE_KIMG = 50  # a random start is grey for a while
 COLLAPSED, RUNAWAY, HIGH_P, ABOVE_TARGET = 0.3, 30.0, 0.85, 0.2
 
+MEANING: dict[Diagnosis, str] = {
+    "collapse": "the fakes of a batch differ much less from one another than the real crops do.",
+    "overfitting": "the discriminator knows the training crops by heart.",
+    "discriminator ahead": "its logits for real and fake crops are very far apart.",
+}
 ADVICE: dict[Diagnosis, str] = {
-    "collapse": "the fakes of a batch differ much less from one another than the real crops do. Try a larger --gamma, "
-    "a lower --lr-generator, more crops, or an earlier snapshot with --transfer.",
-    "overfitting": "the discriminator knows the training crops by heart. Stop here and use the last good snapshot, or "
-    "try more crops, --augment person, a smaller --channel-base, or --transfer from a larger set.",
-    "discriminator ahead": "its logits for real and fake crops are very far apart. Try a larger --gamma or a lower "
-    "--lr-discriminator.",
+    "collapse": f"a larger {option('gamma')}, a lower {option('lr_generator')}, more crops, or an earlier snapshot "
+    f"with {option('transfer')}",
+    "overfitting": f"the last good snapshot, more crops, {option(augment='person')}, a smaller "
+    f"{option('channel_base')}, or {option('transfer')} from a larger set",
+    "discriminator ahead": f"a larger {option('gamma')} or a lower {option('lr_discriminator')}",
 }
 DCGAN_ADVICE: dict[Diagnosis, str] = {
-    "collapse": "the fakes of a batch differ much less from one another than the real crops do. Try a lower --lr, more "
-    "crops, an earlier snapshot, or --preset person-stylegan2.",
-    "discriminator ahead": "its logits for real and fake crops are very far apart. Try a lower --lr, or --preset "
-    "person-stylegan2, whose discriminator is held back.",
+    "collapse": f"a lower {option('lr')}, more crops, an earlier snapshot, or {option(preset='person-stylegan2')}",
+    "discriminator ahead": f"a lower {option('lr')}, or {option(preset='person-stylegan2')}, whose discriminator is "
+    "held back",
 }
 
 
 def advice(diagnosis: Diagnosis, config: GeneratorConfig) -> str:
     """What a diagnosis means, and what to try with the options of that training."""
-    return ADVICE[diagnosis] if isinstance(config, StyleGANConfig) else DCGAN_ADVICE[diagnosis]
+    ways = ADVICE if isinstance(config, StyleGANConfig) else DCGAN_ADVICE
+    return f"{MEANING[diagnosis]} Try {ways[diagnosis]}."
 
 
 def diagnose(figures: Mapping[str, float], config: GeneratorConfig) -> Diagnosis:

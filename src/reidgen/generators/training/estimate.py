@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from reidgen.config import GeneratorConfig, StyleGANConfig
+from reidgen.errors import option
 from reidgen.losses.gan.gradient_penalty import r1_penalty
 from reidgen.models.stylegan.generator import GeneratorNetwork
 
@@ -70,7 +71,7 @@ def gamma_line(config: StyleGANConfig) -> str:
     source = "as asked" if config.gamma is not None else config.gamma_rule
     penalties = "R1" if config.loss == "logistic" else "R1 and R2"
     return (
-        f"{penalties} weight: --gamma {config.r1_gamma:.3g}, {source}; "
+        f"{penalties} weight: {option(gamma=float(f'{config.r1_gamma:.3g}'))}, {source}; "
         f"worth trying: {config.r1_gamma / 4:.3g} to {config.r1_gamma * 10:.3g}"
     )
 

@@ -1,7 +1,6 @@
 """What the trainings of all generators have in common: sums of figures, warnings, snapshots, and how long they are."""
 
 import math
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from reidgen.data.samplers import EpochSampler
 from reidgen.engine.devices.device import Fabric, derive_seed, gathered
 from reidgen.engine.devices.device import generator as random_generator
 from reidgen.engine.loop import Plan, finite
-from reidgen.errors import TrainingError
+from reidgen.errors import TrainingError, say
 from reidgen.generators import sampling
 from reidgen.generators.augmentation.ada import randomly_mirrored
 from reidgen.generators.pictures.sheets import write_sheet
@@ -79,7 +78,7 @@ class GANTraining:
         warning = diagnose(figures, self.config)
         if warning not in self._warned and self.fabric.is_global_zero:
             self._warned.add(warning)
-            sys.stderr.write(f"warning at {figures['kimg']:g} kimg: {warning}: {advice(warning, self.config)}\n")
+            say(f"warning at {figures['kimg']:g} kimg: {warning}: {advice(warning, self.config)}")
         return {**figures, "warning": warning}
 
     def finite(self) -> bool:

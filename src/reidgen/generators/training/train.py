@@ -1,6 +1,5 @@
 """Training a generator on the crops of a table: what it starts from, and what it leaves."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from reidgen.engine.devices.bfloat16 import sound_bfloat16
 from reidgen.engine.devices.device import Fabric, setup
 from reidgen.engine.loop import begun, in_run, memory_told, resume, train
 from reidgen.engine.runs.run import RunFiles
-from reidgen.errors import DataError, option
+from reidgen.errors import DataError, option, say
 from reidgen.files import file_sha256, write_json
 from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.training import failures
@@ -85,9 +84,9 @@ def _train(fabric: Fabric, run: RunFolder | RunFiles, crops: ReidTable, config: 
         with sound_bfloat16(fabric.device, config.precision, tell=fabric.is_global_zero) as kept:
             cost = estimate(training)
             if fabric.is_global_zero:
-                _say(cost.line(config))
+                say(cost.line(config))
                 if isinstance(config, StyleGANConfig):
-                    _say(gamma_line(config))
+                    say(gamma_line(config))
             train(run, training, plan_of(config))
     if not fabric.is_global_zero:
         return {}
@@ -150,12 +149,7 @@ def _start(run: RunFolder | RunFiles, training: Training, parent: GeneratorFile 
             return
         write_json(run.path / "transfer.json", as_json(parent, reports))
         for part, report in reports.items():
-            _say(report.line(part))
+            say(report.line(part))
         for facts in (*parent.training.get("ancestors", []), parent.training):
             if "licence" in facts:
-                _say(facts["licence"])
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+                say(facts["licence"])

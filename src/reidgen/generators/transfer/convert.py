@@ -1,6 +1,5 @@
 """Weights that were trained elsewhere -> generator.safetensors, with the facts of where they came from."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from reidgen.engine.foreign import module_tensors, read_foreign
 from reidgen.engine.foreign.pickle_budget import Record, Refused
 from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.runs.records import write_checked
-from reidgen.errors import WeightsError, option
+from reidgen.errors import WeightsError, option, say
 from reidgen.files import file_sha256
 from reidgen.generators.trained import TrainedGenerator, load_generator
 from reidgen.generators.transfer.upstream import (
@@ -63,7 +62,7 @@ def convert_weights(weights: Path | str, config: ConvertConfig | None = None, *,
     with RunFolder.begin(out, stage="convert", config=config, inputs=inputs) as run:
         if not run.done:
             run.finish(_convert(run, path, config))
-        _say(LICENCE)
+        say(LICENCE)
     return load_generator(run.path)
 
 
@@ -105,7 +104,7 @@ def _convert(run: RunFolder, path: Path, config: ConvertConfig) -> dict[str, Any
     write_checked(run.path / REPORT, {**facts["source"], **_report(parts, reason)})
     write_generator(run.path / FILE, tensors, config=style, training=facts)
     for line in _lines(style, parts, reason):
-        _say(line)
+        say(line)
     return {**facts, "network": style.network, "size": list(style.size), "weights": file_sha256(run.path / FILE)}
 
 
@@ -191,11 +190,6 @@ def _lines(style: StyleGANConfig, parts: dict[Part, Converted], reason: str | No
     height, width = style.size
     lines.append(
         f"network: {style.network}, {height}x{width}, z {style.z_dim}, w {style.w_dim}, {style.mapping_layers} mapping "
-        f"layers, --channel-base {style.channel_base} --channel-max {style.channel_max}"
+        f"layers, {option(channel_base=style.channel_base)} {option(channel_max=style.channel_max)}"
     )
     return lines
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

@@ -51,7 +51,7 @@ class Viewer:
             "unknown": "crops whose table is not there any more are not shown",
         }
         why = "; ".join(reasons.get(origin, f"crops of origin {origin} are not shown") for origin in sorted(hidden))
-        return f"{why[0].upper()}{why[1:]}: this page may be published. --show-real allow puts them on it."
+        return f'{why[0].upper()}{why[1:]}: this page may be published. show_real "allow" puts them on it.'
 
 
 def crop(row: dict[str, Any], viewer: Viewer, *, caption: str | None = None, verdict: Verdict | None = None) -> Markup:

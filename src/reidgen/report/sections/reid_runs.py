@@ -9,7 +9,7 @@ import polars as pl
 
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.records import NUMBER, Fields, check_fields
-from reidgen.errors import DataError, RunError
+from reidgen.errors import DataError, RunError, option
 from reidgen.evaluate import RESULT, Result
 from reidgen.files import file_sha256
 from reidgen.report.folders import Run
@@ -73,8 +73,8 @@ def weights_hash(training: Run) -> str:
         raise RunError(
             f"{training.path} has lost its weights.",
             got=f"no {WEIGHTS}",
-            allowed="the --out of reidgen train-reid, as it was written",
-            fix="leave the folder out of --runs",
+            allowed="the folder of reidgen train-reid, as it was written",
+            fix=f"leave the folder out of {option('runs')}",
         )
     return file_sha256(path)
 

@@ -137,11 +137,14 @@ def _confounds(view: SweepView) -> Iterable[str]:
     part = "Part of any difference is the length of the training."
     if view.result.config.length == "epochs" and all(map(_grow, unequal)):
         yield (
-            f"Confounded: the trainings were {steps} steps long, the longer the more crops there were. {part} --length "
-            "steps holds it fixed."
+            f"Confounded: the trainings were {steps} steps long, the longer the more crops there were. {part} Length "
+            '"steps" holds it fixed.'
         )
     else:
-        yield f"Confounded: the compared trainings were {steps} steps long. {part} --reid.steps N gives all as many."
+        yield (
+            f"Confounded: the compared trainings were {steps} steps long. {part} "
+            "The option reid.steps gives all as many."
+        )
 
 
 def _grow(group: Group) -> bool:
