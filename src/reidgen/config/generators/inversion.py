@@ -115,8 +115,8 @@ class VariantsConfig(SearchConfig, SamplingConfig, WrittenCropsConfig):
         weight: How far the layers of `mix` go towards the donor: 1 takes its styles, as the sources do, after which few
             people are still themselves. "between" goes a quarter to three quarters of the way, whatever this says.
         donors: Whose styles are mixed in: "random" new people, or other real "people".
-        keeps: The groups of `mix` after which the crop still counts as the same person; the table's column `identity`
-            says "keep" or "new" for each crop, and `extend` with label "same" takes the former if the identity filter does.
+        keeps: The groups of `mix` after which the crop still counts as the same person: "keep" in the table's column
+            `identity`, else "new". `extend` with label "same" takes those of "keep" that pass the identity filter.
         split: "train", or "all" for the crops of test people too.
         psi: Truncation of random donors; 1 is none.
     """
