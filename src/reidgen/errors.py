@@ -51,9 +51,11 @@ def on_command_line(name: str, value: object = NO_VALUE) -> str:
 
 def of_part(part: str) -> Spelling:
     """Spells an option as that of a part of a config, itself still an `option`."""
-    return lambda name, value=NO_VALUE: (
-        option(f"{part}.{name}") if value is NO_VALUE else option(**{f"{part}.{name}": value})
-    )
+
+    def of_that(name: str, value: object = NO_VALUE) -> str:
+        return option(f"{part}.{name}") if value is NO_VALUE else option(**{f"{part}.{name}": value})
+
+    return of_that
 
 
 def spelled(text: str, spelling: Spelling = in_python) -> str:
@@ -129,6 +131,14 @@ def again(kind: type[Raised], parts: dict[str, Any], **other: Any) -> Raised:
     error = kind.__new__(kind)
     ReidgenError.__init__(error, **{**parts, **other})
     return error
+
+
+def respelled(error: Raised, spelling: Spelling) -> Raised:
+    """An error whose options are other options, as `spelling` names them."""
+    return again(
+        type(error),
+        {name: spelled(part, spelling) if isinstance(part, str) else part for name, part in error.parts.items()},
+    )
 
 
 def spelt_out(text: str) -> str:

@@ -14,7 +14,7 @@ from reidgen.cli.generators import TRAINED
 from reidgen.cli.reid import REID
 from reidgen.cli.tables import JUDGED, MADE
 from reidgen.cli.verb import Verb
-from reidgen.errors import ReidgenError, again, front_end, of_part, on_command_line, spelled
+from reidgen.errors import ReidgenError, front_end, of_part, on_command_line, respelled
 from reidgen.files import DISK_FULL
 
 DESCRIPTION = (
@@ -92,5 +92,4 @@ def _refused(stop: SystemExit, told: str) -> NoReturn:
         sys.stderr.write(told)
         raise stop
     part = str(getattr(refusal, "arg", "")).rpartition("config.")[2]
-    named = {name: spelled(text, of_part(part)) if isinstance(text, str) else text for name, text in own.parts.items()}
-    raise again(type(own), named) from None
+    raise respelled(own, of_part(part)) from None

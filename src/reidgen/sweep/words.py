@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from reidgen.config import ExtendConfig, ReidConfig
-from reidgen.errors import NO_VALUE, ConfigError, DataError, again, option, spelled
+from reidgen.errors import NO_VALUE, ConfigError, DataError, option, respelled
 
 
 @contextmanager
@@ -26,8 +26,7 @@ def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError) as error:
-        parts = {name: spelled(part, of_sweep) if isinstance(part, str) else part for name, part in error.parts.items()}
-        raise again(type(error), parts) from error
+        raise respelled(error, of_sweep) from error
 
 
 def _option(name: str, value: object, varied: Collection[str]) -> str:
