@@ -76,7 +76,7 @@ def test_a_missing_threshold_is_an_error_word_for_word():
     with pytest.raises(ConfigError) as error:
         SSIMFilter().calibrated(None)
     assert str(error.value) == (
-        "The SSIM filter has no threshold, and no reference crops to take one from.\n"
+        "The ssim filter has no threshold, and no reference crops to take one from.\n"
         "  got: threshold None, reference None\n"
         "  allowed: one of the two\n"
         "  try: reference='DIR' (real crops), or ssim_threshold=0.3"
@@ -87,8 +87,8 @@ def test_a_reference_of_single_crops_is_an_error_word_for_word():
     with pytest.raises(DataError) as error:
         SSIMFilter().calibrated(np.full(12, np.nan))
     assert str(error.value) == (
-        "The reference crops give no SSIM threshold: no person has two crops.\n"
-        "  got: 12 crops, none with another of the same person before it\n"
+        "The reference crops give no threshold for the ssim filter.\n"
+        "  got: 12 crops, none with a score\n"
         "  allowed: at least one person with two crops\n"
         "  try: reference with the whole train split, or ssim_threshold=0.3"
     )

@@ -388,8 +388,8 @@ def test_a_training_in_place_of_an_evaluation_is_named_word_for_word(tmp_path):
     assert str(error.value) == (
         f"{tmp_path / 't'} is no evaluation.\n"
         "  got: a run of train-reid\n"
-        "  allowed: the --out of reidgen evaluate\n"
-        "  try: --runs for folders of other stages"
+        "  allowed: a folder of reidgen evaluate\n"
+        "  try: runs for folders of other stages"
     )
 
 

@@ -31,42 +31,24 @@ from reidgen.filters.ssim import SSIMFilter
 
 SCORING = "scoring"  # in the run folder, until the run is done
 FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
-    "detector": lambda config: DetectorFilter(
-        config.detector,
-        config.detector_threshold,
-        config.detector_cfg,
-        config.detector_score,
-        config.detector_person,
-        batch=config.detector_batch,
-        device=config.device,
-    ),
+    "detector": lambda config: DetectorFilter(config.detector, device=config.device, **_own(config, "detector")),
     "ssim": lambda config: SSIMFilter(
         config.ssim_threshold, data_range=255 if config.ssim_range == "255" else 4095, first=config.ssim_first
     ),
-    "identity": lambda config: IdentityFilter(
-        config.reid or "",
-        config.identity_threshold,
-        config.identity_people,
-        config.identity_cameras,
-        batch=config.feature_batch,
-        device=config.device,
-    ),
-    "realism": lambda config: RealismFilter(
-        _features(config),
-        config.realism_threshold,
-        config.realism_neighbours,
-        config.realism_among,
-        config.realism_balls,
-        batch=config.feature_batch,
-        device=config.device,
-    ),
-    "diversity": lambda config: DiversityFilter(
-        _features(config), config.diversity_threshold, batch=config.feature_batch, device=config.device
-    ),
-    "copies": lambda config: CopiesFilter(
-        _features(config), config.copies_threshold, batch=config.feature_batch, device=config.device
-    ),
+    "identity": lambda config: IdentityFilter(config.reid or "", **_network(config), **_own(config, "identity")),
+    "realism": lambda config: RealismFilter(_features(config), **_network(config), **_own(config, "realism")),
+    "diversity": lambda config: DiversityFilter(_features(config), **_network(config), **_own(config, "diversity")),
+    "copies": lambda config: CopiesFilter(_features(config), **_network(config), **_own(config, "copies")),
 }
+
+
+def _own(config: FilterConfig, name: str) -> dict[str, Any]:
+    """The options that begin with a filter's name, without it."""
+    return {key.removeprefix(f"{name}_"): value for key, value in vars(config).items() if key.startswith(f"{name}_")}
+
+
+def _network(config: FilterConfig) -> dict[str, Any]:
+    return {"batch": config.feature_batch, "device": config.device}
 
 
 def _features(config: FilterConfig) -> str:

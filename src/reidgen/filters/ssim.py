@@ -5,7 +5,7 @@ image of a person and comparing it with the rest of the images of that same pers
 same image, and one below a threshold read off a histogram of real crops as a bad one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,9 +14,9 @@ import polars as pl
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
-from reidgen.errors import ConfigError, DataError, option
+from reidgen.errors import ConfigError, option
 from reidgen.filters.sizes import SizedFilter
-from reidgen.filters.thresholds import QUANTILE
+from reidgen.filters.thresholds import QuantileFilter
 from reidgen.metrics.ssim import ssim
 
 SOURCE_THRESHOLD = 0.75  # belongs to data range 4095
@@ -24,7 +24,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class SSIMFilter(SizedFilter):
+class SSIMFilter(SizedFilter, QuantileFilter):
     """Rejects crops unlike the person's first crop (SSIM below the threshold) or equal to it (SSIM of 1).
 
     The first crop of a person in table order is what the others are compared with and has no score; nor have
@@ -40,6 +40,8 @@ class SSIMFilter(SizedFilter):
     """
 
     name: ClassVar[str] = "ssim"
+    by_hand: ClassVar[str] = option(ssim_threshold=0.3)
+    needs: ClassVar[str] = "at least one person with two crops"
     threshold: float | None = None
     data_range: Literal[255, 4095] = 255
     size: tuple[int, int] | None = None
@@ -54,36 +56,9 @@ class SSIMFilter(SizedFilter):
     @property
     def rule(self) -> str:
         """Which crops are rejected, in words and numbers."""
-        cut = "the 5 % quantile of reference crops" if self.threshold is None else f"{self.threshold:.4f}"
         size = "their own size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         which = "first" if self.first == "any" else "first kept"
-        return f"SSIM to the person's {which} crop below {cut}, or 1 (data range {self.data_range}, at {size})"
-
-    def calibrated(self, reference_scores: np.ndarray | None) -> "SSIMFilter":
-        """The filter with a threshold: its own, or the 5 % quantile of the reference crops' scores.
-
-        Raises:
-            ConfigError: There is no threshold and no reference.
-            DataError: No person of the reference has two crops.
-        """
-        if self.threshold is not None:
-            return self
-        if reference_scores is None:
-            raise ConfigError(
-                "The SSIM filter has no threshold, and no reference crops to take one from.",
-                got="threshold None, reference None",
-                allowed="one of the two",
-                fix=f"{option(reference='DIR')} (real crops), or {option(ssim_threshold=0.3)}",
-            )
-        known = reference_scores[~np.isnan(reference_scores)]
-        if not known.size:
-            raise DataError(
-                "The reference crops give no SSIM threshold: no person has two crops.",
-                got=f"{len(reference_scores):,} crops, none with another of the same person before it",
-                allowed="at least one person with two crops",
-                fix=f"{option('reference')} with the whole train split, or {option(ssim_threshold=0.3)}",
-            )
-        return replace(self, threshold=float(np.quantile(known, QUANTILE)))
+        return f"SSIM to the person's {which} crop below {self.cut}, or 1 (data range {self.data_range}, at {size})"
 
     def inputs(self) -> dict[str, str]:
         """Nothing: the filter reads no files of its own."""

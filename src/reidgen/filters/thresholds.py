@@ -38,39 +38,32 @@ class QuantileFilter:
             needs_reference(self.name, reference_scores)
         if self.threshold is not None:
             return self
-        found = quantile_threshold(self.name, reference_scores, by_hand=self.by_hand, needs=self.needs)
-        return replace(self, threshold=found)  # type: ignore[type-var]
+        if reference_scores is None:
+            raise ConfigError(
+                f"The {self.name} filter has no threshold, and no reference crops to take one from.",
+                got="threshold None, reference None",
+                allowed="one of the two",
+                fix=f"{option(reference='DIR')} (real crops), or {self.by_hand}",
+            )
+        known = reference_scores[np.isfinite(reference_scores)]
+        if not known.size:
+            raise DataError(
+                f"The reference crops give no threshold for the {self.name} filter.",
+                got=f"{len(reference_scores):,} crops, none with a score",
+                allowed=self.needs,
+                fix=f"{option('reference')} with the whole train split, or {self.by_hand}",
+            )
+        return replace(self, threshold=float(np.quantile(known, QUANTILE)))  # type: ignore[type-var]
 
+    @property
+    def cut(self) -> str:
+        """The threshold in words."""
+        return "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
 
-def quantile_threshold(name: str, reference_scores: np.ndarray | None, *, by_hand: str, needs: str) -> float:
-    """The 5 % quantile of the reference crops' scores.
-
-    Args:
-        name: The filter's.
-        reference_scores: float64 (N,), not finite where there is no score.
-        by_hand: The option that sets the threshold by hand, with a value.
-        needs: What the reference must have for a score.
-
-    Raises:
-        ConfigError: There is no reference.
-        DataError: No reference crop has a score.
-    """
-    if reference_scores is None:
-        raise ConfigError(
-            f"The {name} filter has no threshold, and no reference crops to take one from.",
-            got="threshold None, reference None",
-            allowed="one of the two",
-            fix=f"{option(reference='DIR')} (real crops), or {by_hand}",
-        )
-    known = reference_scores[np.isfinite(reference_scores)]
-    if not known.size:
-        raise DataError(
-            f"The reference crops give no threshold for the {name} filter.",
-            got=f"{len(reference_scores):,} crops, none with a score",
-            allowed=needs,
-            fix=f"{option('reference')} with the whole train split, or {by_hand}",
-        )
-    return float(np.quantile(known, QUANTILE))
+    def rejected(self, scores: np.ndarray) -> list[str | None]:
+        """The filter's name below the threshold, None else."""
+        assert self.threshold is not None, "calibrated() comes first"
+        return [self.name if below else None for below in scores < self.threshold]
 
 
 def needs_reference(name: str, given: object) -> None:

@@ -11,18 +11,17 @@ from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, DataError, option
+from reidgen.errors import DataError, option
 from reidgen.filters.base import verdict_about
-from reidgen.filters.features.embedding import feature_hash, features_of, rows_in
+from reidgen.filters.features.embedding import FeatureFilter, rows_in
 from reidgen.filters.features.neighbours import BLOCK, NOBODY, Neighbourhoods
-from reidgen.filters.sizes import SizedFilter, crop_size
-from reidgen.filters.thresholds import QuantileFilter, needs_reference
+from reidgen.filters.thresholds import needs_reference
 from reidgen.metrics.exact import exact_smallest, exact_squares, margin_of
 from reidgen.metrics.neighbours import squares_to
 
 
 @dataclass(frozen=True)
-class DiversityFilter(SizedFilter, QuantileFilter):
+class DiversityFilter(FeatureFilter):
     """Rejects crops that are nearly an earlier crop of the same person.
 
     The score is the distance between features to the nearest earlier crop of the person that is kept itself, in table
@@ -46,17 +45,12 @@ class DiversityFilter(SizedFilter, QuantileFilter):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        _check("DiversityFilter", self.threshold, self.batch)
+        self.check("distance")
 
     @property
     def rule(self) -> str:
         """Which crops are rejected, in words and numbers."""
-        cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
-        return f"distance to an earlier kept crop of the same person below {cut} (features {self.features})"
-
-    def inputs(self) -> dict[str, str]:
-        """SHA-256 of the feature network's weights."""
-        return {"features": feature_hash(self.features, self.device)}
+        return f"distance to an earlier kept crop of the same person below {self.cut} (features {self.features})"
 
     def scores(
         self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
@@ -72,11 +66,6 @@ class DiversityFilter(SizedFilter, QuantileFilter):
         """
         return self._nearest(table)[0] if len(table) else np.empty(0)
 
-    def rejected(self, scores: np.ndarray) -> list[str | None]:
-        """`diversity` below the threshold, None else."""
-        assert self.threshold is not None, "calibrated() comes first"
-        return ["diversity" if near else None for near in scores < self.threshold]
-
     def pointed(
         self, verdicts: list[str | None], table: ReidTable, reference: ReidTable | None = None
     ) -> list[str | None]:
@@ -88,8 +77,7 @@ class DiversityFilter(SizedFilter, QuantileFilter):
 
     def _nearest(self, table: ReidTable) -> tuple[np.ndarray, np.ndarray]:
         """Distance to the nearest earlier kept crop of the person, and its row, -1 where there is none."""
-        size = self.size or crop_size(table)
-        crops = features_of(table, self.features, size=size, batch=self.batch, device=self.device)
+        crops = self.features_of(table)
         scores, near = np.full(len(table), np.nan), np.full(len(table), -1)
         order = np.argsort(table.pids, kind="stable")
         order = order[table.pids[order] > 0]
@@ -116,7 +104,7 @@ def _to_earlier_kept(crops: Tensor, threshold: float) -> tuple[np.ndarray, np.nd
 
 
 @dataclass(frozen=True)
-class CopiesFilter(SizedFilter, QuantileFilter):
+class CopiesFilter(FeatureFilter):
     """Rejects crops that are copies of real ones: much nearer to one than its own nearest neighbour is.
 
     The score is the distance to the nearest real crop over the distance from that one to its nearest other real crop
@@ -141,20 +129,15 @@ class CopiesFilter(SizedFilter, QuantileFilter):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        _check("CopiesFilter", self.threshold, self.batch)
+        self.check("ratio")
 
     @property
     def rule(self) -> str:
         """Which crops are rejected, in words and numbers."""
-        cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
         return (
-            f"distance to the nearest real crop, over that one's to its nearest other real crop, below {cut} "
+            f"distance to the nearest real crop, over that one's to its nearest other real crop, below {self.cut} "
             f"(features {self.features})"
         )
-
-    def inputs(self) -> dict[str, str]:
-        """SHA-256 of the feature network's weights."""
-        return {"features": feature_hash(self.features, self.device)}
 
     def scores(
         self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
@@ -177,8 +160,8 @@ class CopiesFilter(SizedFilter, QuantileFilter):
         if len(reference) < 3:
             got = f"{len(reference)} crops in {reference.name or 'the reference'}"
             raise DataError("The copies filter has too few real crops.", got=got, allowed="three or more")
-        hoods = Neighbourhoods.of(self._features(reference), torch.arange(len(reference)), 1)
-        crops, own = self._features(table), torch.from_numpy(rows_in(table, reference))
+        hoods = Neighbourhoods.of(self.features_of(reference), torch.arange(len(reference)), 1)
+        crops, own = self.features_of(table), torch.from_numpy(rows_in(table, reference))
 
         def score(part: slice) -> np.ndarray:
             near, distance = _nearest(crops[part], own[part], hoods.features)
@@ -188,11 +171,6 @@ class CopiesFilter(SizedFilter, QuantileFilter):
 
         return in_blocks(self.name, len(table), score, kept=kept, block=BLOCK)
 
-    def rejected(self, scores: np.ndarray) -> list[str | None]:
-        """`copies` below the threshold, None else."""
-        assert self.threshold is not None, "calibrated() comes first"
-        return ["copies" if near else None for near in scores < self.threshold]
-
     def pointed(
         self, verdicts: list[str | None], table: ReidTable, reference: ReidTable | None = None
     ) -> list[str | None]:
@@ -200,7 +178,7 @@ class CopiesFilter(SizedFilter, QuantileFilter):
         rows = np.flatnonzero([verdict is not None for verdict in verdicts])
         if not rows.size or reference is None:
             return verdicts
-        crops, real, own = self._features(table)[rows], self._features(reference), rows_in(table, reference)[rows]
+        crops, real, own = self.features_of(table)[rows], self.features_of(reference), rows_in(table, reference)[rows]
         told, names = list(verdicts), reference.rows["file_name"]
         for first in range(0, len(rows), BLOCK):
             part = slice(first, first + BLOCK)
@@ -208,10 +186,6 @@ class CopiesFilter(SizedFilter, QuantileFilter):
             for row, place in zip(rows[part].tolist(), near.tolist(), strict=True):
                 told[row] = verdict_about("copies:of", names[place])
         return told
-
-    def _features(self, table: ReidTable) -> Tensor:
-        size = self.size or crop_size(table)
-        return features_of(table, self.features, size=size, batch=self.batch, device=self.device)
 
 
 CAP = 1000.0  # of a ratio: twins among the real crops have no distance between them
@@ -230,10 +204,3 @@ def _spacing(hoods: Neighbourhoods, near: Tensor, own: Tensor) -> np.ndarray:
     first, second = hoods.near[near].unbind(1)
     itself = (hoods.near_groups[near, 0] == own) & (own != NOBODY)
     return torch.where(itself, second, first).numpy()
-
-
-def _check(what: str, threshold: float | None, batch: int) -> None:
-    if threshold is not None and threshold < 0:
-        raise ConfigError(f"{what}'s threshold is no distance.", got=threshold, allowed=">= 0, or None")
-    if batch < 1:
-        raise ConfigError(f"{what}'s batch must be positive.", got=batch, allowed=">= 1")

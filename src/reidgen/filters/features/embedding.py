@@ -10,12 +10,13 @@ from reidgen.config import Device, FidelityConfig
 from reidgen.config.fidelity import REID
 from reidgen.data.table import ReidTable
 from reidgen.engine.cache import cache_folder
+from reidgen.errors import ConfigError
 from reidgen.fidelity.crops import Files
 from reidgen.fidelity.extractors import Extractor, load_extractor
 from reidgen.fidelity.features import extract
 from reidgen.files import sha256
-
-BLOCK = 256  # crops against all others at a time: bounds the memory
+from reidgen.filters.sizes import SizedFilter, crop_size
+from reidgen.filters.thresholds import QuantileFilter
 
 
 def feature_hash(features: str, device: Device) -> str:
@@ -52,6 +53,37 @@ def features_of(table: ReidTable, features: str, *, size: tuple[int, int], batch
     found = extract(Files(table.paths, size, None), extractor, path, batch=batch, label=label)
     known = torch.from_numpy(np.asarray(found))
     return torch.nn.functional.normalize(known) if features.startswith(REID) else known
+
+
+class FeatureFilter(SizedFilter, QuantileFilter):
+    """What the filters share that compare features; frozen dataclasses.
+
+    Attributes:
+        features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
+        batch: Crops a forward pass.
+        device: Where the network runs.
+    """
+
+    features: str
+    batch: int
+    device: Device
+
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of the feature network's weights."""
+        return {"features": feature_hash(self.features, self.device)}
+
+    def features_of(self, table: ReidTable) -> Tensor:
+        """Features of a table's crops, float32 (N, D)."""
+        size = self.size or crop_size(table)
+        return features_of(table, self.features, size=size, batch=self.batch, device=self.device)
+
+    def check(self, threshold: str) -> None:
+        """Raise `ConfigError` for a negative threshold, or a batch of nothing."""
+        if self.threshold is not None and self.threshold < 0:
+            what = f"{type(self).__name__}'s threshold must be a {threshold}."
+            raise ConfigError(what, got=self.threshold, allowed=">= 0, or None")
+        if self.batch < 1:
+            raise ConfigError(f"{type(self).__name__}'s batch must be positive.", got=self.batch, allowed=">= 1")
 
 
 def _open(features: str, device: Device) -> Extractor:

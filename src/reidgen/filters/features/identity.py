@@ -66,11 +66,10 @@ class IdentityFilter(SizedFilter, QuantileFilter):
     @property
     def rule(self) -> str:
         """Which crops are rejected, in words and numbers."""
-        cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
         others = " by other cameras" if self.cameras == "other" else ""
         return (
-            f"similarity to the claimed person's crops{others} less that to anybody else's below {cut}, or nothing of "
-            f"that person to compare with (network {self.model})"
+            f"similarity to the claimed person's crops{others} less that to anybody else's below {self.cut}, or "
+            f"nothing of that person to compare with (network {self.model})"
         )
 
     def inputs(self) -> dict[str, str]:

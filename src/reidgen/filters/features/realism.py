@@ -14,10 +14,9 @@ from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, DataError, option
-from reidgen.filters.features.embedding import feature_hash, features_of, rows_in
+from reidgen.filters.features.embedding import FeatureFilter, rows_in
 from reidgen.filters.features.neighbours import BLOCK, NOBODY, Neighbourhoods
-from reidgen.filters.sizes import SizedFilter, crop_size
-from reidgen.filters.thresholds import QuantileFilter, needs_reference
+from reidgen.filters.thresholds import needs_reference
 from reidgen.metrics.exact import exact_squares, margin_of
 from reidgen.metrics.neighbours import squares_to
 
@@ -25,7 +24,7 @@ CAP = 1000.0  # of a score: a crop that is a real one would have an infinite one
 
 
 @dataclass(frozen=True)
-class RealismFilter(SizedFilter, QuantileFilter):
+class RealismFilter(FeatureFilter):
     """Rejects crops that are far from all real crops, compared with how far real ones are from each other.
 
     Each real crop has a ball that reaches to its k-th nearest neighbour. A crop's score is the largest ratio of a
@@ -59,11 +58,9 @@ class RealismFilter(SizedFilter, QuantileFilter):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        if self.threshold is not None and self.threshold < 0:
-            raise ConfigError("RealismFilter's threshold is no ratio.", got=self.threshold, allowed=">= 0, or None")
-        if self.neighbours < 1 or self.batch < 1:
-            got = f"neighbours {self.neighbours}, batch {self.batch}"
-            raise ConfigError("RealismFilter's counts must be positive.", got=got, allowed=">= 1")
+        self.check("ratio")
+        if self.neighbours < 1:
+            raise ConfigError("RealismFilter's neighbours must be positive.", got=self.neighbours, allowed=">= 1")
         if self.among not in ("people", "crops") or self.balls not in ("half", "all"):
             got = f"among {self.among}, balls {self.balls}"
             raise ConfigError("RealismFilter has no such choice.", got=got, allowed="people or crops; half or all")
@@ -71,16 +68,11 @@ class RealismFilter(SizedFilter, QuantileFilter):
     @property
     def rule(self) -> str:
         """Which crops are rejected, in words and numbers."""
-        cut = "the 5 % quantile of real crops" if self.threshold is None else f"{self.threshold:.4f}"
         kept = "the smaller half of the balls" if self.balls == "half" else "all balls"
         return (
-            f"largest ratio of a real crop's radius to the distance below {cut} (radius: {self.neighbours} nearest "
-            f"{'other people' if self.among == 'people' else 'other crops'}, {kept}, features {self.features})"
+            f"largest ratio of a real crop's radius to the distance below {self.cut} (radius: {self.neighbours} "
+            f"nearest {'other people' if self.among == 'people' else 'other crops'}, {kept}, features {self.features})"
         )
-
-    def inputs(self) -> dict[str, str]:
-        """SHA-256 of the feature network's weights."""
-        return {"features": feature_hash(self.features, self.device)}
 
     def scores(
         self, table: ReidTable, reference: ReidTable | None = None, *, kept: ScoreFolder | None = None
@@ -103,23 +95,14 @@ class RealismFilter(SizedFilter, QuantileFilter):
         people = reference.where(reference.pids > 0)
         groups = torch.tensor(people.pids if self.among == "people" else np.arange(len(people)))
         self._check(people, len(groups.unique()))
-        hoods = Neighbourhoods.of(self._features(people), groups, self.neighbours)
-        crops, rows = self._features(table), rows_in(table, people)
+        hoods = Neighbourhoods.of(self.features_of(people), groups, self.neighbours)
+        crops, rows = self.features_of(table), rows_in(table, people)
         own = torch.from_numpy(np.where(rows >= 0, groups.numpy()[rows], NOBODY))
 
         def score(part: slice) -> np.ndarray:
             return _realism(crops[part], own[part], hoods, self.balls)
 
         return in_blocks(self.name, len(table), score, kept=kept, block=BLOCK)
-
-    def rejected(self, scores: np.ndarray) -> list[str | None]:
-        """`realism` below the threshold, None else."""
-        assert self.threshold is not None, "calibrated() comes first"
-        return ["realism" if below else None for below in scores < self.threshold]
-
-    def _features(self, table: ReidTable) -> Tensor:
-        size = self.size or crop_size(table)
-        return features_of(table, self.features, size=size, batch=self.batch, device=self.device)
 
     def _check(self, people: ReidTable, groups: int) -> None:
         if groups < self.neighbours + 2:
