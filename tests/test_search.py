@@ -278,5 +278,5 @@ def test_a_threshold_says_who_is_the_same_and_how_often_it_takes_two_for_one(mod
 def test_a_similarity_is_a_cosine_of_two_crops(options):
     with pytest.raises(ConfigError, match="same_above is a cosine of two crops"):
         GallerySearchConfig(same_above=0.5, **options)
-    with pytest.raises(ConfigError, match="same_above must be a similarity"):
+    with pytest.raises(ConfigError, match="same_above is out of range"):
         GallerySearchConfig(same_above=1.5)

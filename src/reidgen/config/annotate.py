@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, check_size, option, require
+from reidgen.config.base import (
+    Device,
+    check_counts,
+    check_not_negative,
+    check_seed,
+    check_shares,
+    check_size,
+    option,
+    require,
+)
 
 What = Literal["mask", "keypoints", "yaw", "body", "mesh"]
 USUAL: tuple[What, ...] = ("mask", "keypoints", "yaw")  # what the renderer knows of its crops
@@ -56,9 +65,8 @@ class AnnotateConfig:
             allowed=" ".join(WHAT),
             fix=option(what=USUAL),
         )
-        for name in ("mask_confidence", "keypoint_confidence", "visible_score"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
+        check_shares(self, "mask_confidence", "keypoint_confidence", "visible_score")
+        require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
         require(
             bool(self.angles) and len(set(self.angles)) == len(self.angles) and all(0 <= a < 360 for a in self.angles),
             f"{option('angles')} names whole degrees, each once.",

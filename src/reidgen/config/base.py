@@ -167,6 +167,14 @@ def check_size(name: str, size: tuple[int, int]) -> None:
     )
 
 
+def check_between(config: Any, low: float, high: float, *names: str) -> None:
+    """Raise `ConfigError` unless each named field lies from `low` to `high`, both included, or is None."""
+    for name in names:
+        value = getattr(config, name)
+        inside = value is None or low <= value <= high
+        require(inside, f"{option(name)} is out of range.", got=value, allowed=f"{low:g} to {high:g}")
+
+
 def check_shares(config: Any, *names: str) -> None:
     """Raise `ConfigError` unless each named field, or each number of it, is from 0 to 1."""
     for name in names:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_seed, check_size, require
+from reidgen.config.base import Device, check_between, check_counts, check_seed, check_size, require
 from reidgen.errors import option
 
 Resize = Literal["tf1", "pytorch-fid", "clean-fid"]
@@ -64,12 +64,7 @@ class FidelityConfig:
             got=self.psi,
             allowed="0 to 1, or a little above",
         )
-        require(
-            1 <= self.quality <= 100,
-            f"{option('quality')} must be a JPEG quality.",
-            got=self.quality,
-            allowed="1 to 100",
-        )
+        check_between(self, 1, 100, "quality")
         kind, _, where = self.features.partition(":")
         require(
             kind in (INCEPTION, REID[:-1]) and (bool(where) or self.features == INCEPTION),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_not_negative, require
+from reidgen.config.base import Device, check_between, check_counts, check_not_negative, require
 from reidgen.errors import option
 
 
@@ -76,10 +76,7 @@ class FilterConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, "detector_batch", "feature_batch", "realism_neighbours")
-        check_not_negative(self, "detector_person")
-        for name in ("realism_threshold", "diversity_threshold", "copies_threshold"):
-            if getattr(self, name) is not None:
-                check_not_negative(self, name)
+        check_not_negative(self, "detector_person", "realism_threshold", "diversity_threshold", "copies_threshold")
         cut = self.detector_threshold
         require(
             cut is None or self.detector == "hog" or 0 <= cut < 1,
@@ -87,21 +84,9 @@ class FilterConfig:
             got=cut,
             allowed="0 to 1",
         )
-        margin = self.identity_threshold
-        require(
-            margin is None or -2 <= margin <= 2,
-            f"{option('identity_threshold')} must be a difference of cosines.",
-            got=margin,
-            allowed="-2 to 2",
-        )
+        check_between(self, -2, 2, "identity_threshold")
         self._check_network()
-        lowest = self.ssim_threshold
-        require(
-            lowest is None or -1 <= lowest <= 1,
-            f"{option('ssim_threshold')} must be an SSIM.",
-            got=lowest,
-            allowed="-1 to 1",
-        )
+        check_between(self, -1, 1, "ssim_threshold")
 
     def _check_network(self) -> None:
         lacking = "identity" in self.filters and self.reid is None

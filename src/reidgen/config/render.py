@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, check_seed, check_size, require
-from reidgen.errors import option
+from reidgen.config.base import check_between, check_counts, check_seed, check_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +33,5 @@ class RenderConfig:
         check_counts(self, "people", "cameras", "images_per_camera", "workers")
         check_seed(self.seed)
         if self.train_people is not None:
-            require(
-                0 <= self.train_people <= self.people,
-                f"{option('train_people')} is not within the number of people.",
-                got=self.train_people,
-                allowed=f"0 to {self.people}",
-            )
+            check_between(self, 0, self.people, "train_people")
         check_size("size", self.size)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, Part, check_counts, check_positive, check_seed, require
+from reidgen.config.base import Device, Part, check_between, check_counts, check_positive, check_seed, require
 from reidgen.config.training import DevicesConfig
 from reidgen.errors import option
 
@@ -109,9 +109,4 @@ class WrittenCropsConfig(Part):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, "batch")
-        require(
-            1 <= self.quality <= 100,
-            f"{option('quality')} must be a JPEG quality.",
-            got=self.quality,
-            allowed="1 to 100",
-        )
+        check_between(self, 1, 100, "quality")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, check_not_negative, check_positive, require
+from reidgen.config.base import check_counts, check_not_negative, check_positive, check_shares, require
 from reidgen.config.generators.likeness import LikenessConfig
 from reidgen.config.reid.backbone import StrideIn, check_stride
 from reidgen.config.training import DevicesConfig, check_shared_batch
@@ -69,7 +69,7 @@ class EncoderConfig(LikenessConfig, DevicesConfig):
         check_shared_batch(self)
         check_positive(self, "lr")
         check_not_negative(self, "weight_decay")
-        require(0 <= self.flip <= 1, f"{option('flip')} is a probability.", got=self.flip, allowed="0 to 1")
+        check_shares(self, "flip")
         require(
             0 < self.test_share < 1,
             f"{option('test_share')} must be a share.",

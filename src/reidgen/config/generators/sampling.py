@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, require
+from reidgen.config.base import check_between, check_counts, require
 from reidgen.config.generators.common import SamplingConfig, WrittenCropsConfig
 from reidgen.errors import option
 
@@ -49,12 +49,7 @@ class PictureConfig(SamplingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, "rows", "columns", "person")
-        require(
-            1 <= self.scale <= LARGEST_SCALE,
-            f"{option('scale')} is out of range.",
-            got=self.scale,
-            allowed=f"1 to {LARGEST_SCALE}",
-        )
+        check_between(self, 1, LARGEST_SCALE, "scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +91,7 @@ class WalkConfig(PictureConfig):
             fix=f"smaller {option('keyframes')} or {option('segment_frames')}",
         )
         require(0 < self.fps <= 1000, f"{option('fps')} is out of range.", got=self.fps, allowed="above 0, up to 1000")
-        require(0 <= self.quality <= 100, f"{option('quality')} is out of range.", got=self.quality, allowed="0 to 100")
+        check_between(self, 0, 100, "quality")
         require(
             self.format == "webp" or self.compression == "lossy",
             f"{option(format='mp4')} is lossy: few players show other H.264.",

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import check_counts, check_not_negative, check_positive, require
+from reidgen.config.base import check_counts, check_not_negative, check_positive, check_shares, require
 from reidgen.config.generators.common import GANConfig
 from reidgen.errors import option
 
@@ -122,12 +122,7 @@ class StyleGANConfig(GANConfig):
             got=self.path_weight,
             allowed="0",
         )
-        require(
-            0 <= self.style_mixing <= 1,
-            f"{option('style_mixing')} is a probability.",
-            got=self.style_mixing,
-            allowed="0 to 1",
-        )
+        check_shares(self, "style_mixing")
 
     def _parts(self) -> int:
         """The largest number of parts up to `accumulate` that the batch can be computed in."""

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_not_negative, check_seed, require
+from reidgen.config.base import (
+    Device,
+    check_between,
+    check_counts,
+    check_not_negative,
+    check_seed,
+    check_shares,
+    require,
+)
 from reidgen.errors import option
 
 Expansion = Literal["none", "average", "alpha"]
@@ -49,14 +57,7 @@ class RankingConfig:
         check_counts(self, "batch", "expansion_neighbours", "rerank_k1", "rerank_k2")
         check_not_negative(self, "expansion_alpha")
         check_seed(self.seed)
-        share = self.rerank_lambda
-        require(
-            0 <= share <= 1,
-            f"{option('rerank_lambda')} is a share.",
-            got=share,
-            allowed="0 to 1",
-            fix=option(rerank_lambda=0.3),
-        )
+        check_shares(self, "rerank_lambda")
         require(
             self.metric != "euclid" or self.query_expansion == self.gallery_expansion == "none",
             "Expansions are means of embeddings of length 1.",
@@ -131,16 +132,11 @@ class GallerySearchConfig(RankingConfig):
         super().__post_init__()
         check_counts(self, "top", "shown")
         if self.same_above is not None:
-            self._check_similarity(self.same_above)
-        require(
-            32 <= self.height <= 1024,
-            f"{option('height')} must be a height that can be used.",
-            got=self.height,
-            allowed="32 to 1024 pixels",
-        )
+            self._check_similarity()
+        check_between(self, 32, 1024, "height")
 
-    def _check_similarity(self, threshold: float) -> None:
-        require(-1 <= threshold <= 1, f"{option('same_above')} must be a similarity.", got=threshold, allowed="-1 to 1")
+    def _check_similarity(self) -> None:
+        check_between(self, -1, 1, "same_above")
         plain = self.rerank == self.query_expansion == self.gallery_expansion == "none"
         require(
             plain and self.metric != "euclid",
