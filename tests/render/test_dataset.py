@@ -162,7 +162,8 @@ def test_left_and_right_follow_the_yaw(rendered):
 @needs_anny
 def test_a_pattern_sticks_to_the_cloth():
     """A shirt red above a seam and blue below stays so in every pose, the seam at the same share of the trunk."""
-    from reidgen.render.bodies.wardrobe import SLOTS, Material
+    from reidgen.render.bodies.wardrobe import SLOTS
+    from reidgen.render.clothes.materials import Material
     from reidgen.render.shots import compose
     from reidgen.render.studio import Studio
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reidgen.render.bodies.wardrobe import linear
 from reidgen.render.cameras import Camera
+from reidgen.render.clothes.materials import linear
 
 Array = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]

@@ -11,7 +11,7 @@ from reidgen.report import tables
 from reidgen.report.answer import compare, compared_runs, headline, small_print, spread, warnings
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import Run
-from reidgen.report.html.markup import Markup, details, join, table, tag
+from reidgen.report.html.markup import Markup, details, join, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer
 from reidgen.report.sections.conversion import conversion
 from reidgen.report.sections.encoder import encoder
@@ -78,7 +78,7 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
             _answer(evidence),
             _results(evidence) if evidence.baseline else None,
-            _limits(config),
+            limits(config),
             sheets(evidence, viewer),
             variants(evidence, viewer),
             _ranked(evidence, viewer) if evidence.baseline else None,
@@ -120,7 +120,7 @@ def _answer(evidence: Evidence) -> Markup:
     return tag(
         "div",
         tag("p", headline(evidence), class_="lead"),
-        tag("p", small_print(evidence), class_="soft"),
+        soft(small_print(evidence)),
         tag("div", *cards, class_="cards") if cards else None,
         [tag("div", tag("p", text), class_="warning") for text in warnings(evidence)],
         class_="answer",
@@ -146,7 +146,7 @@ def _card(name: str, evidence: Evidence, figure: str) -> Markup:
 
 
 def _results(evidence: Evidence) -> Markup:
-    return tag("section", tag("h2", "Baseline against extended"), tables.results(evidence))
+    return section("Baseline against extended", tables.results(evidence))
 
 
 def _ranked(evidence: Evidence, viewer: Viewer) -> Markup | None:
@@ -158,12 +158,12 @@ def _ranked(evidence: Evidence, viewer: Viewer) -> Markup | None:
     return ranked_section(before.ranked, after.ranked if after else (), viewer, seed=" and ".join(seeds))
 
 
-def _limits(config: ReportConfig) -> Markup | None:
+def limits(config: ReportConfig) -> Markup | None:
+    """The caveats that the config has."""
     if not config.limits:
         return None
-    return tag(
-        "section",
-        tag("h2", "What this run can and cannot show"),
+    return section(
+        "What this run can and cannot show",
         *(tag("p", paragraph) for paragraph in paragraphs(config.limits)),
     )
 
@@ -186,11 +186,10 @@ def cost(evidence: Evidence) -> Markup:
     rows.append(["all", "", _duration(total), f"{peak:.2f}", ""])
     head = ["run", "stage", "time", "peak memory of the process until then, GiB", "starts"]
     machines = sorted({run.record["machine"] for run in evidence.runs})
-    return tag(
-        "section",
-        tag("h2", "What it cost"),
+    return section(
+        "What it cost",
         table(head, rows, words=2),
-        tag("p", f"Machine: {', '.join(machines)}. {_versions(evidence.runs)}", class_="soft"),
+        soft(f"Machine: {', '.join(machines)}. {_versions(evidence.runs)}"),
     )
 
 
@@ -217,9 +216,8 @@ def provenance(evidence: Evidence) -> Markup:
     learned, splits = (" and ".join(sorted(seen)) for seen in (evidence.learned_from, evidence.generator_splits))
     facts = [f"The generator has seen crops of origin {learned}, of the split {splits}."] if learned else []
     by_run = table(["run", "seed", "command", "inputs"], rows, words=4, class_="facts")
-    return tag(
-        "section",
-        tag("h2", "Protocol and provenance"),
+    return section(
+        "Protocol and provenance",
         tag("ul", [tag("li", text) for text in (*evidence.protocols, *facts)]),
         details("Command, seed and inputs of each run", by_run),
     )

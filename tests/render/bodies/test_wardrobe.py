@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from reidgen.render.bodies import wardrobe
-from reidgen.render.bodies.wardrobe import COLUMNS, SLOTS, Material, linear, sample_outfit
+from reidgen.render.bodies.wardrobe import SLOTS, sample_outfit
+from reidgen.render.clothes.materials import COLUMNS, Material, linear
 
 
 def outfits(count):

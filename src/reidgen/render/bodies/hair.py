@@ -156,46 +156,28 @@ def hat_parts(tailor: Tailor, outfit: Outfit) -> list[Mesh]:
     return parts
 
 
+def _at_brow(head: Head, brow: float) -> Array:
+    """Radii around the head at a hat's edge, (28,)."""
+    heights = np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32)
+    return ring_hull(profile(head.points[head.points[:, 2] > brow - 0.02], heights, head.centre, 28)).max(0)
+
+
 def _dome(head: Head, brow: float, tall: float, off: float) -> Array:
     t = np.linspace(1, 0, 10)
     heights = (brow + (head.top + tall - brow) * np.sin(0.5 * np.pi * t)).astype(np.float32)
-    base = ring_hull(
-        profile(
-            head.points[head.points[:, 2] > brow - 0.02],
-            np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32),
-            head.centre,
-            28,
-        )
-    ).max(0)
+    base = _at_brow(head, brow)
     grid = (base + off)[None] * np.cos(0.5 * np.pi * t)[:, None] ** 0.8
     return ring_points(np.maximum(grid, 1e-3).astype(np.float32), heights, head.centre)
 
 
 def _brim(head: Head, brow: float, width: float, *, front_only: bool) -> tuple[Array, NDArray[np.integer[Any]]]:
-    base = ring_hull(
-        profile(
-            head.points[head.points[:, 2] > brow - 0.02],
-            np.linspace(brow + 0.03, brow - 0.03, 3).astype(np.float32),
-            head.centre,
-            28,
-        )
-    ).max(0)
+    base = _at_brow(head, brow)
     angle = np.arange(28) * 2 * np.pi / 28
     reach = width * np.maximum(np.cos(angle), 0) ** 0.7 if front_only else np.full(28, width)
     inner, outer = base + 0.012, base + 0.014 + reach
+    rings = (([inner, outer], [brow + 0.012, brow - 0.006]), ([outer, inner], [brow - 0.008, brow + 0.004]))
     points = np.concatenate(
-        [
-            ring_points(
-                np.stack([inner, outer]).astype(np.float32),
-                np.array([brow + 0.012, brow - 0.006], np.float32),
-                head.centre,
-            ),
-            ring_points(
-                np.stack([outer, inner]).astype(np.float32),
-                np.array([brow - 0.008, brow + 0.004], np.float32),
-                head.centre,
-            ),
-        ]
+        [ring_points(np.stack(r).astype(np.float32), np.array(z, np.float32), head.centre) for r, z in rings]
     )
     return points, np.concatenate([msh.grid_faces(2, 28, closed=True), 56 + msh.grid_faces(2, 28, closed=True)])
 

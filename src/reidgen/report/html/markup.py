@@ -73,6 +73,21 @@ def _scope(column: int, kind: str) -> str | None:
     return "col" if kind == "th" else "row" if column == 0 else None
 
 
+def section(title: str, *children: Any) -> Markup:
+    """A part of the page with its heading."""
+    return tag("section", tag("h2", title), *children)
+
+
+def soft(*children: Any) -> Markup:
+    """A paragraph in a quiet colour."""
+    return tag("p", *children, class_="soft")
+
+
+def note(text: str | None) -> Markup | None:
+    """A paragraph in a quiet colour and small; None of nothing."""
+    return soft(tag("small", text)) if text else None
+
+
 def details(title: str, *children: Any) -> Markup:
     """A folded section, which opens without a script and in print."""
     return tag("details", tag("summary", title), *children)

@@ -4,7 +4,7 @@ from typing import Any
 
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import CONVERTED
-from reidgen.report.html.markup import Markup, table, tag
+from reidgen.report.html.markup import Markup, section, soft, table, tag
 
 
 def conversion(evidence: Evidence) -> Markup | None:
@@ -16,21 +16,20 @@ def conversion(evidence: Evidence) -> Markup | None:
     source, (height, width) = facts["source"], facts["size"]
     networks = {part: said[part] for part in ("generator", "discriminator")}
     left_out = [f"The {part} was left out: {one['left_out']}." for part, one in networks.items() if "left_out" in one]
-    return tag(
-        "section",
-        tag("h2", "A network from elsewhere"),
+    return section(
+        "A network from elsewhere",
         tag(
             "p",
             f"{facts['network']} at {height}x{width}, from {source['file']} (SHA-256 ",
             tag("code", source["sha256"]),
             f"), its {'average' if source['taken'] == 'ema' else 'generator itself'}. Nobody knows whom it has seen.",
         ),
-        tag("p", facts["licence"], class_="soft"),
+        soft(facts["licence"]),
         table(
             ["network", "tensors copied", "filters equal to ours, left out", "brought to float32"],
             [_counted(part, one) for part, one in networks.items() if "left_out" not in one],
         ),
-        [tag("p", text, class_="soft") for text in left_out],
+        [soft(text) for text in left_out],
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import ENCODER
 from reidgen.report.html.figures import Line, chart, legend
-from reidgen.report.html.markup import Markup, tag
+from reidgen.report.html.markup import Markup, section, soft, tag
 
 TITLES = {"perceptual": "Perceptual distance", "l2": "L2", "reid": "1 - cosine of re-ID embeddings"}
 
@@ -22,14 +22,11 @@ def encoder(evidence: Evidence) -> Markup | None:
         for loss, title in TITLES.items()
         if loss in records[-1]
     ]
-    return tag(
-        "section",
-        tag("h2", "The encoder"),
-        tag(
-            "p",
+    return section(
+        "The encoder",
+        soft(
             f"Trained on {facts['images']:,} crops of {facts['people']:,} people of the split {facts['split']}; the "
             f"test is on {len(facts['held_out_people']):,} others. Distances of the last pass.",
-            class_="soft",
         ),
         legend([("training", "base", False), ("test", "base", True)]),
         tag("div", *drawn, class_="plots"),

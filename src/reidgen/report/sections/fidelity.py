@@ -6,7 +6,7 @@ from typing import Any
 
 from reidgen.fidelity.result import Fidelity
 from reidgen.report.html.figures import Line, chart, legend
-from reidgen.report.html.markup import Markup, details, join, table, tag
+from reidgen.report.html.markup import Markup, details, join, section, soft, table, tag
 
 # Alvarez-Gonzalez, thesis, table 5.4: FID on Market-1501, and whom it takes the value from.
 PUBLISHED = (
@@ -36,9 +36,8 @@ def fidelity_section(results: Sequence[Fidelity]) -> Markup | None:
     if not results:
         return None
     groups = by_protocol(results)
-    return tag(
-        "section",
-        tag("h2", "How near the generated crops are to real ones"),
+    return section(
+        "How near the generated crops are to real ones",
         [_group(group, number) for number, group in enumerate(groups)],
         _published(groups),
     )
@@ -68,7 +67,7 @@ def _group(group: Sequence[Fidelity], number: int) -> Markup:
         [
             _charts(first, found, number) if sum(point["kimg"] is not None for point in found) > 1 else None,
             table(head(first), rows(first, found), rule=len(found)),
-            _soft(
+            soft(
                 f"“As the floor”: {first.measure} of as many crops as the floor has, {first.floor['fake']:,} each; "
                 "fewer crops make it larger. ± is the spread of the subsets."
             ),
@@ -76,10 +75,6 @@ def _group(group: Sequence[Fidelity], number: int) -> Markup:
             details(f"Protocol of this {first.measure}", tag("p", first.protocol)),
         ]
     )
-
-
-def _soft(text: str) -> Markup:
-    return tag("p", text, class_="soft")
 
 
 def _charts(result: Fidelity, found: Sequence[dict[str, Any]], number: int) -> Markup:
@@ -191,7 +186,7 @@ def _published(groups: Sequence[Sequence[Fidelity]]) -> Markup:
         [
             tag("h3", "Beside the published values (not comparable)"),
             table(["generator", "crops", "from, or number of crops", "distance"], found, words=3, rule=len(PUBLISHED)),
-            tag("p", "Alvarez-Gonzalez, thesis, table 5.4. ", WHY_NOT, class_="soft"),
+            soft("Alvarez-Gonzalez, thesis, table 5.4. ", WHY_NOT),
         ]
     )
 

@@ -11,7 +11,7 @@ from reidgen.data.table import ReidTable
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import FILTERED, GENERATOR, Run
 from reidgen.report.html.figures import Group, Line, chart, legend
-from reidgen.report.html.markup import Markup, details, table, tag
+from reidgen.report.html.markup import Markup, details, note, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer, crop, crops, picture
 from reidgen.report.sections.regenerated import is_regenerated, regenerated
 from reidgen.report.sweep.published import DISCARDED
@@ -34,17 +34,17 @@ def sheets(evidence: Evidence, viewer: Viewer) -> Markup | None:
     if not columns:
         return None
     shown = [one for one in (people, generated) if one is not None]
-    return _section(
+    return section(
         "The people",
-        _soft("One crop of each of a few people, evenly spread over the table; not picked by hand."),
-        _note(viewer.why_not({origin for one in shown for origin in one.rows["origin"]})),
+        soft("One crop of each of a few people, evenly spread over the table; not picked by hand."),
+        note(viewer.why_not({origin for one in shown for origin in one.rows["origin"]})),
         tag("div", *columns, class_="sheets"),
     )
 
 
 def _column(name: str, under: str, shown: ReidTable, viewer: Viewer, *, scored: bool = False) -> Markup:
     captions = [_score(row) for row in shown.rows.iter_rows(named=True)] if scored else None
-    inner = crops(shown, viewer, captions=captions) if len(shown) else _soft("None.")
+    inner = crops(shown, viewer, captions=captions) if len(shown) else soft("None.")
     return tag("div", tag("h3", name, " ", tag("span", under, class_="soft")), inner)
 
 
@@ -94,13 +94,13 @@ def variants(evidence: Evidence, viewer: Viewer) -> Markup | None:
         first, *others = generated.rows.filter(pl.col("pid") == pid).head(VARIANTS + 1).iter_rows(named=True)
         made = [crop(row, viewer, caption="rejected" if row.get("rejected_by") else None) for row in others]
         rows.append(tag("div", crop(first, viewer, caption="person"), tag("div", *made, class_="crops"), class_="row"))
-    return _section(
+    return section(
         "One generated person, many crops",
-        _soft(
+        soft(
             "Left, the person; right, its variants: the same latent code with the styles of another one in some "
             "layers. Whether these are the same person is for you to judge, and for the re-ID network to live with."
         ),
-        _note(viewer.why_not({"generated"})),
+        note(viewer.why_not({"generated"})),
         *rows,
     )
 
@@ -112,7 +112,7 @@ def curves(evidence: Evidence) -> Markup | None:
     if not known:
         return None
     names = [(colour, name) for colour, name in (("base", "baseline"), ("more", "extended")) if groups[colour]]  # type: ignore[index]
-    return _section(
+    return section(
         "How the re-ID networks learned",
         legend([(f"{n}, {part}", c, part == "validation") for c, n in names for part in ("training", "validation")]),
         tag(
@@ -121,7 +121,7 @@ def curves(evidence: Evidence) -> Markup | None:
             chart("Rank-1 error, %", _training_lines(known, "error", 100), xlabel="step", name="error"),
             class_="plots",
         ),
-        _soft(
+        soft(
             "One line a run. Rank-1 error is the share of crops that the classifier takes for another person: of "
             "training crops as they were augmented, and of one held-out crop of each person. The groups learn other "
             "people, so compare shapes, not heights."
@@ -153,9 +153,9 @@ def generator(evidence: Evidence, viewer: Viewer) -> Markup | None:
         for i, (title, lines, marks) in enumerate(_generator_charts(run))
     ]
     origins = " and ".join(facts["origins"])
-    return _section(
+    return section(
         "The generator",
-        _soft(
+        soft(
             f"Trained on {facts['images']:,} {origins} crops of the split {facts['split']}; {facts['kimg']:g} thousand "
             f"images shown to the discriminator{', after a transfer from other weights' if facts['parent'] else ''}."
         ),
@@ -188,7 +188,7 @@ def _fakes(run: Run, viewer: Viewer) -> Markup | None:
     """First, middle and last sheet of fakes of the same seeds."""
     found = sorted(run.path.glob("fakes-*.png"))
     if not found or not viewer.shows("generated"):
-        return _note(viewer.why_not({"generated"}))
+        return note(viewer.why_not({"generated"}))
     chosen = dict.fromkeys((found[0], found[len(found) // 2], found[-1]))
     return tag("div", *(_fake_sheet(path) for path in chosen), class_="plots")
 
@@ -211,7 +211,7 @@ def discards(evidence: Evidence, viewer: Viewer) -> Markup | None:
     reference = said["reference"] or "no reference crops"
     rules = [tag("li", tag("b", row["filter"]), f": {row['rule']}.") for row in said["filters"]]
     alone = f"{said['people_with_one_crop']:,} people have a single crop. Nothing was deleted."
-    return _section(
+    return section(
         "What the filters rejected",
         tag(
             "p",
@@ -287,15 +287,3 @@ def _calibrations(run: Run, reference: str) -> Markup | None:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}"
-
-
-def _soft(text: str) -> Markup:
-    return tag("p", text, class_="soft")
-
-
-def _note(text: str | None) -> Markup | None:
-    return None if text is None else tag("p", tag("small", text), class_="soft")
-
-
-def _section(title: str, *children: Markup | None) -> Markup:
-    return tag("section", tag("h2", title), *children)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reidgen.report.html.markup import Markup, join, tag
+from reidgen.report.html.markup import Markup, join, note, section, soft, tag
 from reidgen.report.html.sheets import Viewer, crop
 
 QUERIES, PLACES = 6, 10
@@ -45,17 +45,16 @@ def ranked_section(
     if not both:
         return None
     chosen = [both[i] for i in np.unique(np.linspace(0, len(both) - 1, min(QUERIES, len(both))).round().astype(int))]
-    note = viewer.why_not({row["origin"] for lists in chosen for row in (lists.query, *lists.gallery)})
+    why_not = viewer.why_not({row["origin"] for lists in chosen for row in (lists.query, *lists.gallery)})
     said = (
         f"The {PLACES} nearest gallery crops of {len(chosen)} queries, evenly spread over those that the evaluation "
         f"kept and not picked by hand; runs of seed {seed}. "
     )
     colours = tag("b", "Green"), " is the same person, ", tag("b", "red"), " is another one. "
-    return tag(
-        "section",
-        tag("h2", "Ranked lists"),
-        tag("p", said, *colours, "AP is the query's average precision, in %.", class_="soft"),
-        tag("p", tag("small", note), class_="soft") if note else None,
+    return section(
+        "Ranked lists",
+        soft(said, *colours, "AP is the query's average precision, in %."),
+        note(why_not),
         [_query(lists, after.get(lists.query["file_name"]), viewer) for lists in chosen],
     )
 

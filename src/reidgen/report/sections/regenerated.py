@@ -6,7 +6,7 @@ import polars as pl
 
 from reidgen.data.table import ReidTable
 from reidgen.report.evidence import Evidence
-from reidgen.report.html.markup import Markup, table, tag
+from reidgen.report.html.markup import Markup, note, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer, crop
 
 PEOPLE, CROPS = 4, 9
@@ -29,11 +29,10 @@ def regenerated(evidence: Evidence, viewer: Viewer) -> Markup | None:
     rows = [_row(generated, originals.get(parents[place]), parents[place], viewer) for place in places]
     shown = set(generated.rows["parent_origin"].fill_null("unknown")) | {"generated"}
     why_not = viewer.why_not(shown)
-    return tag(
-        "section",
-        tag("h2", "Real people, re-generated"),
-        tag("p", _told(generated, originals), class_="soft"),
-        tag("p", tag("small", why_not), class_="soft") if why_not else None,
+    return section(
+        "Real people, re-generated",
+        soft(_told(generated, originals)),
+        note(why_not),
         *rows,
         _by_mix(generated),
     )

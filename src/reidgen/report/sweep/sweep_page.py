@@ -12,9 +12,9 @@ from reidgen.engine.runs.run import read_record
 from reidgen.files import file_sha256, sha256, write_json, write_text
 from reidgen.report.answer import FIGURES, leaks
 from reidgen.report.evidence import Evidence
-from reidgen.report.html.markup import Markup, details, join, table, tag
+from reidgen.report.html.markup import Markup, details, join, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer
-from reidgen.report.page import PAGE, cost, document, paragraphs, provenance
+from reidgen.report.page import PAGE, cost, document, limits, paragraphs, provenance
 from reidgen.report.sections.fidelity import fidelity_section
 from reidgen.report.sections.people import discards, generator, sheets, variants
 from reidgen.report.sections.ranked import ranked_section
@@ -122,7 +122,7 @@ def render_page(
             _answer(view, cautions),
             _results(view, [one for one in every if not one.name.startswith("training-")]),
             _tests(view),
-            _limits(config),
+            limits(config),
             sheets(evidence, viewer),
             variants(evidence, viewer),
             _ranked(view, evidence, viewer),
@@ -146,7 +146,7 @@ def _answer(view: SweepView, cautions: Sequence[str]) -> Markup:
     return tag(
         "div",
         tag("p", headline(view), class_="lead"),
-        tag("p", small_print(view), class_="soft"),
+        soft(small_print(view)),
         [tag("div", tag("p", text), class_="warning") for text in cautions],
         class_="answer",
     )
@@ -156,7 +156,7 @@ def _results(view: SweepView, plots: Sequence[Drawing]) -> Markup:
     where = None
     if view.cited:
         whole = details("All rows of the thesis's table (not comparable)", table(PUBLISHED_HEAD, published_rows(view)))
-        where = join([tag("p", f"{_columns(view.cited)} {WHY_NOT}", class_="soft"), whole])
+        where = join([soft(f"{_columns(view.cited)} {WHY_NOT}"), whole])
     parts = [
         [
             tag("h3", group.title) if group.label else None,
@@ -168,11 +168,10 @@ def _results(view: SweepView, plots: Sequence[Drawing]) -> Markup:
         "Error bars of mAP and rank-1 are the standard deviation over the seeds, pale dots the single runs; those of "
         "the gain are its 95 % interval. A place with a single run has none."
     )
-    return tag(
-        "section",
-        tag("h2", "What was found"),
+    return section(
+        "What was found",
         tag("div", *(drawing.markup() for drawing in plots), class_="plots"),
-        tag("p", bars, class_="soft"),
+        soft(bars),
         parts,
         where,
     )
@@ -182,31 +181,23 @@ def _tests(view: SweepView) -> Markup | None:
     if not view.compared_all("mAP"):
         return None
     parts = [join([tag("h3", FIGURES[f]), table(TEST_HEAD, test_rows(view, f), class_="dense tests")]) for f in TESTED]
-    return tag(
-        "section",
-        tag("h2", "Is any difference real?"),
+    return section(
+        "Is any difference real?",
         tag("p", f"Each against {view.name(view.reference_value)}. {how_sure(view)}"),
         *parts,
     )
 
 
-def _limits(config: ReportConfig) -> Markup | None:
-    if not config.limits:
-        return None
-    said = (tag("p", paragraph) for paragraph in paragraphs(config.limits))
-    return tag("section", tag("h2", "What this run can and cannot show"), *said)
-
-
 def _trainings(view: SweepView, plots: Sequence[Drawing]) -> Markup | None:
     if not plots:
         return None
-    note = (
+    told = (
         "Mean over the seeds, with the range between them, where records of all of them reach; between two records of "
         "a training the line is straight. Rank-1 error is the share of crops that the classifier takes for another "
         "person: of training crops as they were augmented, and of one held-out crop of each person."
     )
     shown = tag("div", *(plot.markup() for plot in plots), class_="plots")
-    return tag("section", tag("h2", "How the networks learned"), tag("p", note, class_="soft"), shown)
+    return section("How the networks learned", soft(told), shown)
 
 
 def _ranked(view: SweepView, evidence: Evidence, viewer: Viewer) -> Markup | None:
@@ -214,11 +205,11 @@ def _ranked(view: SweepView, evidence: Evidence, viewer: Viewer) -> Markup | Non
         return None
     before, after = evidence.baseline[0], evidence.extended[0]
     seeds = dict.fromkeys(str(run.seed) for run in (before, after))
-    section = ranked_section(before.ranked, after.ranked, viewer, seed=" and ".join(seeds))
+    lists = ranked_section(before.ranked, after.ranked, viewer, seed=" and ".join(seeds))
     last = _sides(view)[1]
-    if section is None or last is None:
-        return section
-    return join([section, tag("p", f"Extended: {view.name(last.value)}.", class_="soft")])
+    if lists is None or last is None:
+        return lists
+    return join([lists, soft(f"Extended: {view.name(last.value)}.")])
 
 
 def _runs(view: SweepView) -> Markup:
@@ -227,7 +218,7 @@ def _runs(view: SweepView) -> Markup:
     head = [*(column.removeprefix(AXIS) for column in columns), "seed", "status", "steps", "mAP, %", "rank-1, %"]
     rows = [[_cell(name, value) for name, value in row.items()] for row in shown.iter_rows(named=True)]
     found = table([*head, "seconds", "error"], rows, words=len(columns), class_="dense runs")
-    return tag("section", tag("h2", "Every run"), details(f"{len(rows)} points, one a seed", found))
+    return section("Every run", details(f"{len(rows)} points, one a seed", found))
 
 
 def _cell(column: str, value: Any) -> str:
