@@ -21,7 +21,8 @@ from reidgen.generators.inversion.inversion import reconstruct
 from reidgen.generators.inversion.inverted import load_inverted
 from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.people.people import regenerate_styles
-from reidgen.generators.people.variants import choose_crops, generate_variants, keeps_identity
+from reidgen.generators.people.variant_plan import choose_crops, keeps_identity
+from reidgen.generators.people.variants import generate_variants
 from reidgen.generators.trained import load_generator
 from reidgen.models import resnet
 from tests.factories import make_table

@@ -1,7 +1,6 @@
 """Generators tuned around w+ of real crops, as files: one a person, or one for all."""
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from reidgen.config import SearchConfig
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, option
+from reidgen.errors import ConfigError, option, say
 from reidgen.generators.inversion.inversion import tune, write_tuned
 from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.trained import TrainedGenerator
@@ -102,4 +101,4 @@ def _check_room(gan: TrainedGenerator, missing: Sequence[Path], folder: Path) ->
             allowed="a disk with room for them, or one generator for all people",
             fix=f"{option(tune_for='all')}, or fewer people",
         )
-    sys.stderr.write(f"{folder} will hold {what}\n")
+    say(f"{folder} will hold {what}")
