@@ -41,3 +41,14 @@ def test_no_circle_of_files():
     }
     assert len(graph) > 200
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
+
+
+def test_every_folder_of_modules_is_a_package():
+    """Without its __init__ a folder is left out of what is linted here; one that git ignores, of what is installed."""
+    folders = {path.parent for path in (SOURCE / "reidgen").rglob("*.py")}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").is_file()]
+
+
+def test_no_file_is_too_long_to_read():
+    lengths = {path: len(path.read_text().splitlines()) for path in (SOURCE / "reidgen").rglob("*.py")}
+    assert not {str(path): length for path, length in lengths.items() if length > 400}

@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 from reidgen.config import as_dict
 from reidgen.config.base import GivenBy
+from reidgen.engine.devices.machine import peak_memory_gib
 from reidgen.engine.runs import tensorboard
 from reidgen.engine.runs.lock import lock_of
-from reidgen.engine.devices.machine import peak_memory_gib
 from reidgen.engine.runs.metrics_log import MetricsLog
 from reidgen.engine.runs.records import NUMBER, Fields, check_fields, read_json, write_checked
 from reidgen.errors import ReidgenError, RunError, command, option
