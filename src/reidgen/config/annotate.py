@@ -66,7 +66,6 @@ class AnnotateConfig:
             fix=option(what=USUAL),
         )
         check_shares(self, "mask_confidence", "keypoint_confidence", "visible_score")
-        require(0 <= value <= 1, f"{option(name)} is a share.", got=value, allowed="0 to 1")
         require(
             bool(self.angles) and len(set(self.angles)) == len(self.angles) and all(0 <= a < 360 for a in self.angles),
             f"{option('angles')} names whole degrees, each once.",

@@ -1,4 +1,4 @@
-"""`annotate --what body`: a body for each crop whose points are seen, with one pitch a camera."""
+"""`reidgen annotate --what body`: a body for each crop whose points are seen, with one pitch a camera."""
 
 import numpy as np
 

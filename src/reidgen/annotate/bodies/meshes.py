@@ -1,4 +1,4 @@
-"""`annotate --what mesh`: grey pictures of bodies, turned by some angles, as files of the table."""
+"""`reidgen annotate --what mesh`: grey pictures of bodies, turned by some angles, as files of the table."""
 
 import dataclasses
 import io
