@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -102,9 +103,9 @@ def test_tuning_moves_the_synthesis_alone_and_helps(gan, pixels, likeness, tmp_p
     assert all(torch.equal(value, before[name]) for name, value in gan.network.state_dict().items())
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("mapping."))
     assert not all(torch.equal(after[name], before[name]) for name in before)
-    write_tuned(tmp_path / "tuned.safetensors", network, gan, {"person": 4})
+    write_tuned(tmp_path / "tuned.safetensors", network, gan, {"people": [4]})
     opened = load_generator(tmp_path / "tuned.safetensors", device="cpu")
-    assert opened.training["pivotal_tuning"] == {"tuned_from": gan.hash, "person": 4}
+    assert opened.training["pivotal_tuning"] == {"people": [4]}
     assert opened.training["split"] == gan.training["split"]
     assert np.array_equal(reconstruct(opened.network, ws, gan.device), reconstruct(network, ws, gan.device))
 
@@ -157,6 +158,31 @@ def test_tuned_generators_are_files_and_their_room_is_told(tune_for, gan, pixels
     with pytest.raises(ConfigError, match=r"no room in .* for the tuned generators") as told:
         list(tune_to_files(gan, pivots, **options | {"folder": tmp_path / "other"}))
     assert "tune_for='all'" in str(told.value)
+
+
+def test_a_tuned_generator_of_something_else_is_not_taken_up(gan, pixels, tmp_path):
+    ws = gan.network.spread(gan.map([1, 2])).clone()
+    pivots = Pivots(pixels[:2], ws, np.array([4, 9]), ["a", "b"])
+    options = {"likeness": Likeness(), "folder": tmp_path, "batch": 2}
+    config = SearchConfig(**PLAIN, tune_steps=1, tune_lr=3e-3)
+    assert len(list(tune_to_files(gan, pivots, config=config, **options))) == 2
+    darker, moved = np.array(pivots.pixels), ws.clone()
+    darker[1, 0, 0, 0] ^= 1
+    moved[1, 0, 0] += 1e-3
+    others = [
+        (gan, replace(pivots, pixels=darker), config, "pivots"),
+        (gan, replace(pivots, ws=moved), config, "pivots"),
+        (gan, replace(pivots, names=["a", "c"]), config, "crops"),
+        (gan, pivots, replace(config, tune_steps=2), "options"),
+        (gan, pivots, replace(config, l2_weight=2.0), "options"),
+        (replace(gan, hash="0" * 64), pivots, config, "tuned_from"),
+    ]
+    for other, about, asked, what in others:
+        with pytest.raises(RunError, match=rf"another run's tuned generator\.\n  got: another {what}\n"):
+            list(tune_to_files(other, about, config=asked, **options))
+    (tmp_path / "0004.safetensors").write_bytes((tmp_path / "0009.safetensors").read_bytes())
+    with pytest.raises(RunError, match="got: another people, crops, pivots\n"):
+        list(tune_to_files(gan, pivots, config=config, **options))
 
 
 def test_numbers_that_are_none_are_told(gan, pixels, monkeypatch):

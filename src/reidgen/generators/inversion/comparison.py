@@ -192,8 +192,8 @@ class _Ways:
             self.gan, pivots, likeness=self.likeness, config=config, folder=folder, batch=config.batch
         )
         for file, rows in files:
-            network = load_generator(file, device=config.device).network
-            made[rows] = reconstruct(network, pivots.ws[rows], self.gan.device, noise=pivots.noise_of(rows))
+            network, own = load_generator(file, device=config.device).network, pivots.at(rows)
+            made[rows] = reconstruct(network, own.ws, self.gan.device, noise=own.noise)
             clock.note()
         if config.tuned == "drop":
             shutil.rmtree(folder)

@@ -202,12 +202,10 @@ def tune(
 
 
 def write_tuned(path: Path, network: GeneratorNetwork, gan: TrainedGenerator, facts: dict[str, Any]) -> None:
-    """Write a tuned generator as a whole file, which `load_generator` opens; it names the one that it came from."""
+    """Write a tuned generator as a whole file, which `load_generator` opens, with facts of its tuning."""
     config = dataclasses.replace(gan.config, save_dtype="float32")
-    tuned = {"tuned_from": gan.hash, **facts}
-    write_generator(
-        path, {"generator": network.state_dict()}, config=config, training={**gan.training, "pivotal_tuning": tuned}
-    )
+    training = {**gan.training, "pivotal_tuning": facts}
+    write_generator(path, {"generator": network.state_dict()}, config=config, training=training)
 
 
 def reconstruct(

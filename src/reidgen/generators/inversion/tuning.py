@@ -4,16 +4,19 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from reidgen.config import SearchConfig
 from reidgen.engine.progress import progress
-from reidgen.errors import ConfigError, option, say
+from reidgen.errors import ConfigError, RunError, command, option, say
+from reidgen.files import sha256
 from reidgen.generators.inversion.inversion import tune, write_tuned
 from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.trained import TrainedGenerator
+from reidgen.generators.weights import read_generator
 
 ALL, FOLDER = "all", "tuned"
 
@@ -36,9 +39,10 @@ class Pivots:
     names: Sequence[str]
     noise: Sequence[Tensor] | None = None
 
-    def noise_of(self, rows: np.ndarray) -> list[Tensor] | None:
-        """The noise maps of some rows."""
-        return None if self.noise is None else [layer[rows] for layer in self.noise]
+    def at(self, rows: np.ndarray) -> "Pivots":
+        """Some rows."""
+        noise = None if self.noise is None else [layer[rows] for layer in self.noise]
+        return Pivots(self.pixels[rows], self.ws[rows], self.pids[rows], [self.names[row] for row in rows], noise)
 
 
 def tuned_path(folder: Path, pid: int, config: SearchConfig) -> Path:
@@ -49,7 +53,7 @@ def tuned_path(folder: Path, pid: int, config: SearchConfig) -> Path:
 def tune_to_files(
     gan: TrainedGenerator, pivots: Pivots, *, likeness: Likeness, config: SearchConfig, folder: Path, batch: int
 ) -> Iterator[tuple[Path, np.ndarray]]:
-    """Tune the generator of each person, or of all, and write it; one that is written is kept.
+    """Tune the generator of each person, or of all, and write it; one that is written of the same is kept.
 
     How much room they take is said before the first.
 
@@ -66,6 +70,7 @@ def tune_to_files(
 
     Raises:
         ConfigError: The disk has no room for them.
+        RunError: A file there was tuned from another generator, or for other crops, w+ or options.
         TrainingError: A loss stopped being a number.
     """
     files: dict[Path, list[int]] = {}
@@ -75,15 +80,45 @@ def tune_to_files(
     with progress("tune the generator (files)", len(files)) as bar:
         for file, numbers in files.items():
             rows = np.array(numbers)
-            if not file.is_file():
-                own = pivots.noise_of(rows)
-                crops, ws = pivots.pixels[rows], pivots.ws[rows]
-                network = tune(gan, crops, ws, likeness=likeness, config=config, noise=own, batch=batch)
-                people = sorted(set(pivots.pids[rows].tolist()))
-                facts = {"people": people, "crops": [pivots.names[row] for row in numbers]}
+            own, each = pivots.at(rows), min(batch, len(rows))
+            facts = _facts(gan, own, likeness, config, each)
+            if file.is_file():
+                _check_same(file, facts)
+            else:
+                network = tune(gan, own.pixels, own.ws, likeness=likeness, config=config, noise=own.noise, batch=each)
                 write_tuned(file, network, gan, facts)
             yield file, rows
             bar.advance()
+
+
+def _facts(
+    gan: TrainedGenerator, pivots: Pivots, likeness: Likeness, config: SearchConfig, batch: int
+) -> dict[str, Any]:
+    """All that a tuned generator depends on, for its file."""
+    options = {name: getattr(config, name) for name in ("tune_steps", "tune_lr", "tune_stop")}
+    arrays = (pivots.pixels, *(part.numpy() for part in (pivots.ws, *(pivots.noise or ()))))
+    return {
+        "tuned_from": gan.hash,
+        "people": sorted(set(pivots.pids.tolist())),
+        "crops": list(pivots.names),
+        "pivots": sha256(array.tobytes() for array in arrays),
+        "options": {**options, **config.loss_weights, "batch": batch},
+        "likeness": likeness.facts,
+    }
+
+
+def _check_same(file: Path, facts: dict[str, Any]) -> None:
+    """An error unless a tuned generator is of these facts."""
+    found = read_generator(file).training.get("pivotal_tuning")
+    found = found if isinstance(found, dict) else {}
+    other = [name for name, value in facts.items() if found.get(name) != value]
+    if other:
+        raise RunError(
+            f"{file} is another run's tuned generator.",
+            got=f"another {', '.join(other)}",
+            allowed="one that was tuned from this run's generator, for its crops and w+, with its options",
+            fix=f"put the run's own file back; or {command('rm', file)}, and the same command makes it anew",
+        )
 
 
 def _check_room(gan: TrainedGenerator, missing: Sequence[Path], folder: Path) -> None:
