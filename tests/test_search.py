@@ -13,6 +13,7 @@ from reidgen.cli import main
 from reidgen.config import EvaluateConfig, GallerySearchConfig, ReidConfig, as_dict
 from reidgen.data.pixels.images import ORIENTATION
 from reidgen.data.readers.gather import gather_crops
+from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, RunError
 from reidgen.evaluate import evaluate_reid
 from reidgen.metrics.reranking.expansion import expand_gallery
@@ -52,6 +53,26 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(table):
     return table.paths[0].parents[1]
+
+
+def test_the_crop_that_a_query_was_made_of_is_not_found(model, table, folder, tmp_path):
+    """A copy of a crop under another name finds the crop, unless it says that this is its parent."""
+    crop = table.gallery.paths[1]
+    rows = {"file_name": "bounding_box_train/0001_c2s1_000009_00.jpg", "pid": 1, "camid": 2, "split": "train"}
+    for name, parent in (("alone", None), ("made", f"bounding_box_test/{crop.name}")):
+        there = tmp_path / name / rows["file_name"]
+        there.parent.mkdir(parents=True)
+        there.write_bytes(crop.read_bytes())
+        copied = ReidTable.from_rows([{**rows, "origin": "generated", "parent": parent}], root=tmp_path / name)
+        copied.write_metadata(tmp_path / name)
+    alone, made = (
+        search_gallery(model, tmp_path / name, folder, GallerySearchConfig(top=9), out=tmp_path / f"found-{name}")
+        for name in ("alone", "made")
+    )
+    assert str(crop) in alone["path"].to_list()
+    left = alone.filter(pl.col("path") != str(crop))
+    for column in ("path", "correct", "distance"):
+        assert made[column].to_list() == left[column].to_list()
 
 
 def sheet_size(folder):

@@ -51,7 +51,8 @@ def search_gallery(
     Args:
         model: The network.
         query: An image, a folder of images, or a folder that reidgen wrote (its query split).
-        gallery: A folder likewise (its gallery split). The query's own file is never found.
+        gallery: A folder likewise (its gallery split). The query's own file is never found, nor the crop that a
+            generated query was made of.
         config: How crops are compared, and what is shown.
         out: Run folder. Of a finished run the result is read.
 
@@ -126,10 +127,17 @@ class _Search:
         places = {path.resolve(): row for row, path in enumerate(self.gallery.table.paths)}
         return np.array([places.get(path.resolve(), -1) for path in self.query.table.paths], dtype=np.int64)
 
+    def _parents(self) -> np.ndarray:
+        """Of each query the gallery crop that it was made of, by its name, int64 (Q,), -1 where none is."""
+        places = {Path(name).name: row for row, name in enumerate(self.gallery.table.rows["file_name"])}
+        parents = self.query.table.rows["parent"]
+        return np.array([-1 if name is None else places.get(Path(name).name, -1) for name in parents], dtype=np.int64)
+
     def _removed(self, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Of each query, bool (B, G), what it shall not be shown."""
         asked, others = self.query.table, self.gallery.table
-        removed = np.arange(len(others))[None] == own[:, None]
+        places = np.arange(len(others))[None]
+        removed = (places == own[:, None]) | (places == self._parents()[rows][:, None])
         if self.config.protocol == "market":
             person = np.where(asked.pids[rows] > DISTRACTOR, asked.pids[rows], np.iinfo(np.int64).min)  # or nobody
             same = person[:, None] == others.pids[None]
