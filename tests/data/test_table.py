@@ -121,9 +121,14 @@ def test_a_value_that_is_not_allowed_is_named_with_its_row(column, value, allowe
 def test_a_folder_without_table_a_damaged_one_and_a_missing_crop_are_named(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         ReidTable.read(tmp_path / "none")
+    with pytest.raises(DataError, match="root DATASET --out DIR"):
+        ReidTable.read(tmp_path / "none")
     with pytest.raises(DataError, match=r"no metadata\.parquet in bounding_box_train"):
         ReidTable.read(tmp_path)
     table = make_table([1], root=tmp_path / "a").write(tmp_path / "b")
+    with pytest.raises(DataError, match="no such folder") as error:
+        ReidTable.read(tmp_path / "c")
+    assert error.value.fix == f"{tmp_path / 'b'}: there are tables"
     table.paths[0].unlink()
     with pytest.raises(DataError, match="no such file"):
         ReidTable.read(tmp_path / "b").hash()

@@ -1,6 +1,8 @@
 """The disk format of a table: a Market-1501 tree and a Hugging Face image folder in one, read and written here."""
 
+import contextlib
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from reidgen.files import Crops, link_or_copy, write_bytes, write_text
 
 MARKET_NAME = re.compile(r"(?P<pid>-1|\d{4,})_c(?P<camid>\d+)s\d+_\d+_\d+(?P<ending>\.[a-z]+)")
 QUALITY = 95  # of crops that are resized or written as shown, without chroma subsampling
+LOOKED_AT, SHOWN_TABLES = 1000, 5  # entries beside a folder that is not there
 AS_SHOWN = "as shown"  # the operation of crops that were turned, or laid over white
 
 
@@ -34,9 +37,22 @@ def read(folder: Path) -> tuple[pl.DataFrame, str]:
             f"{folder} holds no table.",
             got="no metadata.parquet in " + ", ".join(FOLDERS.values()) if folder.is_dir() else "no such folder",
             allowed="a folder written by reidgen",
-            fix=f"{command('reidgen', 'prepare', '--dataset', 'market1501', '--root', folder)} --out DIR",
+            fix=_advice(folder),
         )
     return together(parts), (folder.resolve() if folder.name in ("", "..") else folder).name
+
+
+def _advice(folder: Path) -> str:
+    """What to try in place of a folder that holds no table: those beside it that do, if it is not there at all."""
+    tables: list[str] = []
+    if not folder.exists():
+        with contextlib.suppress(OSError):  # what cannot be looked at is no advice
+            beside = itertools.islice(folder.parent.iterdir(), LOOKED_AT)
+            tables = sorted(str(one) for one in beside if holds_table(one))[:SHOWN_TABLES]
+    if tables:
+        return f"{', or '.join(tables)}: there are tables"
+    root = folder if folder.exists() else "DATASET"
+    return f"{command('reidgen', 'prepare', '--dataset', 'market1501', '--root', root)} --out DIR"
 
 
 def check_files(folder: Path, rows: pl.DataFrame) -> None:
