@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidgen.annotate.masks import MaskFolder, called, contents, place_mask, read_mask
+import reidgen as rg
+from reidgen.annotate.masks import MaskFolder, called, contents, is_photograph, place_mask, read_mask
+from reidgen.data.readers.load import SAMPLE
 from reidgen.errors import DataError
 from tests.factories import make_table
 
@@ -34,7 +36,7 @@ def test_masks_are_found_by_folder_and_name(tmp_path):
 def test_a_crop_without_a_mask_is_named(tmp_path):
     table = make_table([1, 2, 3], root=tmp_path / "crops")
     write_mask(tmp_path / "masks" / f"{table.paths[0].stem}.png")
-    with pytest.raises(DataError, match=r"no mask for .*0002_c2s1_000001_00.jpg, and 1 more") as error:
+    with pytest.raises(DataError, match=r"no mask for 2 of 3 crops, such as .*0002_c2s1_000001_00.jpg") as error:
         MaskFolder(tmp_path / "masks").check(table)
     assert "0002_c2s1_000001_00.png" in error.value.fix
 
@@ -44,6 +46,33 @@ def test_a_mask_of_another_size_is_an_error(tmp_path):
     write_mask(tmp_path / "masks" / f"{table.paths[0].stem}.png", size=(16, 16))
     with pytest.raises(DataError, match="another size than its crop"):
         MaskFolder(tmp_path / "masks").check(table)
+
+
+def test_photographs_are_no_masks(tmp_path):
+    """The shipped people as masks of themselves: in colour, and in grey."""
+    table = rg.load_dataset("reidgen", root=SAMPLE).query
+    table = table.take(range(8))
+    with pytest.raises(DataError, match=r"8 of 8 pictures in .* are no masks, but photographs") as error:
+        MaskFolder(SAMPLE / "query").check(table)
+    assert table.paths[0].name in error.value.got
+    for path in table.paths:
+        with Image.open(path) as picture:
+            picture.convert("L").save(tmp_path / f"{path.stem}.png")
+    with pytest.raises(DataError, match="8 of 8 pictures"):
+        MaskFolder(tmp_path).check(table)
+
+
+def test_masks_of_all_kinds_are_no_photographs(tmp_path):
+    rows, columns = np.mgrid[0:128, 0:64]
+    distance = np.hypot(rows - 64, 2 * (columns - 32))
+    soft = np.clip(300 - 5 * distance, 0, 255).astype(np.uint8)
+    colours = np.random.default_rng(0).integers(1, 256, (20, 3))
+    parts = np.where(distance[..., None] < 60, colours[rows // 8], 0).astype(np.uint8)
+    everywhere, nobody = np.full((128, 64), 255, np.uint8), np.zeros((128, 64), np.uint8)
+    masks = {"soft.png": soft, "parts.png": parts, "all.png": everywhere, "none.png": nobody, "lossy.jpg": soft}
+    for name, pixels in masks.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+        assert not is_photograph(tmp_path / name), name
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):

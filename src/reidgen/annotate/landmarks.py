@@ -83,9 +83,10 @@ def model_file(asked: str) -> Path:
     """The file of `pose_model`: a path, or "package" for that in the package mediapipe, which is not imported.
 
     Raises:
-        WeightsError: The package is not there.
+        WeightsError: The package is not there, or the path is no published model.
     """
     if asked != "package":
+        _check_known(Path(asked))
         return Path(asked)
     spec = importlib.util.find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []

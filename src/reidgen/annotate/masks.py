@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from reidgen.data.disk.threads import in_order
 from reidgen.data.pixels.images import ENDINGS, read_rgb
 from reidgen.data.pixels.maps import check_sizes
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, option
 from reidgen.files import Crops, file_sha256, link_or_copy, sha256, write_bytes
 
+MOST_COLOURS, MANY_LEVELS, LEAST_BLACK = 256, 64, 0.02  # what tells masks, soft ones too, from photographs
 # A crop uint8 (H, W, 3) to its mask (H, W): booleans, or numbers above 0 on the person; None where there is nobody.
 MaskFunction = Callable[[np.ndarray], np.ndarray | None]
 
@@ -55,18 +57,38 @@ class MaskFolder:
         return self._whole.get(name.as_posix(), self._alone.get(name.name))
 
     def check(self, table: ReidTable) -> None:
-        """Raise `DataError` unless each crop of a table has a mask, of its size."""
-        found = [self.file(name) for name in table.rows["file_name"]]
-        missing = [name for name, file in zip(table.rows["file_name"], found, strict=True) if file is None]
+        """Raise `DataError` unless each crop of a table has a mask, of its size, that is no photograph."""
+        found = {name: self.file(name) for name in table.rows["file_name"]}
+        missing = [name for name, file in found.items() if file is None]
         if missing:
-            more = f", and {len(missing) - 1:,} more" if len(missing) > 1 else ""
             raise DataError(
-                f"{self.path} has no mask for {missing[0]}{more}.",
+                f"{self.path} has no mask for {len(missing):,} of {len(table):,} crops, such as {missing[0]}.",
                 got=f"{len(self._whole):,} pictures",
                 allowed="a picture for each crop with its name, such as .png; an empty one where nobody is",
                 fix=f"add {Path(missing[0]).with_suffix('.png')}",
             )
-        check_sizes(table.paths, [file for file in found if file is not None])
+        files = [file for file in found.values() if file is not None]
+        check_sizes(table.paths, files)
+        photographs = [file for file, one in zip(files, in_order(is_photograph, files), strict=True) if one]
+        if photographs:
+            raise DataError(
+                f"{len(photographs):,} of {len(files):,} pictures in {self.path} are no masks, but photographs.",
+                got=f"such as {photographs[0]}",
+                allowed=f"0 where nobody is, more on the person; {MOST_COLOURS} colours at most",
+                fix=f"another folder, or {option(masks='mediapipe')}, which finds the people",
+            )
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a picture has more colours than a mask can have, or many levels of grey and hardly any black.
+
+    Raises:
+        DataError: It cannot be decoded.
+    """
+    pixels = np.asarray(read_rgb(path)).reshape(-1, 3).astype(np.uint32)
+    colours = len(np.unique(pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2]))
+    black = (pixels.max(axis=1) == 0).mean()
+    return bool(colours > MOST_COLOURS or (colours > MANY_LEVELS and black < LEAST_BLACK))
 
 
 def contents(folder: MaskFolder) -> str:
