@@ -14,7 +14,7 @@ from reidgen.config import PairsConfig
 from reidgen.data.pairs import TABLE, camera_pair, count_pairs, in_words, write_pairs
 from reidgen.data.readers.load import load_dataset
 from reidgen.data.table import FOLDERS, ReidTable
-from reidgen.errors import ConfigError, DataError
+from reidgen.errors import DataError
 from tests.factories import make_table
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "market1501_train.csv.xz"
@@ -128,9 +128,19 @@ def test_one_pair_both_ways(tmp_path):
     assert counts.equals(count_pairs(table).filter(pl.col("source") + pl.col("target") == 9))
 
 
+def test_all_pairs_of_one_camera(tmp_path):
+    table = drawn(1)
+    every = count_pairs(table)
+    assert every["source"].n_unique() > 2
+    for name in ("source", "target"):
+        counts = write_pairs(table, PairsConfig(**{name: 2}, split="all"), out=tmp_path / name)
+        assert counts.rows() == [row for row in every.rows() if row[name == "target"] == 2]
+
+
 def test_errors_of_the_stage(tmp_path):
-    with pytest.raises(ConfigError, match="belong together"):
-        PairsConfig(source=1)
+    told = r"no crop of a person by camera 9\.\n  got: source=9\n  allowed: one of the cameras 1, 2\n  try: source=1"
+    with pytest.raises(DataError, match=told):
+        write_pairs(make_table([1, 1, 2]), PairsConfig(source=9), out=tmp_path)
     with pytest.raises(DataError, match="two of the cameras 1, 2"):
         write_pairs(make_table([1, 1, 2]), PairsConfig(source=1, target=3), out=tmp_path)
     with pytest.raises(DataError, match="two cameras or more"):

@@ -12,8 +12,8 @@ class PairsConfig:
     """Which cameras are paired.
 
     Attributes:
-        source: Camera whose crops are counted, with `target`; None takes all pairs of cameras.
-        target: The other camera.
+        source: Camera whose crops are counted; None takes each.
+        target: The other camera; None takes each. Of two cameras both ways are counted.
         split: Whose crops count.
         seed: As every verb has one; counting draws nothing.
     """
@@ -25,13 +25,6 @@ class PairsConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        require(
-            (self.source is None) == (self.target is None),
-            f"{option('source')} and {option('target')} belong together.",
-            got=f"{option(source=self.source)} {option(target=self.target)}",
-            allowed="both, or neither for all pairs of cameras",
-            fix=f"{option(source=1)} {option(target=2)}",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,17 @@ def _asked(crops: ReidTable, config: PairsConfig) -> pl.DataFrame:
             allowed="two cameras or more",
             fix=f"{option(split='all')}, or another {option('data')}",
         )
-    return count_pairs(crops)
+    for name, camera in (("source", config.source), ("target", config.target)):
+        cameras = people["camid"].unique().sort().to_list()
+        if camera is not None and camera not in cameras:
+            raise DataError(
+                f"{crops.name or 'The table'} has no crop of a person by camera {camera}.",
+                got=option(**{name: camera}),
+                allowed=f"one of the cameras {', '.join(map(str, cameras))}",
+                fix=option(**{name: cameras[0]}),
+            )
+    asked_of = {"source": config.source, "target": config.target}
+    return count_pairs(crops).filter(**{name: camera for name, camera in asked_of.items() if camera is not None})
 
 
 def _people(table: ReidTable) -> pl.DataFrame:
