@@ -86,6 +86,18 @@ def test_what_is_lacking_is_named(mixed, gan):
         rg.regenerate(swapped, weights=[gan, translator], sources=people)
 
 
+@pytest.mark.parametrize("name", ["table", "weights", "sources"])
+def test_names_of_folders_are_told(name, mixed, gan, tmp_path):
+    table, translator, people = mixed
+    known = {"table": table, "weights": [gan, translator], "sources": people}
+    for folder in ("runs/made", tmp_path, [gan, "runs/made"], None):
+        if name == "sources" and folder is None:
+            continue
+        with pytest.raises(DataError, match=f"takes opened {name}, and no folders") as caught:
+            rg.regenerate(**{**known, name: folder})
+        assert f"try: {name}=rg.load_" in str(caught.value)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="the extra 'render' is not installed")
 def test_rendered_crops_are_rendered_again(tmp_path):

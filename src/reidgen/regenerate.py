@@ -1,5 +1,6 @@
 """The same pixels again, for a crop of any kind, from what its row says."""
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,10 +42,11 @@ def regenerate(
 
     Raises:
         WeightsError: The weights of a row are not among those given, or the w+ of real crops are not there.
-        DataError: A row does not say how its crop was made, or it has changed since, or the crops have several sizes,
-            or a crop was rendered by another version.
+        DataError: A table or weights are not opened, a row does not say how its crop was made, or it has changed since,
+            or the crops have several sizes, or a crop was rendered by another version.
         MissingExtraError: Rendered crops without the extra `render`.
     """
+    makers = {one.hash: one for one in _opened(table, weights, sources)}
     numbers = range(len(table)) if rows is None else [rows] if isinstance(rows, int) else rows
     beyond = [number for number in numbers if not 0 <= number < len(table)]
     if beyond or not len(numbers):
@@ -55,7 +57,6 @@ def regenerate(
         )
     chosen = table.take(numbers)
     operations = [read_operation(text) for text in chosen.rows["operation"]]
-    makers = {one.hash: one for one in ([weights] if isinstance(weights, Maker) else weights)}
     pixels: list[np.ndarray] = [np.empty(0, np.uint8)] * len(chosen)
     named = zip(operations, chosen.rows["generator"], strict=True)
     hashes = [None if isinstance(one, Rendering) else name for one, name in named]
@@ -70,6 +71,30 @@ def regenerate(
     if len(sizes) > 1:
         raise DataError("The crops have several sizes.", got=sorted(sizes), allowed="one size", fix="fewer rows")
     return pixels[0] if isinstance(rows, int) else np.stack(pixels)
+
+
+def _opened(table: object, weights: object, sources: object) -> list[Maker]:
+    """The weights, which are opened as the tables are.
+
+    Raises:
+        DataError: One of these is something else, such as the name of a folder.
+    """
+    given = list(weights) if isinstance(weights, Sequence) and not isinstance(weights, str) else [weights]
+    makers = [one for one in given if isinstance(one, Maker)]
+    asked = (
+        ("table", table, isinstance(table, ReidTable), "rg.load_dataset('reidgen', root=FOLDER)"),
+        ("weights", weights, len(makers) == len(given), "rg.load_generator(FOLDER), or rg.load_translator(FOLDER)"),
+        ("sources", sources, sources is None or isinstance(sources, ReidTable), "rg.load_dataset('reidgen', root=...)"),
+    )
+    for name, value, right, how in asked:
+        if not right:
+            raise DataError(
+                f"regenerate takes opened {name}, and no folders.",
+                got=f"{name}={reprlib.repr(value)}",
+                allowed="what rg.load_generator and rg.load_translator return" if name == "weights" else "a ReidTable",
+                fix=f"{name}={how}",
+            )
+    return makers
 
 
 def _maker(makers: dict[str, Maker], name: str | None, part: ReidTable) -> Maker:

@@ -1,4 +1,4 @@
-"""Files of generated crops: encoded, and written while the next crops are made."""
+"""Generated crops: their files, encoded and written while the next are made, and whose weights made them."""
 
 import io
 from collections.abc import Sequence
@@ -6,8 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from PIL import Image
 
+from reidgen.data.table import ReidTable
+from reidgen.errors import WeightsError
 from reidgen.files import write_bytes
 
 THREADS = 8
@@ -18,6 +21,18 @@ def encode(pixels: np.ndarray, *, quality: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
+
+
+def check_maker(table: ReidTable, hash: str, path: Path) -> None:
+    """Raise `WeightsError` unless all crops were made with the weights of a hash, in the file at a path."""
+    others = table.rows.filter(pl.col("generator").is_null() | (pl.col("generator") != hash))
+    if others.height:
+        raise WeightsError(
+            f"{others['file_name'][0]} was not made with {path}.",
+            got=f"generator {others['generator'][0]}",
+            allowed=f"generator {hash}",
+            fix="the weights that the row names",
+        )
 
 
 class CropWriter:

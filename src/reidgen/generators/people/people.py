@@ -19,8 +19,7 @@ from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.devices.device import derive_seed
 from reidgen.engine.progress import progress
-from reidgen.errors import WeightsError
-from reidgen.generators.crops import CropWriter
+from reidgen.generators.crops import CropWriter, check_maker
 from reidgen.generators.inversion.inverted import read_inverted
 from reidgen.generators.people.mixing import mix_styles, variant_layers
 from reidgen.generators.trained import TrainedGenerator
@@ -126,14 +125,7 @@ def regenerate_styles(gan: TrainedGenerator, table: ReidTable, *, latents: Path 
         WeightsError: The crops were made with other weights, or the w+ of real crops are not there.
         DataError: A row is not one of `generate_people` or `generate_variants`.
     """
-    others = table.rows.filter(pl.col("generator").is_null() | (pl.col("generator") != gan.hash))
-    if others.height:
-        raise WeightsError(
-            f"{others['file_name'][0]} was not made with {gan.path}.",
-            got=f"generator {others['generator'][0]}",
-            allowed=f"generator {gan.hash}",
-            fix="load_generator with the weights that the row names",
-        )
+    check_maker(table, gan.hash, gan.path)
     operations = [Style.parse(text) for text in table.rows["operation"]]
     roots = table.rows["root"] if latents is None else [str(latents)] * len(table)
     inverted = read_inverted(zip(operations, roots, strict=True))
