@@ -48,7 +48,7 @@ class Plan:
     width: int = 64
     batches: tuple[int, ...] = (1, 16)
     steps: int = 4
-    crops: int = 128
+    crops: int = 256
 
 
 def main(plan: Plan) -> None:

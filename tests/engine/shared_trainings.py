@@ -22,8 +22,13 @@ from reidgen.generators.inversion.likeness import Likeness
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.training.dcgan import DCGANTraining
 from reidgen.generators.training.style import StyleGANTraining
+from reidgen.generators.translation import domain_crops
+from reidgen.generators.translation.cycle import CycleTraining
+from reidgen.generators.translation.domains import DomainTraining
+from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.weights import build_generator
 from reidgen.models import resnet
+from tests.generators.translation.conftest import made_crops, tiny_config
 
 STEPS = 4  # p of the augmentation moves after four
 SMALL = {"size": (16, 8), "z_dim": 8, "batch": 8, "seed": 3}
@@ -34,6 +39,8 @@ def in_float64(fabric, run, folder, world):
     """In each process."""
     torch.set_default_dtype(torch.float64)
     sampling.to_tensor = encoder_training.sampling.to_tensor = lambda pixels: pixels.double() / 127.5 - 1
+    domain_crops.to_tensor = sampling.to_tensor
+    torch.Tensor.float = torch.Tensor.double  # networks that give float32 whatever they compute in
     resnet.WIDTHS = (8, 8, 8, 8)
     store = CropStore.open(ReidTable.read(folder / "crops").train, size=(16, 8))
     for name, training in trainings(fabric, store).items():
@@ -63,6 +70,9 @@ def trainings(fabric, store):
         "pairs": StyleGANTraining(pairs, **common, ramp=True),
         "dcgan": DCGANTraining(DCGANConfig(**SMALL, width=4, norm_batch=4), **common),
         "encoder": EncoderTraining(encoder, gan, store, Likeness(), **parts),
+        "paired": PairedTraining(tiny_config("background-pose", batch=8, norm_batch=4), fabric, made_crops()),
+        "cycle": CycleTraining(tiny_config("spgan", batch=4, history=6, blocks=1), fabric, made_crops()),
+        "domains": DomainTraining(tiny_config("stargan", batch=4, critic_steps=2, blocks=1), fabric, made_crops()),
     }
 
 

@@ -15,7 +15,7 @@ from tests.factories import make_table
 from tests.forked import python
 
 PROGRAM = Path(__file__).with_name("shared_trainings.py")
-KINDS = ("path", "pairs", "dcgan", "encoder")
+KINDS = ("path", "pairs", "dcgan", "encoder", "paired", "cycle", "domains")
 
 
 def started(folder, world, nodes, **variables):
@@ -63,6 +63,12 @@ def test_two_processes_compute_what_one_does(folder, kind):
 def test_what_the_steps_did_is_looked_at(folder):
     """A comparison of things that do not move would pass."""
     path, pairs = (load_file(folder / f"{kind}-1-1.safetensors") for kind in ("path", "pairs"))
+    paired, cycle, domains = (load_file(folder / f"{kind}-1-1.safetensors") for kind in ("paired", "cycle", "domains"))
+    assert paired["figure/foreground"] > 0
+    assert paired["state/networks/generator.ups.0.2.running_var"].std() > 0
+    assert cycle["figure/similarity"] > 0
+    assert cycle["state/histories/0/kept"].std() > 0
+    assert domains["figure/class_fake"] > 0
     assert path["figure/path"] > 0
     assert path["figure/r1"] > 0
     assert pairs["figure/r2"] > 0

@@ -74,15 +74,21 @@ def check_shared_norm(config: Any, held: int) -> None:
     )
 
 
-def check_shared_batch(config: Any) -> None:
-    """Raise `ConfigError` unless the processes share a batch evenly, two crops or more each."""
+def check_shared_batch(config: Any, *, normalised: bool = True) -> None:
+    """Raise `ConfigError` unless the processes share a batch evenly.
+
+    Args:
+        config: With `batch`, `norm_batch` and the fields of `DevicesConfig`.
+        normalised: Whether a network normalises over the batch: then each process holds two crops or more.
+    """
     held, rest = divmod(config.batch, config.processes)
-    fitting = max(2, round(config.batch / config.processes)) * config.processes
+    least = 2 if normalised else 1
     require(
-        rest == 0 and held >= 2,
-        f"{option('batch')} cannot be shared out evenly, two crops or more at a time.",
+        rest == 0 and held >= least,
+        f"{option('batch')} cannot be shared out evenly{', two crops or more at a time' if normalised else ''}.",
         got=f"{option(batch=config.batch)} {option(devices=config.devices)} {option(nodes=config.nodes)}",
-        allowed="a multiple of devices times nodes",
-        fix=option(batch=fitting),
+        allowed=f"a multiple of {option('devices')} times {option('nodes')}",
+        fix=option(batch=max(least, round(config.batch / config.processes)) * config.processes),
     )
-    check_shared_norm(config, held)
+    if normalised:
+        check_shared_norm(config, held)

@@ -24,6 +24,8 @@ def test_the_thesis():
     assert (one.batch, one.lr, one.beta1, one.l1_weight) == (1, 2e-4, 0.5, 100)
     assert (four.batch, four.foreground_weight, four.background_weight, four.targets_per_crop) == (32, 70, 30, 10)
     assert (four.held_to, four.judged_by, four.sees) == ("static", "place", "image")
+    assert one.enlarge == four.enlarge == config("camstyle").enlarge == 286 / 256
+    assert config("stargan").enlarge == 1
     variable = config("background-pose")
     assert (variable.held_to, variable.judged_by, variable.targets_per_crop) == ("variable", "everything", 0)
     assert variable.needs_pose
@@ -49,6 +51,15 @@ def test_the_thesis():
         ({"preset": "pix2pix", "gap": "inpainted"}, "gap"),
         ({"preset": "camstyle", "target": None}, "belong together"),
         ({"decay": 1.5}, "0 to 1"),
+        ({"enlarge": 0.9}, "enlarge is out of range"),
+        ({"preset": "paste", "enlarge": 1.1}, "enlarge is an option of other presets"),
+        ({"devices": 3, "norm_batch": 8}, "shared out evenly, two crops"),
+        ({"devices": 2}, "over how many crops batch normalisation works"),
+        ({"devices": 2, "norm_batch": 12}, "a divisor of 16"),
+        ({"batch": 1, "norm_batch": 2}, "two crops"),
+        ({"preset": "pix2pix", "devices": 2}, r"shared out evenly\.\n  got: batch=1 devices=2 nodes=1"),
+        ({"preset": "pix2pix", "norm_batch": 2}, "norm_batch is for norm=.batch."),
+        ({"preset": "paste", "devices": 2}, "nothing to learn that devices could share"),
         ({"lr": 0.0}, "> 0"),
         ({"preset": "none"}, "camstyle"),
     ],

@@ -1,6 +1,8 @@
 """A translator's run: what it writes, that it resumes to the byte, and what it refuses before it starts."""
 
 import json
+import subprocess
+import time
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from reidgen.generators.translation import train_translator as stage
 from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.train_translator import train_translator, train_translators
 from reidgen.generators.translation.translator import FILE
+from tests.forked import python
 from tests.generators.translation.conftest import SIZE, made_crops, tiny_config, write_people
 
 
@@ -61,6 +64,34 @@ def test_resumed_to_the_byte(preset, people, tmp_path, monkeypatch):
     monkeypatch.undo()
     train_translator(people, config, out=tmp_path / "cut")
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on_to_the_same_bytes(people, tmp_path):
+    """Both keep histories of made crops, of which the first process writes the checkpoint."""
+    options = [
+        "--preset", "spgan", "--source", "1", "--target", "2", "--size", "32", "16", "--width", "4", "--blocks", "1",
+        "--steps", "6", "--batch", "4",
+    ]  # fmt: skip
+    shared = ["--history", "6", "--devices", "2", "--device", "cpu", "--checkpoint-sec", "0"]
+
+    def start(name):
+        command = [python(), "-m", "reidgen", "train-translator", "--data", people.paths[0].parents[1]]
+        return subprocess.Popen(
+            [*command, *options, *shared, "--out", tmp_path / name], stderr=subprocess.PIPE, text=True
+        )
+
+    killed, checkpoint = start("killed"), tmp_path / "killed" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert killed.poll() is None, killed.stderr.read()
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()  # returns once all that hold the pipe are gone
+    for name in ("killed", "whole"):
+        done = start(name)
+        _, told = done.communicate()
+        assert done.returncode == 0, told
+    assert bytes_of(tmp_path / "killed") == bytes_of(tmp_path / "whole")
 
 
 def test_all_pairs_of_cameras(tmp_path):
@@ -115,6 +146,34 @@ def test_a_pair_without_a_common_person(people, tmp_path):
     with pytest.raises(DataError, match="too few pairs") as caught:
         train_translator(ReidTable(people.rows.with_columns(seq)), tiny_config("pix2pix"), out=tmp_path)
     assert "background" in str(caught.value), "which needs no pairs"
+
+
+@pytest.mark.parametrize(("pixels", "told"), [(np.zeros(SIZE), "shows nobody"), (np.ones((16, 8)), "another size")])
+def test_masks_that_are_wrong_are_told_before_a_step(pixels, told, tmp_path, monkeypatch):
+    table = write_people(tmp_path / "people")
+    Image.fromarray((255 * pixels).astype(np.uint8)).save(tmp_path / "people" / table.rows["mask"][3])
+    monkeypatch.setattr(TranslatorTraining, "__init__", None)
+    for preset in ("background", "paste"):
+        with pytest.raises(DataError, match=told):
+            train_translator(table, tiny_config(preset), out=tmp_path / preset)
+        assert not (tmp_path / preset / FILE).exists()
+
+
+def test_a_crop_that_cannot_be_read_is_told_before_a_step(tmp_path, monkeypatch):
+    table = write_people(tmp_path / "people")
+    table.paths[5].write_bytes(b"no picture")
+    monkeypatch.setattr(TranslatorTraining, "__init__", None)
+    with pytest.raises(DataError, match=f"{table.paths[5].name} is no readable image"):
+        train_translator(table, tiny_config("camstyle"), out=tmp_path / "out")
+
+
+def test_crops_of_other_sizes_are_resized_and_told(people, tmp_path, capsys):
+    translator = train_translator(people, tiny_config("pix2pix-mask", size=(32, 32), steps=1), out=tmp_path)
+    told = "24 of 24 crops have another size than 32x32, such as 32x16: they are resized, and their masks."
+    assert told in capsys.readouterr().err
+    assert translator.config.size == (32, 32)
+    with Image.open(tmp_path / "translated-00000001.png") as picture:
+        assert picture.size == (4 * 32, 8 * 32)
 
 
 def test_test_people_are_not_shown(people, tmp_path):

@@ -82,14 +82,36 @@ def test_the_rate_is_constant_then_falls_to_zero():
     assert training("pix2pix").rate == 2e-4
 
 
+def shown_by_hand(parts, moves):
+    """Crops or masks enlarged to 286 / 256, cut where the moves say, and mirrored where they say."""
+    height, width = SIZE
+    larger = (round(height * 286 / 256), round(width * 286 / 256))
+    shown = []
+    for part, flip, (top, left) in zip(parts, moves.mirrored, moves.places, strict=True):
+        whole = torch.nn.functional.interpolate(part[None], larger, mode="bilinear")[0]
+        cut = whole[:, top : top + height, left : left + width]
+        shown.append(cut.flip(2) if flip else cut)
+    return torch.stack(shown)
+
+
+def test_every_place_of_an_enlarged_crop_is_shown():
+    """36x18 has 5 times 3 places for 32x16; 300 draws miss one with a chance of 15 * (14 / 15) ** 300 < 2e-8."""
+    one = training("camstyle", batch=3)
+    seen = set()
+    for one.step in range(100):
+        seen |= {tuple(place) for place in one.moves("0").places.tolist()}
+    assert seen == {(top, left) for top in range(5) for left in range(3)}
+    assert training("stargan").moves().places is None, "shown as they are"
+
+
 def test_one_paired_step_by_hand():
     """The figures of a step are those of the formulas, from networks as they were before each moved."""
     one = training("background", gan_weight=3.0)
     untouched = copy.deepcopy(one.networks).train()
     rows = one.sampler.indices(0)
-    flips = one.mirrored(len(rows))
+    moves = one.moves()
     x, y, m_in, m_out = (
-        torch.stack([part.flip(2) if flip else part for part, flip in zip(parts, flips, strict=True)])
+        shown_by_hand(parts, moves)
         for parts in (
             one.crops.pictures.batch(rows[:, 0]).float() / 127.5 - 1,
             one.crops.pictures.batch(rows[:, 1]).float() / 127.5 - 1,

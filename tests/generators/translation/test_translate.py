@@ -12,9 +12,12 @@ from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, WeightsError
 from reidgen.generators.crops import encode
+from reidgen.generators.translation.model_sheet import model_sheet, people_rows
 from reidgen.generators.translation.translate import SHEET, regenerate_translated, translate
 from reidgen.generators.translation.translator import load_translators
 from tests.generators.translation.conftest import untrained, write_people
+
+SIZES = (((48, 80), "large"), ((16, 32), "small"))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,52 @@ def test_all_test_and_new(tmp_path):
     assert set(made.pids) == {6}
 
 
+def test_crops_and_masks_of_another_size_are_resized_and_told(people, tmp_path, capsys):
+    """A table of larger crops is translated as the same table of crops that were made smaller before."""
+    rows = []
+    for row in people.rows.head(6).iter_rows(named=True):
+        for name, size, folder in ((n, s, f) for n in (row["file_name"], row["mask"]) for s, f in SIZES):
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(people.paths[0].parents[1] / name) as picture:
+                picture.resize((48, 80)).resize(size, Image.Resampling.BICUBIC).save(tmp_path / folder / name, "PNG")
+        rows.append({name: value for name, value in row.items() if name != "root"})
+    translator = untrained("pix2pix-mask", tmp_path)
+    made = {}
+    for _, folder in SIZES:
+        table = ReidTable.from_rows(rows, root=tmp_path / folder)
+        made[folder] = translate(translator, table, out=tmp_path / f"made-{folder}")
+        told = capsys.readouterr().err
+        sized = "6 of 6 crops have another size than 32x16, such as 80x48: they are resized, and their masks"
+        assert (sized in told) == (folder == "large")
+    assert len(made["large"]) == len(made["small"]) > 0
+    for one, other in zip(made["large"].paths, made["small"].paths, strict=True):
+        assert decoded(one.read_bytes()).shape == (32, 16, 3)
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_sheet_has_crops_what_was_made_of_them_and_real_ones(tmp_path):
+    """Two translators, two outputs each; person 2 has no crop by camera 2."""
+    table = write_people(tmp_path / "people", people=3)
+    table = table.where((pl.col("pid") != 2) | (pl.col("camid") == 1))
+    ones = [untrained(preset, tmp_path / preset) for preset in ("pix2pix", "background")]
+    made = translate(ones, table, outputs=2, out=tmp_path / "made")
+    presets = {one.hash: one.config.preset for one in ones}
+    labels, rows = people_rows(made, table, presets)
+    assert labels == ["crop", "background, 2", "background, 2", "pix2pix, 2", "pix2pix, 2", "real, 2"]
+    assert [(pid, row[5] is None) for pid, row in rows.items()] == [(1, False), (2, True), (3, False)]
+    parents = dict(made.rows.select("file_name", "parent").iter_rows())
+    generators = dict(made.rows.select("file_name", "generator").iter_rows())
+    for row in rows.values():
+        names = [str(path.relative_to(tmp_path / "made")) for path in row[1:5]]
+        assert {parents[name] for name in names} == {str(row[0].relative_to(tmp_path / "people"))}
+        assert [generators[name] for name in names] == [ones[1].hash] * 2 + [ones[0].hash] * 2
+        assert len(set(names)) == 4
+    sheet = model_sheet(made, table, presets, (32, 16))
+    with Image.open(tmp_path / "made" / SHEET) as written:
+        assert np.array_equal(np.asarray(written), sheet)
+    assert sheet.shape[0] > 4 * 32, "three people and a camera"
+
+
 def test_cameras_that_it_does_not_know(posed, people, tmp_path):
     with pytest.raises(ConfigError, match="other cameras") as caught:
         translate(posed, people, source=2, target=1, out=tmp_path)
@@ -148,6 +197,9 @@ def test_several_translators_make_one_table(tmp_path):
     opened = load_translators(tmp_path)
     assert [one.hash for one in opened] == [one.hash for one in ones]
     made = translate(opened, table, out=tmp_path / "made")
+    labels, rows = people_rows(made, table, {one.hash: "camstyle" for one in ones})
+    assert labels == ["crop", "camstyle, 1", "camstyle, 2", "camstyle, 3", "real, 1", "real, 2", "real, 3"]
+    assert all([path is None for path in row] == [False, True, *[False] * 5] for row in rows.values())
     per_parent = made.rows.group_by("parent").agg(pl.col("target_camid").sort())
     cameras = dict(table.rows.select("file_name", "camid").iter_rows())
     assert len(per_parent) == len(table)

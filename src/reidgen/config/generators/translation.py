@@ -16,7 +16,7 @@ from reidgen.config.base import (
     require,
 )
 from reidgen.config.generators.common import LearnedCropsConfig, WrittenCropsConfig
-from reidgen.config.training import TrainingConfig
+from reidgen.config.training import DevicesConfig, check_shared_batch
 from reidgen.errors import option
 
 TranslatorPreset = Literal[
@@ -33,6 +33,7 @@ FEWEST_TARGETS = 10  # crops of the target below which nothing is learned of it
 
 
 OF_PRESET: Any = GivenBy("preset")
+JITTER = 286 / 256  # Isola et al. 2017, appendix 6.2
 
 # Isola et al. 2017, section 3.3 and appendix 6.2, and Kolbeinsson 2019, section 4.2: Adam 2e-4, .5; batch 1; L1 100.
 PIX2PIX: dict[str, Any] = {
@@ -40,6 +41,7 @@ PIX2PIX: dict[str, Any] = {
     "lr": 2e-4,
     "decay": 0.0,
     "norm": "instance",  # what batch normalisation does with a batch of one
+    "enlarge": JITTER,
     "sees": "image",
     "held_to": "l1",
     "judged_by": "everything",
@@ -66,6 +68,7 @@ CAMSTYLE: dict[str, Any] = {
     "lr": 2e-4,
     "decay": 0.4,
     "norm": "instance",
+    "enlarge": JITTER,
     "cycle_weight": 10.0,
     "identity_weight": 5.0,
     "history": 50,
@@ -92,6 +95,7 @@ TRANSLATOR_PRESETS: dict[TranslatorPreset, dict[str, Any]] = {
         "lr": 1e-4,
         "decay": 0.5,
         "norm": "instance",
+        "enlarge": 1.0,
         "cycle_weight": 10.0,
         "class_weight": 1.0,
         "penalty_weight": 10.0,
@@ -111,6 +115,7 @@ OFF: dict[str, Any] = {  # values of options that a preset does not have
     "judged_by": "everything",
     "backgrounds": "inpainted",
     "gap": "free",
+    "enlarge": 1.0,
     "l1_weight": 0.0,
     "foreground_weight": 0.0,
     "background_weight": 0.0,
@@ -129,7 +134,7 @@ WEIGHTS = tuple(name for name in OFF if name.endswith("_weight"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
+class TranslatorConfig(LearnedCropsConfig, DevicesConfig):
     """Cameras, networks, losses and schedule of a translator.
 
     Options without a value get the preset's (`reidgen.config.generators.translation` has them side by
@@ -152,6 +157,10 @@ class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
         patch_layers: Halvings of the patch discriminator, 3 for patches of 70x70 pixels; None takes 3, or what the size
             leaves.
         norm: Normalisation of the U-Net and the patch discriminator: over the batch, or each crop by itself.
+        norm_batch: Crops that normalisation over the batch takes together (ghost batches). None: the whole batch; it
+            has to be given with several devices, so that their number does not change the result.
+        enlarge: How much a crop is enlarged before a random part as large as the crop is shown; of a pair and its masks
+            the same part. 1 shows crops as they are.
         lr: Adam's step size, of all networks.
         beta1: Adam's first decay.
         decay: Share of the steps, at the end, over which the step size falls to 0.
@@ -194,6 +203,8 @@ class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
     blocks: int | None = None
     patch_layers: int | None = None
     norm: Literal["batch", "instance"] = OF_PRESET
+    norm_batch: int | None = None
+    enlarge: float = OF_PRESET
     lr: float = OF_PRESET
     beta1: float = 0.5
     decay: float = OF_PRESET
@@ -233,10 +244,12 @@ class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
         self._check_cameras()
         self._check_size()
         check_counts(self, "steps", "batch", "width", "depth", "blocks", "patch_layers", "critic_steps")
-        check_counts(self, "snapshot_steps")
+        check_counts(self, "snapshot_steps", "norm_batch")
+        self._check_shared()
         check_not_negative(self, *WEIGHTS, "mask_blur", "history", "targets_per_crop", "kept")
         check_positive(self, *(["gan_weight", "lr"] if self.family != "paste" else []))
         require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+        require(1 <= self.enlarge <= 2, f"{option('enlarge')} is out of range.", got=self.enlarge, allowed="1 to 2")
         require(0 <= self.decay <= 1, f"{option('decay')} is a share of the steps.", got=self.decay, allowed="0 to 1")
 
     @property
@@ -308,6 +321,24 @@ class TranslatorConfig(LearnedCropsConfig, TrainingConfig):
             allowed="two cameras of the table",
             fix=f"{option(source=1)} {option(target=2)}",
         )
+
+    def _check_shared(self) -> None:
+        require(
+            self.norm == "batch" or self.norm_batch is None,
+            f"{option('norm_batch')} is for {option(norm='batch')}.",
+            got=f"{option(norm=self.norm)} {option(norm_batch=self.norm_batch)}",
+            allowed=f"{option(norm='batch')}, or no {option('norm_batch')}",
+            fix=f"leave {option('norm_batch')} out",
+        )
+        require(
+            self.family != "paste" or self.processes == 1,
+            f"{option(preset='paste')} has nothing to learn that {option('devices')} could share.",
+            got=f"{option(devices=self.devices)} {option(nodes=self.nodes)}",
+            allowed="one process",
+            fix=f"leave {option('devices')} and {option('nodes')} out",
+        )
+        alone = self.batch == self.processes == 1 and self.norm_batch is None
+        check_shared_batch(self, normalised=self.norm == "batch" and not alone)
 
     def _check_size(self) -> None:
         check_size("size", self.size)

@@ -57,18 +57,22 @@ def _whole(uniform: torch.Tensor, below: int | torch.Tensor) -> torch.Tensor:
     return torch.minimum((uniform * below).long(), torch.as_tensor(below) - 1)
 
 
-def enlarged(size: tuple[int, int]) -> tuple[int, int]:
+def enlarged(size: tuple[int, int], by: float = ENLARGED) -> tuple[int, int]:
     """(height, width) of a sample before a part of it is taken."""
-    return round(size[0] * ENLARGED), round(size[1] * ENLARGED)
+    return round(size[0] * by), round(size[1] * by)
 
 
 def _translations(count: int, size: tuple[int, int], config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
     if config.translate == 0:
         return torch.full((count, 2), -1)
     uniform = torch.rand((count, 3), generator=generator)
-    spans = [big - small + 1 for big, small in zip(enlarged(size), size, strict=True)]
-    places = torch.stack([_whole(uniform[:, 1 + axis], span) for axis, span in enumerate(spans)], dim=1)
-    return torch.where((uniform[:, 0] < config.translate)[:, None], places, -1)
+    return torch.where((uniform[:, 0] < config.translate)[:, None], places(uniform[:, 1:], size), -1)
+
+
+def places(uniform: torch.Tensor, size: tuple[int, int], by: float = ENLARGED) -> torch.Tensor:
+    """Top and left of parts of enlarged samples, from numbers below 1 (N, 2): int64 (N, 2), all places alike."""
+    spans = [big - small + 1 for big, small in zip(enlarged(size, by), size, strict=True)]
+    return torch.stack([_whole(uniform[:, axis], span) for axis, span in enumerate(spans)], dim=1)
 
 
 def _boxes(

@@ -3,7 +3,7 @@
 import torch
 
 from reidgen.config import AugmentConfig
-from reidgen.data.augment.draws import Draws, enlarged
+from reidgen.data.augment.draws import ENLARGED, Draws, enlarged
 
 # Left and right of COCO's 17 key points change places in a mirrored picture: nose, eyes, ears, shoulders, elbows,
 # wrists, hips, knees, ankles.
@@ -52,8 +52,14 @@ def move_points(points: torch.Tensor, draws: Draws, config: AugmentConfig, *, si
     return torch.where(flip[:, :, None], moved[:, MIRRORED_POINTS, :], moved)
 
 
-def translate(pixels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Take parts of (B, H, W, C) enlarged bilinearly, without making the enlarged samples; float32, 0 ... 255."""
+def translate(pixels: torch.Tensor, places: torch.Tensor, by: float = ENLARGED) -> torch.Tensor:
+    """Take parts of (B, H, W, C) enlarged bilinearly, without making the enlarged samples; float32.
+
+    Args:
+        pixels: The samples.
+        places: Top and left of each part, int64 (B, 2); -1 leaves a sample as it is.
+        by: How much they are enlarged.
+    """
     size = (pixels.shape[1], pixels.shape[2])
     which = (places[:, 0] >= 0).nonzero().squeeze(1)
     whole = pixels.float()
@@ -61,7 +67,7 @@ def translate(pixels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         return whole
     taken = whole.index_select(0, which.to(pixels.device))
     for axis in (0, 1):  # rows, then columns: bilinear interpolation is linear along each
-        low, high, share = _between(places[which, axis], size[axis], enlarged(size)[axis])
+        low, high, share = _between(places[which, axis], size[axis], enlarged(size, by)[axis])
         shape = (len(which), -1, 1, 1) if axis == 0 else (len(which), 1, -1, 1)
         low, high, share = (part.to(pixels.device).view(shape) for part in (low, high, share))
         first = torch.take_along_dim(taken, low, dim=1 + axis)

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from reidgen.config.generators.translation import TranslatorConfig
-from reidgen.engine.devices.device import Fabric
+from reidgen.data.augment.draws import places
+from reidgen.engine.devices.device import Fabric, average_buffers, share_of, sum_gradients, summed
 from reidgen.engine.devices.device import generator as random_generator
 from reidgen.engine.loop import finite
 from reidgen.errors import TrainingError, option
 from reidgen.generators.pictures.sheets import write_sheet
 from reidgen.generators.training.updates import add_gradients, clear_gradients
-from reidgen.generators.translation.domain_crops import Crops
+from reidgen.generators.translation.domain_crops import Crops, Moves
 from reidgen.generators.translation.networks import GENERATOR, build_networks
+from reidgen.models.reid.ghost_norm import use_parts
 from reidgen.models.translation.unet import KEPT, UNet
 
 BETA2 = 0.999
@@ -27,9 +29,12 @@ SHOWN = 8  # crops of a sheet
 class TranslatorTraining(ABC):
     """A training of a translator, step by step, and everything that must be kept to go on exactly where it stopped.
 
-    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep.
+    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep. All
+    processes draw for the whole batch and compute their part of it, so any number of them that divides the batch
+    computes the same, up to rounding; where networks normalise over the batch, with `config.norm_batch`.
 
     Attributes:
+        own: Which crops of a batch are this process's.
         networks: All of them by name; between two steps in evaluation mode.
         optimisers: Adam for each group of networks that moves together, by name.
         step: Steps done.
@@ -41,7 +46,11 @@ class TranslatorTraining(ABC):
 
     def __init__(self, config: TranslatorConfig, fabric: Fabric, crops: Crops) -> None:
         self.config, self.fabric, self.crops = config, fabric, crops
+        self.own = share_of(fabric, config.batch)
         self.networks = build_networks(config, len(crops.cameras)).to(fabric.device).eval()
+        if config.norm_batch is not None:
+            for network in self.networks.values():
+                use_parts(network, config.norm_batch)
         self.parameters = {
             name: [one for member in members if member in self.networks for one in self.networks[member].parameters()]
             for name, members in self.GROUPS.items()
@@ -80,9 +89,9 @@ class TranslatorTraining(ABC):
             for group in optimiser.param_groups:
                 group["lr"] = self.rate
         self.networks.train()
-        figures = self.play()
+        self.sums += self.mean(torch.stack(list(self.play())).detach().double())
         self.networks.eval()
-        self.sums += torch.stack([torch.as_tensor(one, device=self.sums.device) for one in figures]).detach().double()
+        average_buffers(self.fabric, self.networks)
         self.summed += 1
         self.step += 1
 
@@ -141,14 +150,22 @@ class TranslatorTraining(ABC):
         """The random numbers of this step for a purpose."""
         return random_generator("translator", self.config.seed, purpose, self.step)
 
-    def mirrored(self, count: int, purpose: str = "mirror") -> Tensor | None:
-        """Which crops of the batch are shown mirrored."""
-        return torch.rand(count, generator=self.random(purpose)) < 0.5 if self.config.mirror else None
+    def moves(self, side: str = "") -> Moves:
+        """How this process's crops of the batch are shown."""
+        config, random = self.config, self.random(f"moves {side}")
+        drawn = torch.rand((config.batch, 3), generator=random)[self.own]
+        mirrored = drawn[:, 0] < 0.5 if config.mirror else None
+        cut = None if config.enlarge == 1 else places(drawn[:, 1:], config.size, config.enlarge)
+        return Moves(mirrored, cut, config.enlarge)
 
     def noise(self, count: int, random: torch.Generator) -> list[Tensor]:
         """What the U-Net's dropout keeps of the maps of `count` crops."""
         shapes = self.generator.noise_shapes if isinstance(self.generator, UNet) else []
         return [(torch.rand((count, *shape), generator=random) < KEPT).to(self.fabric.device) for shape in shapes]
+
+    def mean(self, own: Tensor) -> Tensor:
+        """The mean over the processes of what each has of its part of the batch."""
+        return summed(self.fabric, own) / self.fabric.world_size
 
     def autocast(self) -> torch.autocast:
         """Computes convolutions in bfloat16 where the config says so."""
@@ -158,5 +175,6 @@ class TranslatorTraining(ABC):
     def move(self, group: str, loss: Tensor) -> None:
         """One update of a group of networks, and of no others."""
         clear_gradients(self.parameters[group])
-        add_gradients(loss, self.parameters[group])
+        add_gradients(loss / self.fabric.world_size, self.parameters[group])
+        sum_gradients(self.fabric, self.parameters[group])
         self.optimisers[group].step()

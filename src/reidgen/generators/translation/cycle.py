@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
-from reidgen.engine.devices.device import seeded
+from reidgen.engine.devices.device import gathered
 from reidgen.generators.sampling import to_pixels
 from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
 from reidgen.generators.translation.domain_crops import Crops, check_camera
@@ -19,6 +19,8 @@ from reidgen.generators.translation.networks import BACK, GENERATOR
 from reidgen.losses.gan.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
 from reidgen.losses.images.reconstruction import absolute_error, cycle_error
 from reidgen.losses.images.similarity import similarity_loss
+from reidgen.models.translation.siamese import HIDDEN
+from reidgen.models.translation.unet import KEPT
 
 
 class CycleTraining(TranslatorTraining):
@@ -87,8 +89,8 @@ class CycleTraining(TranslatorTraining):
             history.load(kept, self.fabric.device)
 
     def _batch(self, side: int) -> Tensor:
-        rows = self.rows[side][self.samplers[side].indices(self.step)]
-        return self.crops.images(rows, self.mirrored(len(rows), f"mirror {side}"))
+        rows = self.rows[side][self.samplers[side].indices(self.step)[self.own]]
+        return self.crops.images(rows, self.moves(str(side)))
 
     def _judge(self, name: str, crops: Tensor) -> Tensor:
         with self.autocast():
@@ -106,10 +108,11 @@ class CycleTraining(TranslatorTraining):
     def _similarity(self, source: Tensor, to_target: Tensor, target: Tensor, to_source: Tensor) -> Tensor:
         if not self.config.similarity_weight:
             return source.new_zeros(())
-        network = self.networks["similarity"]
-        with seeded(self.fabric.device, "similarity dropout", self.config.seed, self.step), self.autocast():
-            embedded = [network(crops) for crops in (source, to_target, target, to_source)]
-        return similarity_loss(*embedded)
+        shape, random = (4, self.config.batch, HIDDEN), self.random("similarity dropout")
+        kept = (torch.rand(shape, generator=random) < KEPT)[:, self.own].to(source.device)
+        network, shown = self.networks["similarity"], (source, to_target, target, to_source)
+        with self.autocast():
+            return similarity_loss(*(network(crops, one) for crops, one in zip(shown, kept, strict=True)))
 
     def _discriminate(
         self, source: Tensor, target: Tensor, to_source: Tensor, to_target: Tensor
@@ -121,7 +124,8 @@ class CycleTraining(TranslatorTraining):
             ("of_source", self.histories[1], source, to_source),
         ):
             real_logits = self._judge(name, real)
-            fake_logits = self._judge(name, history.show(made, self.random(f"history {name}")))
+            shown = history.show(gathered(self.fabric, made), self.random(f"history {name}"))
+            fake_logits = self._judge(name, shown[self.own])
             losses.append(least_squares_discriminator_loss(real_logits, fake_logits) / 2)
             reals.append(real_logits.mean())
             fakes.append(fake_logits.mean())

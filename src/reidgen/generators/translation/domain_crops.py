@@ -1,5 +1,7 @@
 """What a translator learns from: crops, masks and cameras of a table, and which rows belong to a step."""
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +11,9 @@ import torch
 from torch import Tensor
 
 from reidgen.config.generators.translation import FEWEST_TARGETS, TranslatorConfig
+from reidgen.data.augment.geometry import translate
+from reidgen.data.disk.threads import in_order
+from reidgen.data.pixels.images import read_size
 from reidgen.data.pixels.maps import open_masks
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.samplers import CameraPairSampler
@@ -28,6 +33,32 @@ class Pixels(Protocol):
 
 
 @dataclass(frozen=True)
+class Moves:
+    """How crops of a batch are shown, and their masks alike.
+
+    Attributes:
+        mirrored: Which are shown from right to left, bool (B,); None: none.
+        places: Top and left of what is shown of a crop that is enlarged, int64 (B, 2); None: all of a crop as it is.
+        by: How much it is enlarged.
+    """
+
+    mirrored: Tensor | None = None
+    places: Tensor | None = None
+    by: float = 1.0
+
+    def of(self, pictures: Tensor) -> Tensor:
+        """The pictures (B, C, H, W), float, moved."""
+        if self.places is not None:
+            pictures = translate(pictures.permute(0, 2, 3, 1), self.places, self.by).permute(0, 3, 1, 2)
+        if self.mirrored is None:
+            return pictures
+        return torch.where(self.mirrored.to(pictures.device)[:, None, None, None], pictures.flip(3), pictures)
+
+
+AS_THEY_ARE = Moves()
+
+
+@dataclass(frozen=True)
 class Crops:
     """The crops of a table, decoded.
 
@@ -41,13 +72,13 @@ class Crops:
     pictures: Pixels
     masks: Pixels | None
 
-    def images(self, rows: np.ndarray, mirrored: Tensor | None = None) -> Tensor:
-        """Crops (B, 3, H, W) float32, -1 to 1; those that are `mirrored`, bool (B,), from right to left."""
-        return _mirror(to_tensor(self.pictures.batch(rows)), mirrored)
+    def images(self, rows: np.ndarray, moves: Moves = AS_THEY_ARE) -> Tensor:
+        """Crops (B, 3, H, W) float32, -1 to 1, moved."""
+        return moves.of(to_tensor(self.pictures.batch(rows)))
 
-    def people(self, rows: np.ndarray, mirrored: Tensor | None = None) -> Tensor | None:
-        """Masks (B, 1, H, W) float32, 0 to 1; None where there are none."""
-        return None if self.masks is None else _mirror(self.masks.batch(rows).float() / 255, mirrored)
+    def people(self, rows: np.ndarray, moves: Moves = AS_THEY_ARE) -> Tensor | None:
+        """Masks (B, 1, H, W) float32, 0 to 1, moved; None where there are none."""
+        return None if self.masks is None else moves.of(self.masks.batch(rows).float() / 255)
 
     def to(self, device: torch.device) -> "Crops":
         """The same crops with batches on a device."""
@@ -79,6 +110,21 @@ def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops
         DataError: A crop or a mask cannot be read.
     """
     return Crops(table, CropStore.open(table, size=size), open_masks(table, size) if masks else None)
+
+
+def tell_sizes(table: ReidTable, size: tuple[int, int]) -> None:
+    """Say how many crops have another size than is learned or translated; they are resized, and their masks alike.
+
+    Raises:
+        DataError: A crop is missing, or no picture.
+    """
+    others = [one for one in in_order(read_size, table.paths) if one != size]
+    if others:
+        (height, width), _ = Counter(others).most_common(1)[0]
+        sys.stderr.write(
+            f"{len(others):,} of {len(table):,} crops have another size than {size[0]}x{size[1]}, such as "
+            f"{height}x{width}: they are resized, and their masks.\n"
+        )
 
 
 def sampler_of(table: ReidTable, config: TranslatorConfig) -> CameraPairSampler:
@@ -114,9 +160,3 @@ def check_camera(table: ReidTable, camera: int | None) -> np.ndarray:
             fix=f"another {option('source')} or {option('target')}, or a table with more crops",
         )
     return rows
-
-
-def _mirror(pictures: Tensor, mirrored: Tensor | None) -> Tensor:
-    if mirrored is None:
-        return pictures
-    return torch.where(mirrored.to(pictures.device)[:, None, None, None], pictures.flip(3), pictures)

@@ -46,10 +46,11 @@ class DomainTraining(TranslatorTraining):
 
     def play(self) -> Sequence[Tensor]:
         """The critic learns; each `critic_steps` the generator too. A step that has no part of it tells the last."""
-        rows = self.sampler.indices(self.step)
-        crops = self.crops.images(rows, self.mirrored(len(rows)))
+        rows = self.sampler.indices(self.step)[self.own]
+        crops = self.crops.images(rows, self.moves())
         labels = self.labels[torch.from_numpy(rows)].to(crops.device)
-        asked = torch.randint(len(self.cameras), (len(rows),), generator=self.random("asked")).to(crops.device)
+        drawn = torch.randint(len(self.cameras), (self.config.batch,), generator=self.random("asked"))
+        asked = drawn[self.own].to(crops.device)
         generating = (self.step + 1) % self.config.critic_steps == 0
         with torch.set_grad_enabled(generating):
             made = self._make(crops, asked)
@@ -88,7 +89,7 @@ class DomainTraining(TranslatorTraining):
         with self.autocast():
             (real_logits, real_classes), (fake_logits, _) = critic(crops), critic(made)
         class_real = cross_entropy(real_classes, labels)
-        shares = torch.rand(len(crops), generator=self.random("between")).to(crops.device)
+        shares = torch.rand(self.config.batch, generator=self.random("between"))[self.own].to(crops.device)
         points = between(crops, made, shares)
         with self.autocast():
             point_logits, _ = critic(points)
@@ -108,4 +109,4 @@ class DomainTraining(TranslatorTraining):
         loss = config.gan_weight * wasserstein_generator_loss(logits)
         loss = loss + config.class_weight * class_fake + config.cycle_weight * cycle
         self.move("generator", loss)
-        self.last = torch.stack([loss, cycle, class_fake]).detach()
+        self.last = self.mean(torch.stack([loss, cycle, class_fake]).detach())

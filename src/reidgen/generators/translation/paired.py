@@ -37,14 +37,13 @@ class PairedTraining(TranslatorTraining):
 
     def play(self) -> Sequence[Tensor]:
         """The discriminator learns from the batch, half as fast (Isola et al. 2017, 3.3), then the generator."""
-        rows = self.sampler.indices(self.step)
-        mirrored = self.mirrored(len(rows))
+        rows, moves = self.sampler.indices(self.step)[self.own], self.moves()
         (source, mask), (target, target_mask) = (
-            (self.crops.images(side, mirrored), self.crops.people(side, mirrored)) for side in rows.T
+            (self.crops.images(side, moves), self.crops.people(side, moves)) for side in rows.T
         )
         seen = seen_by_generator(self.config, source, mask, target_mask)
         with self.autocast():
-            made = self.generator(seen, self.noise(len(rows), self.random("noise")))
+            made = self.generator(seen, [one[self.own] for one in self.noise(self.config.batch, self.random("noise"))])
         condition = seen_by_discriminator(self.config, seen, mask, target_mask)
         real_logits, fake_logits = self._judge(condition, target), self._judge(condition, made.detach())
         loss_d = discriminator_loss(real_logits, fake_logits) / 2

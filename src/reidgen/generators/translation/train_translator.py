@@ -13,15 +13,15 @@ from reidgen.config.generators.translation import Family, TranslatorConfig
 from reidgen.data.pixels.maps import with_masks
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.checkpoint import CHECKPOINT
 from reidgen.engine.devices.bfloat16 import sound_bfloat16
-from reidgen.engine.devices.device import setup
-from reidgen.engine.loop import Plan, memory_told, resume, train
+from reidgen.engine.devices.device import Fabric, setup
+from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
+from reidgen.engine.runs.run import RunFiles
 from reidgen.errors import option
 from reidgen.files import file_sha256
 from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.cycle import CycleTraining
-from reidgen.generators.translation.domain_crops import Crops, check_camera, open_crops, sampler_of
+from reidgen.generators.translation.domain_crops import Crops, check_camera, open_crops, sampler_of, tell_sizes
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.networks import GENERATOR
 from reidgen.generators.translation.paired import PairedTraining
@@ -41,7 +41,8 @@ def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | 
 
     Writes translator.safetensors, a sheet of translated crops each `snapshot_steps`, and metrics.jsonl. The same call
     again resumes at the last checkpoint, to the same bytes as a run that was never stopped, or returns what is there.
-    The preset "paste" has nothing to learn: its file holds backgrounds of the target.
+    Crops of another size are resized, and their masks alike; how many these are is told. The preset "paste" has nothing
+    to learn: its file holds backgrounds of the target.
 
     Args:
         table: Crops; only its train split is learned from, unless `config.split` says otherwise, and never what a
@@ -63,10 +64,13 @@ def train_translator(table: ReidTable, config: TranslatorConfig, *, out: Path | 
         fix=f"{option(source=1)} {option(target=2)}",
     )
     crops = learned_from(table, config)
-    with RunFolder.begin(out, stage="train-translator", config=config, inputs={"table": crops.hash()}) as run:
+    fabric = setup(config.device, devices=config.devices, nodes=config.nodes)
+    known = {"stage": "train-translator", "config": config, "inputs": {"table": crops.hash()}}
+    with begun(fabric, out, **known, adjustable=("devices", "nodes")) as run:
         if not run.done:
-            run.finish(_train(run, crops, config))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
+            tell_sizes(crops, config.size)
+            open_crops(crops, config.size, masks=config.needs_masks)  # decode here, with a bar; processes map the file
+            run.finish(in_run(fabric, run, _train, crops, config))
     return load_translator(run.path, device=config.device)
 
 
@@ -119,13 +123,13 @@ def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:
     return crops
 
 
-def _train(run: RunFolder, table: ReidTable, config: TranslatorConfig) -> dict[str, Any]:
+def _train(fabric: Fabric, run: RunFolder | RunFiles, table: ReidTable, config: TranslatorConfig) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
     crops = open_crops(table, config.size, masks=config.needs_masks)
     facts = {
         "split": config.split,
         "images": len(table),
-        "table": run.record["inputs"]["table"],
+        "table": table.hash(),
         "origins": sorted(table.rows["origin"].unique().to_list()),
         "people": table.rows["pid"].n_unique(),
         "steps": config.steps,
@@ -134,13 +138,16 @@ def _train(run: RunFolder, table: ReidTable, config: TranslatorConfig) -> dict[s
     if config.family == "paste":
         networks = nn.ModuleDict({GENERATOR: make_paste(config, crops)})
     else:
-        networks, left = _learn(run, crops, config)
+        networks, left = _learn(fabric, run, crops, config)
+    if not fabric.is_global_zero:
+        return {}
     write_translator(run.path / FILE, networks, config=config, cameras=crops.cameras, training=facts)
     return {**facts, **left, "weights": file_sha256(run.path / FILE)}
 
 
-def _learn(run: RunFolder, crops: Crops, config: TranslatorConfig) -> tuple[nn.ModuleDict, dict[str, Any]]:
-    fabric = setup(config.device)
+def _learn(
+    fabric: Fabric, run: RunFolder | RunFiles, crops: Crops, config: TranslatorConfig
+) -> tuple[nn.ModuleDict, dict[str, Any]]:
     asked = f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}"
     plan = Plan(
         label="train translator (steps)",
@@ -154,6 +161,6 @@ def _learn(run: RunFolder, crops: Crops, config: TranslatorConfig) -> tuple[nn.M
     ):
         training = TRAININGS[config.family](config, fabric, crops.to(fabric.device))
         resume(run, training)
-        with sound_bfloat16(fabric.device, config.precision) as kept:
+        with sound_bfloat16(fabric.device, config.precision, tell=fabric.is_global_zero) as kept:
             train(run, training, plan)
     return training.networks, {"kept_in_float32": kept} if kept else {}

@@ -12,22 +12,22 @@ import polars as pl
 
 from reidgen.config.generators.translation import TranslateConfig
 from reidgen.data.disk.threads import chunks
-from reidgen.data.pixels.images import read_rgb
 from reidgen.data.pixels.maps import with_masks
 from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import DISTRACTOR, ReidTable
 from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.progress import progress
-from reidgen.errors import DataError, WeightsError
-from reidgen.generators.crops import CropWriter
-from reidgen.generators.pictures.sheets import write_sheet
-from reidgen.generators.translation.domain_crops import open_crops
+from reidgen.errors import DataError
+from reidgen.generators.crops import CropWriter, check_maker
+from reidgen.generators.pictures.sheets import write_png
+from reidgen.generators.translation.domain_crops import open_crops, tell_sizes
+from reidgen.generators.translation.model_sheet import model_sheet
 from reidgen.generators.translation.planning import Planned, fingerprints, plan_translations, planned_ways
 from reidgen.generators.translation.translator import TrainedTranslator
 
 BATCH = 64  # crops regenerated at once
-SHEET, SHEET_CROPS = "translated.png", 16
+SHEET = "translated.png"
 
 
 def translate(
@@ -41,7 +41,7 @@ def translate(
     """Show people as another camera would, as a Market-1501 tree of JPEG files.
 
     The same call again keeps the files that are there and makes the missing ones. Writes also translated.png: crops,
-    what was made of them, and a crop of the target.
+    what was made of them, and real crops of the targets. Crops of other sizes than the translator's are resized.
 
     Args:
         translator: A trained translator, or several for several cameras.
@@ -86,14 +86,7 @@ def regenerate_translated(translator: TrainedTranslator, table: ReidTable, sourc
         WeightsError: The crops were made with other weights.
         DataError: A row is not one of `translate`, or its parent is not there any more as it was.
     """
-    others = table.rows.filter(pl.col("generator").is_null() | (pl.col("generator") != translator.hash))
-    if others.height:
-        raise WeightsError(
-            f"{others['file_name'][0]} was not made with {translator.path}.",
-            got=f"generator {others['generator'][0]}",
-            allowed=f"generator {translator.hash}",
-            fix="load_translator with the weights that the row names",
-        )
+    check_maker(table, translator.hash, translator.path)
     operations = [Translation.parse(text) for text in table.rows["operation"]]
     named = {*table.rows["parent"], *(one.pose for one in operations)}
     known = sources.where(pl.col("file_name").is_in([name for name in named if name is not None]))
@@ -131,6 +124,7 @@ def _generate(
 ) -> dict[str, Any]:
     """Write all crops and the table, and return the run's summary."""
     rows = _rows(translators, crops, table, planned)
+    tell_sizes(crops, translators[0].config.size)
     paths = [folder / name for name in rows["file_name"]]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     with (
@@ -143,7 +137,8 @@ def _generate(
         bar.advance(writer.wait())
     made = ReidTable.from_rows(rows, root=folder, name="translated people")
     made.write_metadata(folder)
-    _write_sheet(made, crops, translators[0].config.size, folder)
+    presets = {one.hash: one.config.preset for one in translators}
+    write_png(folder / SHEET, model_sheet(made, crops, presets, translators[0].config.size))
     return {
         "people": rows["pid"].n_unique(),
         "crops": len(made),
@@ -201,18 +196,3 @@ def _made(
 def _per_way(planned: Sequence[Planned]) -> list[tuple[int, int, int]]:
     counts = Counter((one.operation.source, one.operation.target) for one in planned)
     return [(*way, count) for way, count in sorted(counts.items())]
-
-
-def _write_sheet(made: ReidTable, crops: ReidTable, size: tuple[int, int], folder: Path) -> None:
-    """A row a crop of some people: it, what was made of it, and a real one of a target, of the person if there is."""
-    firsts = made.rows.unique("pid", keep="first", maintain_order=True).head(SHEET_CROPS)
-    shown: list[list[Path]] = []
-    for pid, parent, target in firsts.select("pid", "parent", "target_camid").iter_rows():
-        own = crops.where(pl.col("file_name") == parent).paths
-        there = crops.where(pl.col("camid") == target)
-        real = [*there.where(pl.col("pid") == pid).paths, *there.paths[len(shown) :]]
-        shown.append([*own, *made.where(pl.col("parent") == parent).paths, *real[:1]])
-    cells = np.zeros((len(shown), max(map(len, shown)), *size, 3), np.uint8)
-    for cell, paths in zip(cells, shown, strict=True):
-        cell[: len(paths)] = [np.asarray(read_rgb(path, size=size)) for path in paths]
-    write_sheet(folder / SHEET, cells.reshape(-1, *size, 3), columns=cells.shape[1])

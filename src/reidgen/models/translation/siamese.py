@@ -5,8 +5,9 @@ import itertools
 from torch import Tensor, nn
 
 from reidgen.models.translation.blocks import SLOPE, draw_weights, laid_out
+from reidgen.models.translation.unet import KEPT
 
-CONVOLUTIONS = 4
+CONVOLUTIONS, HIDDEN = 4, 128
 
 
 class SimilarityNetwork(nn.Module):
@@ -31,12 +32,17 @@ class SimilarityNetwork(nn.Module):
             sides = [side // by for side, by in zip(sides, pool, strict=True)]
             steps += [nn.Conv2d(fan_in, fan_out, 4, 2, 1), nn.LeakyReLU(SLOPE), nn.MaxPool2d((pool[0], pool[1]))]
         self.layers = nn.Sequential(*steps)
-        self.head = nn.Sequential(
-            nn.Linear(plan[-1] * sides[0] * sides[1], 128), nn.LeakyReLU(SLOPE), nn.Dropout(0.5), nn.Linear(128, 64)
-        )
+        self.hidden = nn.Sequential(nn.Linear(plan[-1] * sides[0] * sides[1], HIDDEN), nn.LeakyReLU(SLOPE))
+        self.last = nn.Linear(HIDDEN, 64)
         draw_weights(self)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W), -1 to 1 -> unit vectors (N, 64) in float32."""
-        x = self.layers(laid_out(images))
-        return nn.functional.normalize(self.head(x.flatten(1)).float())
+    def forward(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
+        """(N, 3, H, W), -1 to 1 -> unit vectors (N, 64) in float32.
+
+        Args:
+            images: The crops.
+            kept: What dropout keeps, bool (N, HIDDEN); None switches it off.
+        """
+        x = self.hidden(self.layers(laid_out(images)).flatten(1))
+        x = x if kept is None else x * kept / KEPT
+        return nn.functional.normalize(self.last(x).float())
