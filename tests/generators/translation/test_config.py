@@ -1,7 +1,8 @@
 import pytest
 
 from reidgen.config import as_dict, from_dict
-from reidgen.config.generators.translation import OFF, TRANSLATOR_PRESETS, TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
+from reidgen.config.generators.translators import OFF, TRANSLATOR_PRESETS
 from reidgen.errors import ConfigError
 
 

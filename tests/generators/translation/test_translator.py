@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reidgen.config.generators.translation import FAMILIES
+from reidgen.config.generators.translators import FAMILIES
 from reidgen.errors import DataError, WeightsError
 from reidgen.generators.translation.networks import BACK, GENERATOR, build_networks
 from reidgen.generators.translation.translator import FILE, load_translator, write_translator

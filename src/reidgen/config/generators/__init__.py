@@ -17,7 +17,7 @@ from reidgen.config.generators.sampling import GridConfig as GridConfig
 from reidgen.config.generators.sampling import WalkConfig as WalkConfig
 from reidgen.config.generators.stylegan import Network as Network
 from reidgen.config.generators.stylegan import StyleGANConfig as StyleGANConfig
-from reidgen.config.generators.translation import TRANSLATOR_PRESETS as TRANSLATOR_PRESETS
 from reidgen.config.generators.translation import TranslateConfig as TranslateConfig
 from reidgen.config.generators.translation import TranslatorConfig as TranslatorConfig
-from reidgen.config.generators.translation import TranslatorPreset as TranslatorPreset
+from reidgen.config.generators.translators import TRANSLATOR_PRESETS as TRANSLATOR_PRESETS
+from reidgen.config.generators.translators import TranslatorPreset as TranslatorPreset

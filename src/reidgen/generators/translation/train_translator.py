@@ -9,7 +9,8 @@ import polars as pl
 from torch import nn
 
 from reidgen.config.base import require
-from reidgen.config.generators.translation import Family, TranslatorConfig
+from reidgen.config.generators.translation import TranslatorConfig
+from reidgen.config.generators.translators import Family
 from reidgen.data.pixels.maps import with_masks
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
