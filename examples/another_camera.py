@@ -27,7 +27,7 @@ ALONE, ALL = "labelled alone", "all labels"
 
 
 def softmax() -> rg.ReidConfig:
-    """The recipe of the thesis at a size for a CPU."""
+    """The recipe of the thesis at a size for a CPU; from random weights it learns at its full step size until late."""
     return rg.ReidConfig(
         recipe="softmax",
         backbone="resnet18",
@@ -37,6 +37,7 @@ def softmax() -> rg.ReidConfig:
         steps=400,
         backbone_lr=1.0,
         warmup=0.1,
+        decay_at=(0.9,),
         validation="none",
     )
 
