@@ -56,7 +56,7 @@ class Plan:
         outputs: Crops made of each crop and camera.
         translator_steps: Length of each translator's training.
         translator_width: Channels of its largest maps.
-        translator_batch: Crops a step; None takes the preset's.
+        translator_batch: Crops a step of presets that learn from pairs; None, and the other presets, take their own.
         reid: The re-ID trainings, but for their seeds.
         seeds: A training of each arm for each; translators are trained once.
     """
@@ -140,7 +140,8 @@ def config_of(plan: Plan, arm: rg.TranslatorPreset, pair: tuple[int, int] | None
         steps=plan.translator_steps,
         width=plan.translator_width,
     )
-    return config if plan.translator_batch is None else dataclasses.replace(config, batch=plan.translator_batch)
+    own = plan.translator_batch is None or config.family != "paired"
+    return config if own else dataclasses.replace(config, batch=plan.translator_batch)
 
 
 def trained(plan: Plan, arm: str, table: rg.ReidTable, test: rg.ReidTable, seed: int) -> dict[str, float]:

@@ -208,6 +208,28 @@ def test_what_the_generator_has_seen_is_told(trainings, words):
     assert re.search(words, seen_in_words(trainings, "aa", "train"))
 
 
+def test_crops_of_one_camera_are_compared_with_that_camera(real, fake, colours, tmp_path):
+    config, options = (
+        FidelityConfig(**{**QUICK, "neighbours": 1}, camera=1),
+        {"out": tmp_path / "out", "extractor": colours},
+    )
+    folder = fake.paths[0].parents[1]
+    found = measure_fidelity(real, config, fake=folder, **options)
+    there, made = real.train.where(pl.col("camid") == 1), fake.kept.where(pl.col("camid") == 1)
+    assert (found.facts["real_crops"], found.facts["fake_crops"]) == (len(there), len(made))
+    assert len(there) < len(real.train) and len(made) < len(fake.kept)
+    assert found.distance == pytest.approx(frechet_distance(means(pixels(there)), means(pixels(made))), rel=1e-6)
+    assert ", camera 1, table" in found.protocol
+    ninth = FidelityConfig(**QUICK, camera=9)
+    refused(DataError, "too few crops of camera 9", real, ninth, fake=folder, **options)
+    refused(ConfigError, "no camera", real, config, generator=tmp_path, **options)
+
+
+def test_what_translators_have_seen_is_told():
+    facts = {"translator": True, "table": "b" * 64, "images": 12, "origins": ["rendered"], "split": "train"}
+    assert "target camera, so maybe from these very crops: 12 rendered" in seen_in_words([facts], "a" * 64, "train")
+
+
 def test_a_distance_of_a_re_id_network_is_never_called_fid(real, fake, tmp_path):
     from reidgen.config import AugmentConfig, ReidConfig
     from reidgen.models import resnet

@@ -20,6 +20,7 @@ class FidelityConfig:
         fakes: Generated crops; None takes 50,000 where they are sampled from weights, and all where they are files.
         snapshots: "all" measures every snapshot of a training, for a curve in the report; "last" the final weights.
         split: Real crops to compare with.
+        camera: Only crops of this camera, real ones and generated ones: translated crops beside those of their target.
         size: (height, width) that real and generated crops are brought to first; None takes the generated crops' own.
         features: "inception" with the weights of the extra `fid`; "inception:FILE" with the weight file of pytorch-fid
             or torch-fidelity; "reid:RUNFOLDER" is a re-ID network of your own, whose distance is a Re-ID-FID.
@@ -37,6 +38,7 @@ class FidelityConfig:
     fakes: int | None = None
     snapshots: Literal["last", "all"] = "last"
     split: Literal["train", "query", "gallery", "all"] = "train"
+    camera: int | None = None
     size: tuple[int, int] | None = None
     features: str = INCEPTION
     resize: Resize = "tf1"

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from reidgen.config import as_dict
+from reidgen.config.base import require
 from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -20,7 +21,7 @@ from reidgen.fidelity.extractors import Extractor, load_extractor
 from reidgen.fidelity.features import extract
 from reidgen.fidelity.figures import beside_floor, compare, floor
 from reidgen.fidelity.result import Fidelity
-from reidgen.fidelity.sources import Source, check_sizes, from_files, from_weights, quality_of
+from reidgen.fidelity.sources import Source, check_sizes, from_files, from_weights, of_camera, quality_of
 from reidgen.fidelity.words import protocol_in_words, seen_in_words
 from reidgen.files import sha256
 
@@ -68,11 +69,18 @@ def measure_fidelity(
 
 def _sources(fake: Path | str | None, generator: Path | str | None, config: FidelityConfig) -> list[Source]:
     if fake is not None and generator is None:
-        source = from_files(Path(fake))
+        source = from_files(Path(fake), config.camera)
         check_sizes(source, config)
         source.count(config)  # before anything is computed
         return [source]
     if generator is not None and fake is None:
+        require(
+            config.camera is None,
+            "Crops that are sampled from weights have no camera.",
+            got=option(camera=config.camera),
+            allowed=f"{option('camera')} with {option(fake='DIR')}",
+            fix=f"leave {option('camera')} out",
+        )
         return from_weights(Path(generator), config)
     raise ConfigError(
         "It is not clear which generated crops are meant.",
@@ -85,10 +93,11 @@ def _sources(fake: Path | str | None, generator: Path | str | None, config: Fide
 
 
 def _real(table: ReidTable, config: FidelityConfig) -> ReidTable:
-    rows = (table if config.split == "all" else getattr(table, config.split)).kept
+    rows = of_camera((table if config.split == "all" else getattr(table, config.split)).kept, config.camera)
     if len(rows) < 4:
+        where = "" if config.camera is None else f" of camera {config.camera}"
         raise DataError(
-            f"{table.name or 'The table'} has too few crops in split {config.split}.",
+            f"{table.name or 'The table'} has too few crops{where} in split {config.split}.",
             got=len(rows),
             allowed="four or more, thousands for a result",
             fix=f"{option('split')}, or another {option('real')}",

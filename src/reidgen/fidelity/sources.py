@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from reidgen.config.fidelity import FidelityConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.run import read_run
@@ -79,15 +81,22 @@ def quality_of(config: FidelityConfig) -> int | None:
     return config.quality if config.file_format == "jpeg" else None
 
 
-def from_files(folder: Path) -> Source:
-    """The crops of a table, without those that a filter rejected.
+def of_camera(table: ReidTable, camera: int | None) -> ReidTable:
+    """The crops of a camera; None: all."""
+    return table if camera is None else table.where(pl.col("camid") == camera)
+
+
+def from_files(folder: Path, camera: int | None = None) -> Source:
+    """The crops of a table, or of one of its cameras, without those that a filter rejected.
 
     Raises:
         DataError: The folder holds no table, too few crops, or crops of several sizes.
     """
-    table = ReidTable.read(folder).kept
+    table = of_camera(ReidTable.read(folder).kept, camera)
     if len(table) < 2:
-        raise DataError(f"{folder} has too few crops.", got=len(table), allowed="two or more, thousands for a result")
+        where = "" if camera is None else f" of camera {camera}"
+        what = f"{folder} has too few crops{where}."
+        raise DataError(what, got=len(table), allowed="two or more, thousands for a result")
     sizes = sorted(set(sizes_of(table.paths)))
     return Source("files", table.hash(), sizes[0], table, _trainings_of(folder))
 
@@ -106,8 +115,11 @@ def _trainings_of(folder: Path) -> list[dict[str, Any]]:
     """What the run that made the crops knows of the generator's training."""
     if not (folder / "run.json").is_file():
         return []
-    facts = read_run(folder)["summary"].get("generator_training")
-    return [] if not facts else [*facts.get("ancestors", []), facts]
+    made = read_run(folder)["summary"]
+    facts = made.get("generator_training")
+    if not facts:
+        return [{**one, "translator": True} for one in made.get("translator_training", [])]
+    return [*facts.get("ancestors", []), facts]
 
 
 def from_weights(path: Path, config: FidelityConfig) -> list[Source]:

@@ -9,11 +9,12 @@ from reidgen.fidelity.extractors import Extractor
 def protocol_in_words(config: FidelityConfig, extractor: Extractor, facts: dict[str, Any]) -> str:
     """One paragraph that two figures must share to be comparable."""
     count, (height, width) = facts["floor_crops"], facts["size"]
+    camera = "" if config.camera is None else f", camera {config.camera}"
     kid = extractor.measure.replace("FID", "KID")
     return " ".join(
         [
             f"{extractor.measure} of {facts['real_crops']:,} real crops (dataset {facts['dataset']}, split "
-            f"{config.split}, table {facts['real'][:12]}) against {facts['fake_crops']:,} generated ones "
+            f"{config.split}{camera}, table {facts['real'][:12]}) against {facts['fake_crops']:,} generated ones "
             f"({_source(config, facts)}).",
             f"Crops are compared at {height}x{width}: {_resized(config, facts)}.",
             f"Features: {extractor.words}; in batches of {config.batch}.",
@@ -63,7 +64,10 @@ def seen_in_words(trainings: list[dict[str, Any]], real: str, split: str) -> str
             "The generator, or one that it was transferred from, learned from crops that nobody knows: it may have "
             "seen those that it is compared with."
         )
+    translators = all(facts.get("translator") for facts in trainings)
     known = ", ".join(
         f"{facts['images']:,} {' and '.join(facts['origins'])} crops of split {facts['split']}" for facts in trainings
     )
+    if translators:
+        return f"The translator learned from crops of its target camera, so maybe from these very crops: {known}."
     return f"The generator learned from other crops than it is compared with: {known}."
