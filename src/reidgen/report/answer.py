@@ -22,6 +22,7 @@ VERDICTS = {
     "noise": "These runs cannot tell:",
     "single": "One run on each side cannot tell:",
 }
+NOTHING_EVALUATED = "No network is evaluated here: the page shows what was trained, and says nothing of its worth."
 
 
 def spread(runs: Sequence[ReidRun], figure: str) -> Spread:
@@ -48,7 +49,7 @@ def compared_runs(evidence: Evidence) -> tuple[Sequence[ReidRun], Sequence[ReidR
 def headline(evidence: Evidence) -> str:
     """One or two sentences: what was added, what changed, and how sure that is."""
     if not evidence.baseline:
-        return fidelity.answer(evidence.fidelity)
+        return fidelity.answer(evidence.fidelity) if evidence.fidelity else NOTHING_EVALUATED
     if not evidence.extended:
         figures = " and ".join(f"{FIGURES[f]} {spread(evidence.baseline, f).percent()} %" for f in ("mAP", "rank1"))
         return f"There is no run with generated people yet. The baseline has {figures} ({_runs(evidence.baseline)})."
@@ -91,7 +92,7 @@ def _certainty(told: Difference) -> str:
 def small_print(evidence: Evidence) -> str:
     """How the figures of the headline were made."""
     if not evidence.baseline:
-        return evidence.fidelity[0].seen
+        return evidence.fidelity[0].seen if evidence.fidelity else ""
     parts = [f"Baseline: {_runs(evidence.baseline)}."]
     if evidence.extended:
         parts.append(f"Extended: {_runs(evidence.extended)}.")

@@ -19,9 +19,14 @@ from reidgen.report.folders import (
     GENERATED,
     GENERATOR,
     PEOPLE,
+    TRANSLATED,
+    TRANSLATOR,
+    UNSUPERVISED,
     Run,
 )
 from reidgen.report.sections.reid_runs import ReidRun, read_reid_run, weights_hash
+
+ALONE = (FIDELITY, TRANSLATOR, TRANSLATED, UNSUPERVISED)  # kinds of runs that make a page without an evaluation
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Evidence:
     """All that the page is made of.
 
     Attributes:
-        baseline: Evaluated runs without generated people, one a seed; may be empty where `fidelity` is not.
+        baseline: Evaluated runs without generated people, one a seed; may be empty beside runs of `ALONE`.
         extended: Evaluated runs with generated people; may be empty.
         runs: All run folders, those of the evaluations first.
     """
@@ -49,7 +54,7 @@ class Evidence:
 
         Raises:
             RunError: A folder is not of a finished run, or of another stage than it should be.
-            ConfigError: There is neither a baseline nor a measurement of fidelity, a folder or a seed comes twice in a
+            ConfigError: There is neither a baseline nor a run of `ALONE`, a folder or a seed comes twice in a
                 group, or there are two of a kind.
         """
         others = [Run.read(path) for path in runs]
@@ -65,8 +70,8 @@ class Evidence:
 
     @cached_property
     def people(self) -> ReidTable | None:
-        """The real or rendered people, wherever they stand: a prepared or rendered table, or an extended one."""
-        run = self.only(PEOPLE) or self.only(EXTENDED)
+        """The real or rendered people, from the first that is there: a prepared, annotated or extended table."""
+        run = self.only(PEOPLE) or self.only("annotate") or self.only(EXTENDED)
         return None if run is None else ReidTable.read(run.path)
 
     @cached_property
@@ -92,6 +97,13 @@ class Evidence:
         """What measurements of generated crops found, in the order of their folders."""
         return [Fidelity.read(run.path) for run in self.runs if run.kind == FIDELITY]
 
+    @cached_property
+    def trainings_of_translators(self) -> list[dict[str, Any]]:
+        """Facts of the translators' trainings, from their own runs and from those of translated crops."""
+        own = [run.record["summary"] for run in self.runs if run.kind == TRANSLATOR]
+        made = [run.record["summary"]["translator_training"] for run in self.runs if run.kind == TRANSLATED]
+        return [*own, *(facts for several in made for facts in several)]
+
     @property
     def learned_from(self) -> frozenset[str]:
         """Origins of all crops that the generator has seen, `unknown` among them; empty where no run tells them.
@@ -99,7 +111,8 @@ class Evidence:
         Variants of people were made to look like these people, so the generator has seen them in effect. Of crops that
         another program made nobody knows it.
         """
-        seen = frozenset(o for facts in self.trainings_of_generator for o in facts.get("origins", ["unknown"]))
+        trainings = [*self.trainings_of_generator, *self.trainings_of_translators]
+        seen = frozenset(origin for facts in trainings for origin in facts.get("origins", ["unknown"]))
         made = self.generated
         if any((one.rows["generator"] == UNKNOWN).any() for one in (made, self.people) if one is not None):
             seen |= {"unknown"}
@@ -110,7 +123,8 @@ class Evidence:
     @property
     def generator_splits(self) -> frozenset[str]:
         """The splits that the generator has seen, `unknown` among them."""
-        return frozenset(facts.get("split", "unknown") for facts in self.trainings_of_generator)
+        trainings = [*self.trainings_of_generator, *self.trainings_of_translators]
+        return frozenset(facts.get("split", "unknown") for facts in trainings)
 
     @property
     def protocols(self) -> list[str]:
@@ -131,11 +145,11 @@ def _evaluation(path: Path) -> Run:
 
 
 def _check(baseline: Sequence[ReidRun], extended: Sequence[ReidRun], others: Sequence[Run]) -> None:
-    if not baseline and (extended or not any(run.kind == FIDELITY for run in others)):
+    if not baseline and (extended or not any(run.kind in ALONE for run in others)):
         raise ConfigError(
             "A report needs at least one baseline.",
             got="none",
-            allowed=f"folders of reidgen evaluate; or none, and a folder of reidgen fidelity among {option('runs')}",
+            allowed=f"folders of reidgen evaluate; or none, and a folder of {', '.join(ALONE)} among {option('runs')}",
             fix=option(baseline="DIR"),
         )
     for name, runs in (("baseline", baseline), ("extended", extended)):

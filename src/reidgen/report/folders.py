@@ -11,6 +11,7 @@ from reidgen.errors import RunError
 
 PEOPLE, GENERATOR, GENERATED, FILTERED, EXTENDED = "people", "train-generator", "generated", "filter", "extend"
 FIDELITY, ENCODER, CONVERTED = "fidelity", "train-encoder", "convert"
+TRANSLATOR, TRANSLATED, UNSUPERVISED = "train-translator", "generate translate", "train-unsupervised"
 KINDS = {
     "prepare": PEOPLE,
     "render": PEOPLE,
@@ -24,12 +25,12 @@ KINDS = {
     "train-reid": "train-reid",
     "evaluate": "evaluate",
     "fidelity": FIDELITY,
+    "train-translator": TRANSLATOR,
+    "generate translate": TRANSLATED,
+    "train-unsupervised": UNSUPERVISED,
     # listed with their options, without a part of their own
     "annotate": "annotate",
     "pairs": "pairs",
-    "train-translator": "train-translator",
-    "generate translate": "generate translate",
-    "train-unsupervised": "train-unsupervised",
 }
 
 

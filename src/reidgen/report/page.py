@@ -13,11 +13,13 @@ from reidgen.report.evidence import Evidence
 from reidgen.report.folders import Run
 from reidgen.report.html.markup import Markup, details, join, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer
+from reidgen.report.sections.clusters import clusters
 from reidgen.report.sections.conversion import conversion
 from reidgen.report.sections.encoder import encoder
 from reidgen.report.sections.fidelity import fidelity_section
 from reidgen.report.sections.people import curves, discards, generator, sheets, variants
 from reidgen.report.sections.ranked import ranked_section
+from reidgen.report.sections.translators import translators
 
 PAGE = "index.html"
 STYLE = Path(__file__).with_name("style.css")
@@ -37,11 +39,13 @@ def write_report(
 
     Args:
         config: Title, note, limits, and whether real people may be shown.
-        baseline: Evaluation folders of runs without generated people, one a seed; none makes a page of fidelity alone.
-        extended: Evaluation folders of runs with generated people, one a seed; none makes a page of the baseline alone.
+        baseline: Evaluation folders of runs without generated people, one a seed; none makes a page of
+            the other runs alone.
+        extended: Evaluation folders of runs with generated people, one a seed; none makes a page of the
+            baseline alone.
         runs: Folders of other stages to show, in any order: prepare or render, convert, train-generator, generate,
-            filter, extend, any number of fidelity, and the trainings of the evaluations, which are found by the hash of
-            their weights.
+            filter, extend; any number of fidelity, translators, translated crops and trainings without labels; and the
+            trainings of the evaluations, which are found by the hash of their weights.
         out: Folder for the page.
 
     Returns:
@@ -49,7 +53,8 @@ def write_report(
 
     Raises:
         RunError: A folder is not of a finished run, or of another stage than it should be.
-        ConfigError: There is neither a baseline nor a folder of fidelity, or a seed or a kind of folder is there twice.
+        ConfigError: There is neither a baseline nor a run that makes a page alone, or a seed or a kind of folder is
+            there twice.
     """
     folders = [[Path(path) for path in group] for group in (baseline, extended, runs)]
     evidence = Evidence.read(*folders)
@@ -86,6 +91,8 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             conversion(evidence),
             generator(evidence, viewer),
             encoder(evidence),
+            translators(evidence, viewer),
+            clusters(evidence),
             fidelity_section(evidence.fidelity),
             discards(evidence, viewer),
             cost(evidence),
