@@ -140,8 +140,9 @@ def config_of(plan: Plan, arm: rg.TranslatorPreset, pair: tuple[int, int] | None
         steps=plan.translator_steps,
         width=plan.translator_width,
     )
-    own = plan.translator_batch is None or config.family != "paired"
-    return config if own else dataclasses.replace(config, batch=plan.translator_batch)
+    if plan.translator_batch is not None and config.family == "paired":
+        config = dataclasses.replace(config, batch=plan.translator_batch)
+    return config
 
 
 def trained(plan: Plan, arm: str, table: rg.ReidTable, test: rg.ReidTable, seed: int) -> dict[str, float]:
