@@ -3,12 +3,14 @@
 from typing import cast
 
 from reidgen.backbones.timm_backbone import TimmBackbone
-from reidgen.backbones.weights import load_backbone
+from reidgen.backbones.weights import Backbone, load_backbone
 from reidgen.config.reid.backbone import TIMM, BackboneConfig
-from reidgen.models.resnet import Backbone, ResNet
+from reidgen.models.reid.clip import ClipResNet, ClipViT
+from reidgen.models.resnet import Backbone as ResNetName
+from reidgen.models.resnet import ResNet
 
 
-def build_backbone(config: BackboneConfig) -> ResNet | TimmBackbone:
+def build_backbone(config: BackboneConfig) -> Backbone:
     """The backbone of a config, with whatever weights its modules start with.
 
     Raises:
@@ -17,11 +19,15 @@ def build_backbone(config: BackboneConfig) -> ResNet | TimmBackbone:
     """
     if config.of_timm:
         return TimmBackbone(config.backbone.removeprefix(TIMM), size=config.size)
-    name = cast(Backbone, config.backbone)  # the config has checked it
+    if config.backbone == "clip-resnet50":
+        return ClipResNet(config.size, last_stride=config.last_stride)
+    if config.backbone == "clip-vit-b16":
+        return ClipViT(config.size)
+    name = cast(ResNetName, config.backbone)  # the config has checked it
     return ResNet(name, stride_in=config.stride_in, last_stride=config.last_stride, attention=config.attention)
 
 
-def open_backbone(config: BackboneConfig) -> ResNet | TimmBackbone:
+def open_backbone(config: BackboneConfig) -> Backbone:
     """The backbone of a config with the weights that it names.
 
     Raises:

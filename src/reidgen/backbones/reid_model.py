@@ -9,7 +9,7 @@ import torch
 
 from reidgen.backbones.opening import build_backbone
 from reidgen.backbones.weights import TRAINED
-from reidgen.config import Device, NetworkConfig, ReidConfig, require
+from reidgen.config import Device, NetworkConfig, ReidConfig
 from reidgen.data.augment import normalise
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
@@ -22,7 +22,6 @@ from reidgen.errors import WeightsError, option
 from reidgen.files import file_sha256
 from reidgen.models.reid.embedder import Embedder
 from reidgen.models.reid.part_embedder import PartEmbedder
-from reidgen.models.resnet import ResNet
 
 LEARNED: dict[str, Any] = {"generated": list[str], "others": list[str], "generated_people": list[int]}
 Flip = Literal["sum", "none"]
@@ -102,16 +101,8 @@ def build_network(config: NetworkConfig, people: int) -> Embedder:
         ConfigError: There is no such backbone, or it does not go with the config's size or pooling.
         MissingExtraError: It is one of timm, which is not installed.
     """
-    backbone = build_backbone(config)
-    require(
-        config.pooling == "average" or isinstance(backbone, ResNet) or backbone.gives == "map",
-        "Generalised-mean pooling is for maps, and this network gives a vector, of both signs.",
-        got=f"{option(pooling='gem')} {option(backbone=config.backbone)}",
-        allowed=option(pooling="average"),
-        fix=option(pooling="average"),
-    )
     return Embedder(
-        backbone,
+        build_backbone(config),
         width=config.bottleneck,
         people=people,
         pooling=config.pooling,

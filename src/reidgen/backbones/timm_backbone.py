@@ -8,8 +8,7 @@ from torch import nn
 
 from reidgen.config.reid.backbone import TIMM
 from reidgen.errors import ConfigError, WeightsError, importing, option
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the crops that come in
+from reidgen.models.reid.renormalise import Renormalise
 
 
 class TimmBackbone(nn.Module):
@@ -35,9 +34,6 @@ class TimmBackbone(nn.Module):
         ConfigError: timm cannot be imported, there is no such network, or it cannot be built for this size.
     """
 
-    factor: torch.Tensor
-    summand: torch.Tensor
-
     def __init__(self, name: str, *, size: tuple[int, int]) -> None:
         super().__init__()
         self.name, self.size = name, size
@@ -53,11 +49,7 @@ class TimmBackbone(nn.Module):
         self.net = self._made(pretrained=False)
         self.channels = int(self.net.num_features)
         known = self.net.pretrained_cfg
-        mean, std, their_mean, their_std = (
-            torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD, known["mean"], known["std"])
-        )
-        self.register_buffer("factor", std / their_std, persistent=False)
-        self.register_buffer("summand", (mean - their_mean) / their_std, persistent=False)
+        self.renormalise = Renormalise(known["mean"], known["std"])
         self.gives: Literal["map", "vector"] = self._probe()
 
     def _made(self, *, pretrained: bool) -> Any:
@@ -93,7 +85,7 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (N, 3, H, W) to a map (N, channels, h, w), or (N, channels, 1, 1)."""
-        features = self.net.forward_features(images * self.factor + self.summand)
+        features = self.net.forward_features(self.renormalise(images))
         if features.dim() == 4 and features.shape[1] == self.channels:
             return features
         if features.dim() == 4 and features.shape[3] == self.channels:

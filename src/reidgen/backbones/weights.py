@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from reidgen.backbones.clip import VISUAL, clip_file, image_encoder
 from reidgen.backbones.timm_backbone import TimmBackbone
 from reidgen.config.reid.backbone import BackboneConfig
 from reidgen.engine.cache import cache_folder
@@ -16,8 +17,10 @@ from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
 from reidgen.errors import WeightsError, command, option
 from reidgen.files import file_sha256, write_bytes
+from reidgen.models.reid.clip import ClipBackbone
 from reidgen.models.resnet import ResNet
 
+Backbone = ResNet | TimmBackbone | ClipBackbone
 TRAINED = "reid.safetensors"  # of train-reid, in its run folder
 # torchvision's IMAGENET1K_V1 files, and that of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
@@ -44,24 +47,24 @@ DEPTHS = {
 
 
 def weights_hash(weights: str) -> str:
-    """What a run depends on: SHA-256 of a weight file, and the names "imagenet" and "random" as they are.
+    """What a run depends on: SHA-256 of a weight file, and the names "imagenet", "openai" and "random" as they are.
 
     Raises:
         WeightsError: The file does not exist.
     """
-    if weights in ("imagenet", "random"):
+    if weights in ("imagenet", "openai", "random"):
         return weights
     path = _file(weights)
     if not path.is_file():
         raise WeightsError(
             f"There is no weight file {path}.",
-            allowed="imagenet, random, the path of a .safetensors file, or the finished run folder of train-reid",
+            allowed="imagenet, openai, random, the path of a weight file, or the finished run folder of train-reid",
             fix=option(weights="imagenet"),
         )
     return file_sha256(path)
 
 
-def load_backbone(network: ResNet | TimmBackbone, config: BackboneConfig) -> str:
+def load_backbone(network: Backbone, config: BackboneConfig) -> str:
     """Fill the backbone with the weights that the config names; "random" leaves it as it is.
 
     Non-local blocks, and the normalisations that IBN puts in the place of others, start as they are where the file
@@ -77,6 +80,8 @@ def load_backbone(network: ResNet | TimmBackbone, config: BackboneConfig) -> str
         return "The backbone starts from random weights."
     if isinstance(network, TimmBackbone):
         return _load_timm(network, config)
+    if isinstance(network, ClipBackbone):
+        return _load_clip(network, config)
     path = imagenet_file(config.backbone) if config.weights == "imagenet" else _file(config.weights)
     tensors, metadata = _backbone_of(*read_weights(path))
     _check_layout(path, metadata, config)
@@ -97,6 +102,13 @@ def _load_timm(network: TimmBackbone, config: BackboneConfig) -> str:
     heads = tuple(f"{name}." for name in ([classifier] if isinstance(classifier, str) else classifier))
     skipped = copy_weights(network.net, tensors, path, heads=heads, names=f"timm's {network.name}")
     return f"The backbone starts from {path.name}: {len(tensors) - len(skipped)} tensors."
+
+
+def _load_clip(network: ClipBackbone, config: BackboneConfig) -> str:
+    path = clip_file(config.backbone) if config.weights == "openai" else _file(config.weights)
+    tensors = image_encoder(_backbone_of(*read_weights(path))[0])
+    copy_weights(network, tensors, path, heads=(), names=f"OpenAI's {config.backbone}, with {VISUAL} or without")
+    return f"The backbone starts from {path.name}: {len(tensors)} tensors."
 
 
 def _file(weights: str) -> Path:
@@ -184,6 +196,10 @@ def copy_weights(
 
 def _fix(tensors: dict[str, torch.Tensor]) -> str:
     """What to type for a file that is of another network: residual networks are known by their blocks."""
+    bare = image_encoder(tensors)
+    clip = {"attnpool.positional_embedding": "clip-resnet50", "class_embedding": "clip-vit-b16"}
+    if (known := next((network for name, network in clip.items() if name in bare), None)) is not None:
+        return f"{option(backbone=known)}, if it is one of OpenAI's"
     blocks = len({name.split(".")[1] for name in tensors if name.startswith("layer3.")})
     bottleneck = "layer1.0.conv3.weight" in tensors
     ibn = bottleneck and "layer1.0.bn1.IN.weight" in tensors

@@ -11,6 +11,7 @@ Attention = Literal["none", "non-local"]
 TIMM = "timm:"
 WITH_1X1 = ("resnet50", "resnet50_ibn")  # whose blocks begin with a 1x1 convolution
 RESNETS = ("resnet18", "resnet34", *WITH_1X1)
+CLIP = ("clip-resnet50", "clip-vit-b16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +19,13 @@ class BackboneConfig(Part):
     """A network that turns crops into maps of features, and where its weights come from.
 
     Attributes:
-        backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn", or "timm:NAME" for a network of the package timm
-            (extra: timm).
-        weights: "imagenet" downloads the backbone's file, a path reads a safetensors file or takes the backbone of the
-            run folder of an earlier train-reid, "random" trains from scratch.
+        backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn"; "clip-resnet50" or "clip-vit-b16" for CLIP's image
+            encoders; or "timm:NAME" for a network of the package timm (extra: timm).
+        weights: "imagenet" downloads the backbone's file, "openai" that of a CLIP encoder; a path reads a weight file
+            or takes the backbone of the run folder of an earlier train-reid; "random" trains from scratch.
         size: (height, width) the crops are resized to.
-        last_stride: Stride of a ResNet's last stage; networks of timm keep their own, and take 2 alone.
+        last_stride: Stride of a ResNet's last stage; networks of timm and clip-vit-b16 keep their own, and take 2
+            alone.
         stride_in: Which convolution of a block of resnet50 has the stride in the file of weights: "3x3" as in
             torchvision's, "1x1" as in those of Caffe and Keras.
         attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
@@ -45,25 +47,26 @@ class BackboneConfig(Part):
         super().__post_init__()
         check_size("size", self.size)
         require(
-            self.backbone in RESNETS or (self.of_timm and self.backbone != TIMM),
+            self.backbone in (*RESNETS, *CLIP) or (self.of_timm and self.backbone != TIMM),
             "The backbone is unknown.",
             got=self.backbone,
-            allowed=f"{', '.join(RESNETS)}, or {TIMM}NAME",
+            allowed=f"{', '.join((*RESNETS, *CLIP))}, or {TIMM}NAME",
             fix=option(backbone="resnet50"),
         )
         check_stride(self)
         self._check_blocks()
+        self._check_clip()
 
     def _check_blocks(self) -> None:
         require(
-            self.attention == "none" or not self.of_timm,
+            self.attention == "none" or self.backbone in RESNETS,
             "Non-local blocks go into the ResNets alone.",
             got=f"{option(attention=self.attention)} {option(backbone=self.backbone)}",
             allowed=option(attention="none"),
             fix=f"{option(attention='none')}, or {option(backbone='resnet50')}",
         )
         require(
-            self.last_stride == 2 or not self.of_timm,
+            self.last_stride == 2 or self.backbone in (*RESNETS, "clip-resnet50"),
             "The last stride is an option of the ResNets alone.",
             got=f"{option(last_stride=self.last_stride)} {option(backbone=self.backbone)}",
             allowed=option(last_stride=2),
@@ -75,6 +78,24 @@ class BackboneConfig(Part):
             got=option(size=self.size),
             allowed="more than 16 in one direction",
             fix=f"{option(size=(256, 128))}, or {option(backbone='resnet50')}",
+        )
+
+    def _check_clip(self) -> None:
+        theirs, of_clip = "openai" if self.backbone in CLIP else "imagenet", self.backbone in CLIP
+        require(
+            self.weights not in ("imagenet", "openai") or self.weights == theirs,
+            f"There are no such weights of {self.backbone}.",
+            got=option(weights=self.weights),
+            allowed=f"{option(weights=theirs)}, random, or a file",
+            fix=option(weights=theirs),
+        )
+        step = 16 if self.backbone == "clip-vit-b16" or self.last_stride == 1 else 32
+        require(
+            not of_clip or not any(length % step for length in self.size),
+            f"The positions of {self.backbone} do not fill the crops.",
+            got=option(size=self.size),
+            allowed=f"multiples of {step}",
+            fix=option(size=(256, 128)),
         )
 
 

@@ -61,7 +61,7 @@ class Embedder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.compare = compare
-        self.pool = make_pool(pooling)
+        self.pool = make_pool(pooling, getattr(backbone, "gives", "map"))
         narrows = neck in ("bottleneck", "bottleneck-relu")
         self.width = width if narrows else backbone.channels
         self.bottleneck = nn.Linear(backbone.channels, width) if narrows else nn.Identity()

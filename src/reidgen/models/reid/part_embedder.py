@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from reidgen.models.reid.clip import ClipBackbone
 from reidgen.models.reid.pooling import Pooling, make_pool
 
 
@@ -27,7 +28,8 @@ class PartEmbedder(nn.Module):
     What it says of the whole crop is what an `Embedder` with neck "bnneck" says that has its `global_state`.
 
     Args:
-        backbone: The convolutional network; has `channels`, maps images (N, 3, H, W) to (N, channels, h, w).
+        backbone: Has `channels`, maps images (N, 3, H, W) to (N, channels, h, w). CLIP's give a vector; their stripes
+            are those of the map beside it.
         parts: P, 0 or more.
         pooling: How the whole map becomes a vector; stripes are averaged.
 
@@ -39,7 +41,7 @@ class PartEmbedder(nn.Module):
     def __init__(self, backbone: Any, *, parts: int, pooling: Pooling = "average") -> None:
         super().__init__()
         self.backbone = backbone
-        self.pool = make_pool(pooling)
+        self.pool = make_pool(pooling, getattr(backbone, "gives", "map"))
         self.width: int = backbone.channels
         self.parts = parts
         self.norm = _neck(self.width)
@@ -47,8 +49,11 @@ class PartEmbedder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Parted:
         """Embed normalised crops (N, 3, H, W)."""
-        maps = self.backbone(images)
-        whole = self.norm(self.pool(maps))
+        if isinstance(self.backbone, ClipBackbone):
+            vector, maps = self.backbone.both(images)
+        else:
+            vector = maps = self.backbone(images)
+        whole = self.norm(self.pool(vector))
         stripes = zip(self.part_norms, self._bounds(maps.shape[2]), strict=True)
         parts = [norm(maps[:, :, rows].mean(dim=(2, 3))) for norm, rows in stripes]
         return Parted(whole, torch.stack(parts, dim=1) if parts else whole.new_zeros(len(whole), 0, self.width))

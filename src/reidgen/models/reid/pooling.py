@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from reidgen.errors import ConfigError, option
+
 Pooling = Literal["average", "gem"]
 SMALLEST = 1e-6
 
@@ -37,6 +39,17 @@ class GeneralizedMeanPool(nn.Module):
             return maps.float().clamp(min=SMALLEST).pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
 
 
-def make_pool(name: Pooling) -> nn.Module:
-    """The pooling of a name."""
+def make_pool(name: Pooling, gives: Literal["map", "vector"] = "map") -> nn.Module:
+    """The pooling of a name, for a backbone that gives maps or vectors.
+
+    Raises:
+        ConfigError: Generalised means of a vector, which has both signs.
+    """
+    if name == "gem" and gives == "vector":
+        raise ConfigError(
+            "Generalised-mean pooling is for maps, and this network gives a vector, of both signs.",
+            got=option(pooling="gem"),
+            allowed=option(pooling="average"),
+            fix=option(pooling="average"),
+        )
     return {"average": AveragePool, "gem": GeneralizedMeanPool}[name]()
