@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import settings
 
-# the same examples in each run, and no clock: a busy machine is no failure
+# the same examples in each run, and no clock: a busy machine is not a failure
 settings.register_profile("reidgen", deadline=None, derandomize=True, database=None)
 settings.load_profile("reidgen")
 

@@ -27,7 +27,9 @@ def test_help_is_quick_and_needs_no_torch():
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime < 1.0  # of CPU: a busy machine is no fault
+    assert (
+        ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime < 1.0
+    )  # of CPU: a busy machine is not a fault
     assert out.stdout.splitlines()[-1] == "[]"
     assert all(verb in out.stdout for verb in VERBS)
 

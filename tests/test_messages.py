@@ -29,7 +29,7 @@ def test_a_truncated_jpeg(tmp_path):
     table.paths[0].write_bytes(table.paths[0].read_bytes()[:-60])
     text = message(DataError, lambda: CropStore.open(table, size=(32, 16)), tmp_path)
     assert re.sub(r"\(\d+ bytes", "(N bytes", text) == (
-        "DIR/bounding_box_train/0001_c1s1_000000_00.jpg is no readable image.\n"
+        "DIR/bounding_box_train/0001_c1s1_000000_00.jpg is not a readable image.\n"
         "  got: image file is truncated (N bytes not processed)\n"
         "  allowed: a whole picture: JPEG, PNG, BMP, WEBP, TIFF, GIF, PPM\n"
         "  try: copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop --out NEW"
@@ -63,7 +63,7 @@ def test_a_name_that_does_not_parse(tmp_path):
 def test_a_folder_that_is_another_dataset(tmp_path):
     (tmp_path / "photos").mkdir()
     assert message(DataError, lambda: load_dataset("market1501", tmp_path), tmp_path) == (
-        "DIR is no Market-1501 folder.\n"
+        "DIR is not a Market-1501 folder.\n"
         "  got: photos\n"
         "  allowed: a folder with bounding_box_train or query or bounding_box_test\n"
         "  try: root with the folder as it was unpacked"

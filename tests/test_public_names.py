@@ -41,7 +41,7 @@ def test_every_public_name_is_what_the_stub_says():
     assert isinstance(rg.metrics, types.ModuleType)
     assert not isinstance(rg.extend, types.ModuleType)
     assert not isinstance(rg.regenerate, types.ModuleType)
-    assert rg.errors is importlib.import_module("reidgen.errors"), "modules that are no public names stay modules"
+    assert rg.errors is importlib.import_module("reidgen.errors"), "modules that are not public names stay modules"
 
 
 @pytest.mark.slow

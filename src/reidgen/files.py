@@ -78,7 +78,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically; what is no UTF-8, such as a byte of a path, is escaped as JSON has it."""
+    """Write a UTF-8 text file atomically; what is not UTF-8, such as a byte of a path, is escaped as JSON has it."""
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
@@ -175,7 +175,7 @@ def read_regular(path: Path) -> bytes:
     """The content of a file.
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: It cannot be read, or is not a regular file.
     """
     check_regular(path)
     return path.read_bytes()
@@ -188,7 +188,7 @@ def file_sha256(path: Path) -> str:
     and times, of which no program can set back the last (on Windows: the place and the time of its last change).
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: It cannot be read, or is not a regular file.
     """
     began_ns, before = time.time_ns(), _stamp(path)
     if before in _hashes:

@@ -59,7 +59,7 @@ def test_other_files_are_not_opened(tmp_path, content):
     path = tmp_path / "pose.tflite"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"pose\.tflite is no published pose-landmark model"):
+    with pytest.raises(WeightsError, match=r"pose\.tflite is not a published pose-landmark model"):
         LandmarkModel(path)
     with pytest.raises(WeightsError, match=r"pose\.tflite is no published pose-landmark model"):
         model_file(str(path))

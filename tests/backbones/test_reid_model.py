@@ -75,7 +75,7 @@ def test_a_folder_without_a_network_is_told(tmp_path):
 
 def test_weights_of_another_kind_are_told(tmp_path):
     save_weights(tmp_path / "gan.safetensors", {"w": torch.zeros(1)}, config={"generator": {}})
-    with pytest.raises(WeightsError, match=r"gan\.safetensors is no re-ID network"):
+    with pytest.raises(WeightsError, match=r"gan\.safetensors is not a re-ID network"):
         load_reid(tmp_path / "gan.safetensors")
 
 

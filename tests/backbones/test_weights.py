@@ -132,7 +132,7 @@ def test_weights_that_are_not_finite_in_the_network_are_named(tensors, tmp_path,
     with pytest.raises(WeightsError) as caught:
         load_backbone(network, config(path))
     assert str(caught.value) == (
-        f"{path} holds weights that are no numbers.\n  got: layer2.0.conv1.weight\n  allowed: finite weights\n"
+        f"{path} holds weights that are not numbers.\n  got: layer2.0.conv1.weight\n  allowed: finite weights\n"
         "  try: another file, or weights='imagenet'"
     )
     assert torch.equal(network.conv1.weight, before)

@@ -202,7 +202,7 @@ def unhashed(path, structure):
 def test_a_state_without_a_hash_whose_structure_is_damaged_is_told(tmp_path, structure):
     path = tmp_path / "state.safetensors"
     unhashed(path, structure)
-    with pytest.raises(WeightsError, match=r"state\.safetensors is no checkpoint\."):
+    with pytest.raises(WeightsError, match=r"state\.safetensors is not a checkpoint\."):
         load_state(path)
 
 

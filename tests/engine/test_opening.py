@@ -23,7 +23,7 @@ def test_a_number_that_is_none_is_told_on_opening(value, tmp_path):
     with pytest.raises(WeightsError) as error:
         load_weights(path)
     assert str(error.value) == (
-        f"{path} holds weights that are no numbers.\n  got: b\n  allowed: finite weights\n"
+        f"{path} holds weights that are not numbers.\n  got: b\n  allowed: finite weights\n"
         "  try: download or write the file again"
     )
 
@@ -52,7 +52,7 @@ def test_looking_for_numbers_that_are_none_costs_less_than_the_hash_of_the_file(
 def test_what_a_network_gives_is_looked_at():
     check_output(torch.full((9,), 3e38), "It")
     for value in (torch.nan, torch.inf):
-        with pytest.raises(WeightsError, match="The generator gives values that are no numbers"):
+        with pytest.raises(WeightsError, match="The generator gives values that are not numbers"):
             to_pixels(torch.tensor(value).expand(1, 3, 2, 2))
 
 

@@ -1,4 +1,4 @@
-"""Picture files of every kind: damaged ones, ones that lie about their size, ones that are no pictures."""
+"""Picture files of every kind: damaged ones, ones that lie about their size, ones that are not pictures."""
 
 import io
 import os

@@ -276,7 +276,7 @@ def test_no_match_at_all_is_an_error():
     [
         ({"distances": np.zeros((2, 6))}, "The distances do not fit the pids"),
         ({"distances": np.where(np.arange(6) == 2, np.nan, HAND["distances"])}, "A distance is not a number"),
-        ({"query_pids": [1.0, 2.0, 3.0]}, "query_pids is no list of integers"),
+        ({"query_pids": [1.0, 2.0, 3.0]}, "query_pids is not a list of integers"),
         ({"gallery_camids": [1, 2]}, "gallery_pids and gallery_camids differ in length"),
         ({"protocol": "duke"}, "The protocol is unknown"),
     ],

@@ -386,7 +386,7 @@ def test_a_training_in_place_of_an_evaluation_is_named_word_for_word(tmp_path):
     with pytest.raises(RunError) as error:
         write_report(baseline=[training_run(tmp_path / "t")], out=tmp_path / "page")
     assert str(error.value) == (
-        f"{tmp_path / 't'} is no evaluation.\n"
+        f"{tmp_path / 't'} is not an evaluation.\n"
         "  got: a run of train-reid\n"
         "  allowed: a folder of reidgen evaluate\n"
         "  try: runs for folders of other stages"

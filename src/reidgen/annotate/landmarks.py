@@ -109,7 +109,7 @@ def _check_known(path: Path) -> None:
         digest = f"nothing: {(error.strerror or type(error).__name__).lower()}"
     if not digest.startswith(tuple(KNOWN.values())):
         raise WeightsError(
-            f"{path} is no published pose-landmark model.",
+            f"{path} is not a published pose-landmark model.",
             got=digest if digest.startswith("nothing") else f"sha256 {digest[:16]}...",
             allowed=f"MediaPipe's pose_landmark_lite, _full or _heavy.tflite ({', '.join(KNOWN.values())})",
             fix=f"pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}, and {option(pose_model='package')}",

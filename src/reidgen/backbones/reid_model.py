@@ -74,7 +74,7 @@ def embed(network: Embedder | PartEmbedder, store: CropStore, *, flip: Flip = "s
         batch: Crops at once.
 
     Raises:
-        WeightsError: The network gives values that are no numbers.
+        WeightsError: The network gives values that are not numbers.
     """
     embeddings = []
     with torch.inference_mode(), progress("embed", len(store)) as bar:
@@ -138,7 +138,9 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
     file = path / TRAINED if path.is_dir() else path
     tensors, description = load_weights(file)
     if "reid" not in description:
-        raise WeightsError(f"{file} is no re-ID network.", got="a weight file of another kind", allowed=f"a {TRAINED}")
+        raise WeightsError(
+            f"{file} is not a re-ID network.", got="a weight file of another kind", allowed=f"a {TRAINED}"
+        )
     config = _config(file, description["reid"])
     pids, facts = (field_of(description, name, hint, file) for name, hint in (("pids", list[int]), ("facts", dict)))
     network = open_network(lambda: build_network(config, len(pids) + config.extra_classes), tensors, file)

@@ -209,7 +209,7 @@ def _fix(tensors: dict[str, torch.Tensor]) -> str:
     return (
         option(backbone=found)
         if found in IMAGENET
-        else f"another file; this is a {found}, which is no {option('backbone')}"
+        else f"another file; this is a {found}, which is not a {option('backbone')}"
     )
 
 

@@ -111,7 +111,7 @@ def _with_progress(table: ReidTable) -> Iterator[list[Look]]:
 def _fingerprint(table: ReidTable) -> str:
     """A hash of the rows, and of the content of each file that they name, in the table's order.
 
-    What is no file has no content, and is a finding of the audit.
+    What is not a file has no content, and is a finding of the audit.
     """
     columns = ["root", "file_name", *maps_of(table.rows)]
     files = table.rows.select(columns).iter_rows()

@@ -209,7 +209,7 @@ def check_utf8(path: str) -> None:
     except UnicodeEncodeError as error:
         raise DataError(
             f"The path {path!a} cannot be in a table.",
-            got="a name that is no UTF-8",
+            got="a name that is not UTF-8",
             allowed="UTF-8",
             fix="rename the file or folder, such as by convmv -f latin1 -t utf8",
         ) from error

@@ -50,7 +50,7 @@ class ReidTable:
         """Build a table from dicts or a frame with at least file_name, pid, camid and split.
 
         Raises:
-            DataError: A required column is missing, a value has the wrong type, or a path is no UTF-8.
+            DataError: A required column is missing, a value has the wrong type, or a path is not UTF-8.
         """
         check_utf8(str(root))
         try:
@@ -90,7 +90,7 @@ class ReidTable:
         """Read the table that a stage wrote: the metadata.parquet of each of the three image folders.
 
         Raises:
-            DataError: The folder holds no table, or a damaged one; or a file that it names is no regular file inside
+            DataError: The folder holds no table, or a damaged one; or a file that it names is not a regular file inside
                 the folder, links resolved.
         """
         rows, name = tree.read(Path(folder))

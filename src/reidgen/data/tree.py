@@ -275,7 +275,7 @@ def _write_crop(
         return
     if not source.is_file():
         raise DataError(
-            f"{source} is missing." if not source.exists() else f"{source} is no regular file.",
+            f"{source} is missing." if not source.exists() else f"{source} is not a regular file.",
             got="no such file" if not source.exists() else "a folder, a pipe, a socket or a device",
             allowed="the file that the table names",
             fix="copy the file there again, or write the table anew",

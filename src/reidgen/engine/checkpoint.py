@@ -120,7 +120,7 @@ def _state_of(path: Path, structure: str, tensors: dict[str, torch.Tensor]) -> A
 
 
 def _no_checkpoint(path: Path, got: str) -> WeightsError:
-    return WeightsError(f"{path} is no checkpoint.", got=got, allowed="a checkpoint of a reidgen run")
+    return WeightsError(f"{path} is not a checkpoint.", got=got, allowed="a checkpoint of a reidgen run")
 
 
 def _hash(path: Path, own: str) -> str:

@@ -33,7 +33,7 @@ def check_numbers(tensors: dict[str, torch.Tensor], path: Path, *, fix: str = AG
     if broken:
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise WeightsError(
-            f"{path} holds weights that are no numbers.", got=f"{broken[0]}{more}", allowed="finite weights", fix=fix
+            f"{path} holds weights that are not numbers.", got=f"{broken[0]}{more}", allowed="finite weights", fix=fix
         )
 
 
@@ -49,7 +49,7 @@ def check_output(values: torch.Tensor, whose: str) -> None:
     """Raise `WeightsError` unless all that a network gives is finite: huge weights are numbers and pass else."""
     if not _finite(values):
         raise WeightsError(
-            f"{whose} gives values that are no numbers.",
+            f"{whose} gives values that are not numbers.",
             got="not a number, or infinite",
             allowed="finite values, as a network with its weights as they were written gives",
             fix="write or download its weight file again",

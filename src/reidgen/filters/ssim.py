@@ -28,7 +28,7 @@ class SSIMFilter(SizedFilter, QuantileFilter):
     """Rejects crops unlike the person's first crop (SSIM below the threshold) or equal to it (SSIM of 1).
 
     The first crop of a person in table order is what the others are compared with and has no score; nor have
-    distractors and junk, which are no person. For generated people the first crop is the person itself. It may be one
+    distractors and junk, which are not people. For generated people the first crop is the person itself. It may be one
     that another filter rejects, a detector say: then a person is judged by a crop without a person. `first` "kept"
     takes the first one that the filters before this one have left, where there is one.
 

@@ -73,7 +73,7 @@ def to_pixels(images: Tensor) -> np.ndarray:
     """Images (N, 3, H, W), -1 to 1 -> uint8 (N, H, W, 3); what lies outside is clipped.
 
     Raises:
-        WeightsError: There are values that are no numbers, which would be black.
+        WeightsError: There are values that are not numbers, which would be black.
     """
     check_output(images, "The generator")
     pixels = images.float().mul(127.5).add(127.5).round().clamp(0, 255).to(torch.uint8)

@@ -65,7 +65,7 @@ class Persons:
                 None where there is no picture on both sides.
 
         Raises:
-            DataError: Lengths differ, values are no integers, or the protocol is unknown.
+            DataError: Lengths differ, values are not integers, or the protocol is unknown.
         """
         q_pids, q_camids = _integers("query_pids", query_pids), _integers("query_camids", query_camids)
         g_pids, g_camids = _integers("gallery_pids", gallery_pids), _integers("gallery_camids", gallery_camids)
@@ -97,7 +97,9 @@ def _integers(name: str, values: Any) -> np.ndarray:
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
         raise DataError(
-            f"{name} is no list of integers.", got=f"shape {array.shape}, {array.dtype}", allowed="one integer a crop"
+            f"{name} is not a list of integers.",
+            got=f"shape {array.shape}, {array.dtype}",
+            allowed="one integer a crop",
         )
     return array.astype(np.int64)
 

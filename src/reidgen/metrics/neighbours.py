@@ -181,15 +181,15 @@ def checked_features(name: str, features: Any, metric: Metric) -> Tensor:
         metric: "cosine" or "euclid".
 
     Raises:
-        DataError: They are no matrix, one is not finite, has no direction under "cosine", or is longer than 9e18 under
-            "euclid", or the metric is unknown.
+        DataError: They are not a matrix, one is not finite, has no direction under "cosine", or is longer than 9e18
+            under "euclid", or the metric is unknown.
     """
     if metric not in ("cosine", "euclid"):
         raise DataError("The metric is unknown.", got=metric, allowed="cosine, euclid")
     known = torch.as_tensor(features)
     if known.ndim != 2 or not known.shape[1] or known.is_complex():
         shape = f"{tuple(known.shape)}, {known.dtype}"
-        raise DataError(f"The {name} features are no matrix.", got=shape, allowed="(N, D) real numbers")
+        raise DataError(f"The {name} features are not a matrix.", got=shape, allowed="(N, D) real numbers")
     known = known.detach().float().contiguous()
     blocks = [slice(first, first + CHECKED_ROWS) for first in range(0, len(known), CHECKED_ROWS)]
     largest = torch.cat([known[rows].abs().amax(dim=1) for rows in blocks]) if blocks else known.new_empty(0)

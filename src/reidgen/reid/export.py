@@ -70,7 +70,7 @@ def export_onnx(model: ReidModel, config: ExportConfig = ExportConfig(), *, out:
             facts = describe(model, config)
             content = onnx_bytes(model, config, facts)
             worst = largest_difference(content, model, config)
-            if not worst <= TOLERANCE:  # also where it is no number
+            if not worst <= TOLERANCE:  # also where it is not a number
                 raise WeightsError(
                     "onnxruntime says something else than the network.",
                     got=f"a difference of {worst:.1e} of the largest number of an embedding",

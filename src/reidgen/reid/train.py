@@ -47,7 +47,7 @@ def train_reid(table: ReidTable, config: ReidConfig = ReidConfig(), *, out: Path
             for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
-        TrainingError: The loss or the network is no number any more, the memory does not suffice, or a process died.
+        TrainingError: The loss or the network is not a number any more, the memory does not suffice, or a process died.
     """
     check_losses(config)
     require(

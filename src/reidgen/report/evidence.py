@@ -136,7 +136,7 @@ def _evaluation(path: Path) -> Run:
     run = Run.read(path)
     if run.kind != "evaluate":
         raise RunError(
-            f"{path} is no evaluation.",
+            f"{path} is not an evaluation.",
             got=f"a run of {run.record['stage']}",
             allowed="a folder of reidgen evaluate",
             fix=f"{option('runs')} for folders of other stages",

@@ -112,7 +112,7 @@ def _gpus(config: SweepConfig) -> int:
 
 
 def _as_recorded(config: SweepConfig, out: Path) -> SweepConfig:
-    """With the workers that a finished sweep had: where it ran is no other sweep."""
+    """With the workers that a finished sweep had: where it ran is not another sweep."""
     known = read_record(out)
     if known is None or known["stage"] != "sweep" or known["status"] != "done":
         return config

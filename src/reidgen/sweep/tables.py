@@ -194,7 +194,7 @@ def check_tested(real: ReidTable, config: EvaluateConfig) -> None:
 
 
 def _check_crops(asked: Sequence[ExtendConfig], generated: ReidTable) -> None:
-    """`extend` adds at most so many crops a person; a number that nobody has would be a point that is no other."""
+    """`extend` adds at most so many crops a person; a number that nobody has would be a point that is not another."""
     most = max((extend.crops_per_person or 0 for extend in asked), default=0)
     has = int(generated.train.kept.rows.group_by("pid").len()["len"].max() or 0)  # type: ignore[arg-type]
     if most > has:

@@ -63,10 +63,10 @@ def test_pipes_and_sockets_are_refused_by_name_and_never_opened(tmp_path, table)
     path = table.paths[1]
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(DataError, match="is no regular file") as error:
+    with pytest.raises(DataError, match="is not a regular file") as error:
         ReidTable.read(tmp_path / "table")
     assert path.name in str(error.value)
-    with pytest.raises(DataError, match="is no regular file"):  # of a raw dataset too, where its bytes are taken
+    with pytest.raises(DataError, match="is not a regular file"):  # of a raw dataset too, where its bytes are taken
         table.write(tmp_path / "out")
     path.unlink()
     with socket.socket(socket.AF_UNIX) as server:
@@ -76,7 +76,7 @@ def test_pipes_and_sockets_are_refused_by_name_and_never_opened(tmp_path, table)
             server.bind(path.name)
         finally:
             os.chdir(folder)
-        with pytest.raises(DataError, match="is no regular file"):
+        with pytest.raises(DataError, match="is not a regular file"):
             ReidTable.read(tmp_path / "table")
 
 
@@ -85,7 +85,7 @@ def test_a_device_behind_a_link_is_not_copied(tmp_path, table):
     (tmp_path / "source" / "m.png").unlink()
     (tmp_path / "source" / "m.png").symlink_to("/dev/zero")
     source = make_table([1], root=tmp_path / "source", mask=["m.png"])
-    with pytest.raises(DataError, match=r"m\.png is no regular file"):
+    with pytest.raises(DataError, match=r"m\.png is not a regular file"):
         source.write(tmp_path / "out")
 
 

@@ -46,7 +46,7 @@ def test_what_is_passed_over_is_told_and_stands_in_the_audit(market, tmp_path, c
         in lines
     )
     load_dataset("reidgen", root=tmp_path / "out")
-    assert capsys.readouterr().err == ""  # our own files are no news
+    assert capsys.readouterr().err == ""  # our own files are not news
 
 
 def test_a_search_tells_it_too(market, capsys):
@@ -67,7 +67,7 @@ def test_numbers_splits_and_cameras_made_here_are_told(tmp_path, capsys):
     load_dataset("folder", root=tmp_path, pattern=NAMES, train_share=0.4, seed=3)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "split made here: 1 of 3 people in train by seed 3, one query a camera"
-    assert lines[1] == "people numbered here: 2 whose names are no numbers or 0: 0 = 8, anna = 9"
+    assert lines[1] == "people numbered here: 2 whose names are not numbers or 0: 0 = 8, anna = 9"
     load_dataset("folder", root=tmp_path, pattern=r"(?P<pid>\w+)_")
     assert "set without cameras: train and query crops count as camera 1" in capsys.readouterr().err
 
@@ -90,7 +90,7 @@ def test_a_name_that_is_no_utf8_is_refused_by_name(tmp_path):
 def test_who_is_left_out_of_a_training_is_told_with_a_way_out(capsys):
     tell_nobody(make_table([0, 1, -1]).train)
     line = capsys.readouterr().err
-    assert line.startswith("train crops of nobody: 2 of pid 0 or -1 are no class, and are left out; where people")
+    assert line.startswith("train crops of nobody: 2 of pid 0 or -1 are not a class, and are left out; where people")
     assert "--dataset folder" in line and "0000_c1s1_000000_00.jpg" in line
     tell_nobody(make_table([1, 2]).train)
     assert capsys.readouterr().err == ""

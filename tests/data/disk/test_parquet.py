@@ -34,7 +34,7 @@ def test_every_changed_byte_is_found_and_the_file_named(written, monkeypatch):
         bad = bytearray(data)
         bad[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         written.write_bytes(bad)
-        with pytest.raises(DataError, match=r"metadata\.parquet is no readable Parquet file"):
+        with pytest.raises(DataError, match=r"metadata\.parquet is not a readable Parquet file"):
             parquet.decode(written)
     for length in (0, 4, len(data) // 2, len(data) - 1):
         written.write_bytes(data[:length])

@@ -104,7 +104,7 @@ def test_patterns_that_cannot_work_are_refused(tmp_path, pattern, message):
         (r"(?P<pid>\d+)_c(?P<camid>\d)", "img.jpg", "img.jpg has a name that does not parse"),
         (r"(?P<pid>\d*)_c(?P<camid>\d)", "_c1.jpg", "has an empty pid"),
         (r"(?P<split>\w+)/(?P<pid>\d+)_c(?P<camid>\d)", "valid/1_c1.jpg", "in a split that is not known"),
-        (r"(?P<pid>\d+)_c(?P<camid>\d)_(?P<frame>\w+)", "1_c1_x.jpg", "has a frame that is no number"),
+        (r"(?P<pid>\d+)_c(?P<camid>\d)_(?P<frame>\w+)", "1_c1_x.jpg", "has a frame that is not a number"),
     ],
 )
 def test_paths_that_do_not_fit_are_named(tmp_path, pattern, file, message):

@@ -45,7 +45,7 @@ def test_nothing_at_the_path_is_told(tmp_path):
     with pytest.raises(DataError, match=r"There are no crops at .*\n  got: no such file or folder"):
         gather_crops(tmp_path / "none", "query")
     (tmp_path / "notes.txt").write_text("no crop")
-    with pytest.raises(DataError, match="a file that is no image"):
+    with pytest.raises(DataError, match="a file that is not an image"):
         gather_crops(tmp_path / "notes.txt", "query")
     with pytest.raises(DataError, match=r"holds no images(.|\n)*try: gallery"):
         gather_crops(tmp_path, "gallery")

@@ -103,5 +103,5 @@ def test_a_list_names_no_file_outside_of_its_folder(tmp_path):
 
 def test_a_list_that_is_no_text_is_named(tmp_path):
     (msmt(tmp_path) / "list_val.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"list_val.txt is no text file"):
+    with pytest.raises(DataError, match=r"list_val.txt is not a text file"):
         msmt17.read(tmp_path, ANY)

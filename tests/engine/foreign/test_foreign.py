@@ -276,7 +276,7 @@ def test_a_tensor_must_fit_its_storage(tmp_path):
 
 
 def test_odd_arguments_of_what_is_allowed():
-    """Arrays and tensors in the place of numbers and texts, whose comparison is no truth value."""
+    """Arrays and tensors in the place of numbers and texts, whose comparison is not a truth value."""
     odd = [np.arange(3), torch.arange(3), {}, [], 3, "x", None, b"x"]
     functions = [
         torch._utils._rebuild_tensor_v2,

@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 
 
 def test_unfinished_and_foreign_folders_are_told_apart(tmp_path):
-    with pytest.raises(RunError, match="is no run folder"):
+    with pytest.raises(RunError, match="is not a run folder"):
         read_run(tmp_path)
     begin(tmp_path / "run").close()
     with pytest.raises(RunError, match="is not finished"):

@@ -182,7 +182,7 @@ def test_missing_and_unknown_files_are_told(tmp_path, weights):
     for model, message in (
         (str(tmp_path / "none.weights"), "There is no detector file"),
         (str(tmp_path / "none.onnx"), "There is no detector file"),
-        ("yolov9", "yolov9 is no detector"),
+        ("yolov9", "yolov9 is not a detector"),
     ):
         with pytest.raises(WeightsError, match=message):
             apply_filters(table, [DetectorFilter(model)], out=tmp_path / "out")

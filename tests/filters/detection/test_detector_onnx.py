@@ -100,11 +100,11 @@ def test_an_open_size_is_yolos_usual_one(tmp_path):
 def test_files_that_are_no_yolo_are_told(tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"no model")
-    with pytest.raises(WeightsError, match=r"a\.onnx is no ONNX file"):
+    with pytest.raises(WeightsError, match=r"a\.onnx is not an ONNX file"):
         ONNXDetector(path, padding=4)
     write_onnx(path, layout="columns")
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(WeightsError, match=r"a\.onnx is no ONNX file"):
+    with pytest.raises(WeightsError, match=r"a\.onnx is not an ONNX file"):
         ONNXDetector(path, padding=4)
     write_onnx(path, layout="columns", outputs=2)
     with pytest.raises(WeightsError, match="not one output"):

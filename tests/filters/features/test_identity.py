@@ -85,7 +85,7 @@ def test_new_people_meet_each_other_and_their_camera_numbers_mean_nothing(vector
     for row, pid in enumerate(pids):
         expected = slow_margin(crops[row], pid, None, row, crops, pids, [1] * 6)
         assert scores[row] == pytest.approx(expected, abs=1e-5)
-    assert of().rejected(scores)[-1] == "identity:alone"  # a person with a single crop is no silent pass
+    assert of().rejected(scores)[-1] == "identity:alone"  # a person with a single crop is not a silent pass
 
 
 def test_a_chain_of_parents_leads_to_the_real_person(vectors, real):

@@ -252,7 +252,7 @@ def test_a_stopped_training_in_bfloat16_ends_with_the_same_bytes(crops, gan, lik
 
 def test_a_loss_that_is_no_number_is_told(crops, gan, likeness, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "weighted", lambda found, config: found["l2"] * float("nan"))
-    with pytest.raises(TrainingError, match=r"diverged: loss, l2, .* is no number at step 2") as error:
+    with pytest.raises(TrainingError, match=r"diverged: loss, l2, .* is not a number at step 2") as error:
         train_encoder(crops, gan, EncoderConfig(**OPTIONS | {"checkpoint_sec": 9}), likeness=likeness, out=tmp_path)
     assert "lr=0.00033" in str(error.value)
 

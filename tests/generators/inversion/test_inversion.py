@@ -223,7 +223,7 @@ def test_ways_side_by_side(crops, gan, encoder, likeness, tmp_path):
         read_inversion(tmp_path, way="optimise:2", generator=gan.hash)
     with pytest.raises(WeightsError, match="an inversion by another generator"):
         read_inversion(tmp_path, way=None, generator="0" * 64)
-    with pytest.raises(RunError, match="is no inversion"):
+    with pytest.raises(RunError, match="is not an inversion"):
         read_inversion(gan.path.parent, way=None, generator=gan.hash)
 
 

@@ -40,7 +40,7 @@ def test_a_record_that_lacks_what_is_read_of_it_is_told(inversion, part, field):
     [
         ({}, (RunError, r"way-optimise\.safetensors is damaged")),
         ([1], (RunError, r"way-optimise\.safetensors is damaged")),
-        ({"ws": torch.full((1, 2, 3), torch.nan)}, (WeightsError, "weights that are no numbers")),
+        ({"ws": torch.full((1, 2, 3), torch.nan)}, (WeightsError, "weights that are not numbers")),
     ],
 )
 def test_w_that_are_not_there_or_not_finite_are_told(inversion, state, told):

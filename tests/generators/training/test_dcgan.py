@@ -192,7 +192,7 @@ def test_variants_need_layers_to_mix(dcgan, tmp_path):
 
 
 def test_counts_stay_whole_numbers_in_the_file(dcgan, tmp_path):
-    """Batch normalisation counts its batches: 70,000 of them are no float16."""
+    """Batch normalisation counts its batches: 70,000 of them are not float16."""
     file = read_generator(dcgan.path)
     name = "synthesis.layers.1.num_batches_tracked"
     assert file.parts["generator"][name].dtype == torch.int64

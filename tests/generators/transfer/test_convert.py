@@ -237,7 +237,7 @@ def test_networks_that_reidgen_does_not_have(tmp_path):
         ({**weights, "synthesis.b4.resample_filter": torch.ones(4, 4)}, {}, "another filter than ours"),
         ({**weights, "synthesis.b4.const": torch.ones(32, 8, 8)}, {}, "starts from 8x8 pixels"),
         ({**weights, "synthesis.b4.const": torch.ones(32)}, {}, "instead of a tensor of 3 dimensions"),
-        ({**weights, "mapping.w_avg": torch.full((32,), torch.nan)}, {}, "values that are no numbers"),
+        ({**weights, "mapping.w_avg": torch.full((32,), torch.nan)}, {}, "values that are not numbers"),
         ({**weights, "mapping.fc1.weight": torch.ones(32, 31)}, {}, "has the shape (32, 31) instead of (32, 32)"),
         (
             {n: v[:1] if n.endswith(("torgb.weight", "torgb.bias")) else v for n, v in weights.items()},

@@ -119,7 +119,7 @@ def test_yolov4_tiny_gives_opencvs_boxes_and_scores(tmp_path):
     images = np.random.default_rng(1).random((1, 3, 416, 416), np.float32)
     ours, theirs = our_rows(path, images), opencv_rows(path, images)
     assert ours.shape == theirs.shape == (1, 3 * (13 * 13 + 26 * 26), 85)
-    assert ours[..., 5:].std() > 0.05  # they are no constants
+    assert ours[..., 5:].std() > 0.05  # they are not constants
     np.testing.assert_allclose(ours[..., :5], theirs[..., :5], atol=1e-4)
     scores = ours[..., 5:]
     clear = np.abs(scores - OPENCV_CUTOFF) > 1e-4
@@ -242,7 +242,7 @@ def test_unsupported_layers_are_named_all_at_once():
         (small_cfg().replace("[yolo]", "[route]\nlayers=-1\ngroups=3\n[yolo]"), "no usable groups"),
         (small_cfg().replace("[yolo]", "[shortcut]\nfrom=-2\n[yolo]"), "no usable from"),
         (small_cfg().split("[yolo]")[0], "describes no detector"),
-        ("[net]\nheight=64\nwidth=64\n[maxpool]\nsize=2", "first layer is no convolution"),
+        ("[net]\nheight=64\nwidth=64\n[maxpool]\nsize=2", "first layer is not a convolution"),
         (small_cfg().replace("height=64", "height=0"), "no usable size"),
         (small_cfg().replace("stride=4", "stride=0", 1), "no usable shape"),
         (yolov4_tiny_cfg(size=(400, 416)), "maps do not fit each other"),

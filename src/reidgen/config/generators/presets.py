@@ -44,7 +44,7 @@ ENCODER_PRESETS: dict[EncoderPreset, EncoderConfig] = {
     "person": EncoderConfig(),
     # Alvarez-Gonzalez, thesis, table 5.6 and sections 4.1 and 5.1: 240,000 steps, 732 crops for validation, LPIPS by
     # VGG16, L2 and MoCo. It does not say how these weigh: .8, 1 and .5 are those of the encoder that it took, for all
-    # that are no faces (Alaluf et al. 2021 and 2022), as are three passes. Its step 220,000, a snapshot, was used.
+    # that are not faces (Alaluf et al. 2021 and 2022), as are three passes. Its step 220,000, a snapshot, was used.
     "thesis": EncoderConfig(
         steps=240_000,
         test_crops=732,

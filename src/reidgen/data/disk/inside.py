@@ -16,7 +16,7 @@ def check_inside(root: Path, names: pl.Series) -> None:
     """Look at what lies at the paths of a column, without opening anything.
 
     Folders are resolved and listed once each, so that 100,000 crops cost as little as their folders do; single files
-    are looked at only where a folder holds something that is no regular file. What is missing is no fault here.
+    are looked at only where a folder holds something that is not a regular file. What is missing is not a fault here.
 
     Args:
         root: The table's folder.
@@ -61,7 +61,7 @@ def _check_file(root: Path, home: str, name: str) -> None:
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise DataError(
-            f"{root / name} is no regular file.",
+            f"{root / name} is not a regular file.",
             got="a pipe, a socket or a device",
             allowed="a regular file inside the table's folder",
             fix="remove it, or the table's row",

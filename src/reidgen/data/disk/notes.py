@@ -88,7 +88,7 @@ def tell_nobody(train: ReidTable) -> None:
     """Say that crops of junk and of distractors are not learned from, if there are any."""
     nobody = train.where(pl.col("pid") <= DISTRACTOR)
     if len(nobody):
-        why = f"{len(nobody):,} of pid 0 or -1 are no class, and are left out; {FROM_ZERO}"
+        why = f"{len(nobody):,} of pid 0 or -1 are not a class, and are left out; {FROM_ZERO}"
         tell([Finding("warning", "train crops of nobody", why, tuple(nobody.rows["file_name"]))])
 
 
@@ -122,4 +122,4 @@ def _made(table: ReidTable, config: PrepareConfig) -> Iterator[Finding]:
         made = [f"{name} = {number}" for name, number in pairs if whole(name) != number]
         if made:
             names = ", ".join(made[:NAMED]) + (", ..." if len(made) > NAMED else "")
-            yield Finding("note", f"{what} numbered here", f"{len(made):,} whose names are no numbers or 0: {names}")
+            yield Finding("note", f"{what} numbered here", f"{len(made):,} whose names are not numbers or 0: {names}")

@@ -108,7 +108,7 @@ def _try(path: Path, data: bytes) -> None:
 
 def _damaged(path: Path, got: str) -> DataError:
     return DataError(
-        f"{path} is no readable Parquet file.",
+        f"{path} is not a readable Parquet file.",
         got=(got.splitlines() or ["a file at which the reader dies"])[0],
         allowed=f"a whole Parquet file of at most {ROWS:,} rows",
         fix="run the command that wrote this folder again, or copy it again",

@@ -142,7 +142,7 @@ def read_size(path: Path) -> tuple[int, int]:
 def unreadable(path: Path, error: Exception) -> DataError:
     """The error for a file that Pillow could not decode."""
     return DataError(
-        f"{path} is no readable image.",
+        f"{path} is not a readable image.",
         got=reason(path, error),
         allowed=f"a whole picture: {', '.join(FORMATS)}",
         fix="copy or download the file again, or leave it out: reidgen prepare ... --bad-files drop --out NEW",

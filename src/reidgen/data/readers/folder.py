@@ -139,7 +139,7 @@ def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]
     numbers = {name: groups.get(name) for name in ("seq", "frame")}
     for name, text in numbers.items():
         if text is not None and not (text.isdecimal() and len(text) <= 18):
-            raise DataError(f"{root / file} has a {name} that is no number.", got=text,
+            raise DataError(f"{root / file} has a {name} that is not a number.", got=text,
                             allowed="a whole number of 18 digits at the most",
                             fix=f"{option('pattern')} with (?P<{name}>\\d+)")  # fmt: skip
     return {

@@ -57,7 +57,7 @@ def gather_crops(
     if not path.is_dir():
         raise DataError(
             f"There are no crops at {path}.",
-            got="a file that is no image" if path.exists() else "no such file or folder",
+            got="a file that is not an image" if path.exists() else "no such file or folder",
             allowed=f"a folder of images, a folder written by reidgen, or an image ({' '.join(ENDINGS)})",
         )
     found = _named(path, images_below(path, field=split), split, pictures)

@@ -27,7 +27,7 @@ def find_folder(
             return folder
     found = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     raise DataError(
-        f"{root} is no {dataset} folder.",
+        f"{root} is not a {dataset} folder.",
         got=(", ".join(found[:8]) + (", ..." if len(found) > 8 else "") or "an empty folder")
         if root.is_dir()
         else "no such folder",
@@ -37,7 +37,7 @@ def find_folder(
 
 
 def crop_names(folder: Path) -> list[str]:
-    """The names of the image files of a folder, sorted; hidden files and other endings (Thumbs.db) are no crops.
+    """The names of the image files of a folder, sorted; hidden files and other endings (Thumbs.db) are not crops.
 
     Links that lead nowhere, pipes and the like are among them, to be told by whoever opens them.
 
@@ -48,7 +48,7 @@ def crop_names(folder: Path) -> list[str]:
 
 
 def images_in(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the image files of a folder, and of the folders in it that are no links; both sorted, none hidden.
+    """The names of the image files of a folder, and of the folders in it that are not links; both sorted, none hidden.
 
     Raises:
         DataError: The folder may not be read.
@@ -85,12 +85,14 @@ def read_text(path: Path) -> str:
     """A text file of a dataset.
 
     Raises:
-        DataError: It is no UTF-8.
+        DataError: It is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text file.", got=str(error), allowed="UTF-8", fix="download it again") from error
+        raise DataError(
+            f"{path} is not a text file.", got=str(error), allowed="UTF-8", fix="download it again"
+        ) from error
 
 
 def parse(

@@ -73,7 +73,7 @@ def module_tensors(module: Any) -> dict[str, Tensor]:
     """The state dict of a network that was pickled whole: its parameters and buffers, by dotted names.
 
     Raises:
-        Refused: The record is no network, or nests or counts beyond reason.
+        Refused: The record is not a network, or nests or counts beyond reason.
     """
     found: dict[str, Tensor] = {}
     todo: list[tuple[str, Any, int]] = [("", module, 0)]
@@ -156,7 +156,7 @@ def _read_zip(data: bytes, budget: Budget) -> Any:
     entries = _entries(data)
     pickles = [name for name in entries if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
-        raise Refused("a zip archive that is no file of torch.save (no data.pkl in it)")
+        raise Refused("a zip archive that is not a file of torch.save (no data.pkl in it)")
     folder = pickles[0].removesuffix("data.pkl")
     order = entries.get(f"{folder}byteorder")
     if order is not None and order != sys.byteorder.encode():

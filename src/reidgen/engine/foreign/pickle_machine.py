@@ -217,7 +217,7 @@ class _Machine:
     def _extend(self, items: list[Any]) -> None:
         target = self.top()
         if not isinstance(target, list):
-            raise Refused(f"items for {_kind(target)}, which is no list")
+            raise Refused(f"items for {_kind(target)}, which is not a list")
         target.extend(items)
 
     def set_item(self, _: Any) -> None:
@@ -229,7 +229,7 @@ class _Machine:
     def _put_items(self, items: list[Any]) -> None:
         target = self.top()
         if not isinstance(target, dict):
-            raise Refused(f"keys for {_kind(target)}, which is no dict")
+            raise Refused(f"keys for {_kind(target)}, which is not a dict")
         if len(items) % 2:
             raise Refused("a key without a value")
         target.update(zip(keys(items[::2]), items[1::2], strict=True))
@@ -238,7 +238,7 @@ class _Machine:
         items = self.pop_mark()
         target = self.top()
         if not isinstance(target, set):
-            raise Refused(f"members for {_kind(target)}, which is no set")
+            raise Refused(f"members for {_kind(target)}, which is not a set")
         target.update(keys(items))
 
     # -- memo ----------------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class _Machine:
     def stack_name(self, _: Any) -> None:
         module, name = self.take(2)
         if not isinstance(module, str) or not isinstance(name, str):
-            raise Refused("a name that is no text")
+            raise Refused("a name that is not text")
         self._name(module, name)
 
     def _name(self, module: str, name: str) -> None:

@@ -198,7 +198,7 @@ def _encoded(arguments: tuple[Any, ...]) -> bytes:
             try:
                 return text.encode("latin-1")
             except UnicodeEncodeError as error:
-                raise Refused("bytes that are no bytes") from error
+                raise Refused("bytes that are not bytes") from error
     raise Refused("_codecs.encode with odd arguments")
 
 
@@ -259,7 +259,7 @@ def build(target: Any, state: Any) -> None:
     """Give an object its state.
 
     Raises:
-        Refused: It is no record, array or dict, or the state is none of its kind.
+        Refused: It is not a record, array or dict, or the state is none of its kind.
     """
     match target, state:
         case Record(), dict():

@@ -16,7 +16,7 @@ def lock_of(path: Path, *, waits: bool) -> FileLock:
 def alone(path: Path) -> Iterator[None]:
     """Wait until no other process or thread holds the lock `path`, and hold it; the file is gone afterwards.
 
-    Its folder is made. One that a killed process left is no lock.
+    Its folder is made. One that a killed process left is not a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_of(path, waits=True):

@@ -80,7 +80,7 @@ class MetricsLog:
         """All records, in order; none where there is no file.
 
         Raises:
-            RunError: A line is no record.
+            RunError: A line is not a record.
         """
         if not self.path.exists():
             return []
@@ -93,7 +93,7 @@ class MetricsLog:
             if not isinstance(record, dict):
                 raise RunError(
                     f"{self.path} is damaged in line {number:,}.",
-                    got=f"{len(line):,} bytes that are no record",
+                    got=f"{len(line):,} bytes that are not a record",
                     allowed="a JSON object a line, as it was written",
                     fix=f"put the file back as it was, or make the run again in another {option('out')}",
                 )

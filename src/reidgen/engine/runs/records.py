@@ -36,7 +36,7 @@ def read_json(path: Path, fields: Fields) -> dict[str, Any]:
         fields: Name and type, or types, of each field that has to be there.
 
     Raises:
-        RunError: It is not there or cannot be read, is no UTF-8 or no JSON, a field is missing or of another type, or
+        RunError: It is not there or cannot be read, is not UTF-8 or not JSON, a field is missing or of another type, or
             the checksum is not that of the values.
     """
     try:
@@ -99,7 +99,7 @@ def check_fields(path: Path, value: Any, fields: Fields, prefix: str = "") -> No
 
 
 def _is_of(value: Any, kind: type | tuple[type, ...]) -> bool:
-    """As `isinstance`, but true and false are no numbers."""
+    """As `isinstance`, but true and false are not numbers."""
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return isinstance(value, kinds) and (not isinstance(value, bool) or not {bool, object}.isdisjoint(kinds))
 

@@ -215,7 +215,7 @@ def read_run(path: Path | str) -> dict[str, Any]:
     record = read_record(Path(path))
     if record is None:
         raise RunError(
-            f"{path} is no run folder.", got="no run.json", allowed=f"the {option('out')} of an earlier command"
+            f"{path} is not a run folder.", got="no run.json", allowed=f"the {option('out')} of an earlier command"
         )
     if record["status"] != "done":
         raise RunError(

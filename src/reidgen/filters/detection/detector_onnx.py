@@ -93,7 +93,7 @@ def _session(path: Path) -> Any:
     except Exception as error:  # onnxruntime has a class of its own for each of a dozen reasons
         got, fix = what_is(head_of(path)) or ((str(error).splitlines() or ["no reason"])[0][:200], "export it again")
         raise WeightsError(
-            f"{path} is no ONNX file that onnxruntime can run.",
+            f"{path} is not an ONNX file that onnxruntime can run.",
             got=got,
             allowed="a whole ONNX file of a YOLO network",
             fix=fix,

@@ -127,7 +127,7 @@ def detector_files(model: str, cfg: str | None) -> list[Path]:
     path = _published_weights() if model == TINY else Path(model)
     if path.suffix not in (".weights", ".onnx"):
         raise WeightsError(
-            f"{model} is no detector.",
+            f"{model} is not a detector.",
             got=model,
             allowed=f"{TINY}, {HOG}, or the path of a .weights or .onnx file",
             fix=option(detector=TINY),
@@ -177,7 +177,7 @@ def _told(path: Path, read: Callable[[bytes], Any]) -> Any:
     try:
         data = path.read_bytes()
         if (known := what_is(data)) is not None:
-            raise WeightsError("It is no file of Darknet.", got=known[0], allowed="a whole file", fix=known[1])
+            raise WeightsError("It is not a file of Darknet.", got=known[0], allowed="a whole file", fix=known[1])
         return read(data)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read.", got=error.strerror, allowed="a readable file") from error

@@ -15,7 +15,7 @@ from reidgen.metrics.exact import exact_smallest, margin_of
 from reidgen.metrics.neighbours import squares_to
 
 Cameras = Literal["other", "all"]
-NO_CAMERA = -1  # of a generated crop of nobody real: the numbers they have are no cameras
+NO_CAMERA = -1  # of a generated crop of nobody real: the numbers they have are not cameras
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ class TrainedEncoder:
             passes: Refinements; None takes as many as the training had.
 
         Raises:
-            WeightsError: The networks give values that are no numbers.
+            WeightsError: The networks give values that are not numbers.
         """
         gan = self.generator
         passes = self.config.passes if passes is None else passes

@@ -157,7 +157,7 @@ class EncoderTraining:
         sums = zip(self.names, self.sums.tolist(), strict=True)
         broken = [name for name, value in sums if not math.isfinite(value)]
         return TrainingError(
-            f"The training in {folder} diverged: {', '.join(broken) or 'a weight'} is no number at step {self.step}.",
+            f"Training in {folder} diverged: {', '.join(broken) or 'a weight'} is not a number at step {self.step}.",
             got=f"{option(lr=config.lr)}, {option(batch=config.batch)}",
             allowed=f"the last good snapshot is {snapshots[-1]}" if snapshots else "there is no snapshot yet",
             fix=f"another {option('out')} with {option(lr=config.lr / 3)}",

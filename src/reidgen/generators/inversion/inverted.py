@@ -62,7 +62,7 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
         generator: Hash of the generator that it has to be of.
 
     Raises:
-        RunError: It is no finished run of invert, or a damaged one.
+        RunError: It is not a finished run of invert, or a damaged one.
         WeightsError: It is of another generator, its tuned generators were not kept, or its w+ are not finite.
         ConfigError: It has no such way, or one with noise maps of its own, for which a crop's row has no place.
     """
@@ -70,7 +70,9 @@ def read_inversion(folder: Path | str, *, way: str | None, generator: str) -> In
     record = read_run(folder)
     if record["stage"] != "invert":
         raise RunError(
-            f"{folder} is no inversion.", got=f"a run of {record['stage']}", allowed=f"the {option('out')} of invert"
+            f"{folder} is not an inversion.",
+            got=f"a run of {record['stage']}",
+            allowed=f"the {option('out')} of invert",
         )
     for part, field in (("inputs", "generator"), ("config", "tune_for")):
         check_fields(folder / "run.json", record[part], {field: str}, f"{part}.")

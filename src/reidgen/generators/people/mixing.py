@@ -31,7 +31,7 @@ def style_layers(mix: str, rates: Sequence[int]) -> tuple[int, ...]:
         Layer indices, each once; those of a union in order.
 
     Raises:
-        ConfigError: A name is unknown or not for this generator, an index is no number, is named twice in a list, or
+        ConfigError: A name is unknown or not for this generator, an index is not a number, is named twice in a list, or
             the generator has no such layer.
 
     >>> style_layers("coarse+6-7", [4, 8, 8, 16, 16, 32, 32, 64])
@@ -117,7 +117,7 @@ def _part(part: str, mix: str, rates: Sequence[int]) -> tuple[int, ...]:
 
 
 def _listed(part: str, count: int) -> list[int]:
-    """The indices of a list such as 3-6,11; none if it is no list of different layers."""
+    """The indices of a list such as 3-6,11; none if it is not a list of different layers."""
     try:
         layers = [layer for text in part.split(",") for layer in _span(text)]
     except ValueError:

@@ -214,7 +214,7 @@ class StyleGANTraining(GANTraining):
     def _move(self, optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Tensor:
         """One update; returns the norm of the gradient."""
         sum_gradients(self.fabric, parameters)
-        if self.config.precision == "fp16":  # elsewhere a gradient that is no number is told, not mended
+        if self.config.precision == "fp16":  # elsewhere a gradient that is not a number is told, not mended
             updates.unscale(parameters, self.loss_scale)
         optimiser.step()
         return updates.gradient_norm(parameters)

@@ -128,7 +128,7 @@ def _network(content: Any, which: str) -> Foreign:
 
     Raises:
         NoCounterpartError: There is none.
-        Refused: It is no network.
+        Refused: It is not a network.
     """
     if isinstance(content, Record) or _is_state_dict(content):
         if which == "discriminator":

@@ -63,7 +63,7 @@ def _channels(value: Tensor, own: Tensor, *, beside: int = 0) -> Moved:
     Args:
         value: In the file.
         own: In the new network.
-        beside: Inputs that are no channels and are not among these.
+        beside: Inputs that are not channels and are not among these.
     """
     if value.ndim < 2 or own.shape[1] <= value.shape[1]:
         return _patch(value, own, _text(value, own))

@@ -68,7 +68,7 @@ def generator_config(found: Foreign) -> StyleGANConfig:
     """The config of a generator, with the defaults of a training where the file cannot tell.
 
     Raises:
-        NoCounterpartError: It is no StyleGAN2 or 3, or one that reidgen has no network for.
+        NoCounterpartError: It is not a StyleGAN2 or 3, or one that reidgen has no network for.
     """
     tensors = found.tensors
     _check_options(found, "generator")
@@ -231,7 +231,7 @@ def _convert(found: Foreign, network: nn.Module, rename: Rename, filters: dict[s
     _check_shapes({new: weights[name] for name, new in ours.items()}, network)
     for name, value in weights.items():
         if not torch.isfinite(value).all():
-            raise NoCounterpartError(f"{name} holds values that are no numbers")
+            raise NoCounterpartError(f"{name} holds values that are not numbers")
     return Converted(
         {new: weights[name].detach().to(torch.float32, copy=True).contiguous() for name, new in ours.items()},
         ours,

@@ -55,7 +55,7 @@ def dbscan(distances: sparse.csr_array, *, eps: float, min_samples: int = 4) -> 
 def _within(distances: sparse.csr_array, eps: float) -> sparse.csr_array:
     """Ones (N, N) where two different points are within eps of each other."""
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise DataError("The distances are no square matrix.", got=distances.shape, allowed="(N, N)")
+        raise DataError("The distances are not a square matrix.", got=distances.shape, allowed="(N, N)")
     if not 0 < eps < np.inf:
         raise DataError("eps must be a positive number.", got=eps, allowed="> 0; 0.5 or 0.6 for Jaccard distances")
     if distances.nnz and not distances.data.min() >= 0:

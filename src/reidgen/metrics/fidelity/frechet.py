@@ -146,7 +146,7 @@ def _root(covariance: Tensor) -> Tensor:
 def _matrix(features: Array) -> Tensor:
     rows = torch.as_tensor(features).to("cpu", torch.float64)
     if rows.ndim != 2 or not len(rows):
-        raise DataError("Features are no matrix.", got=tuple(rows.shape), allowed="(N, D) with N >= 1")
+        raise DataError("Features are not a matrix.", got=tuple(rows.shape), allowed="(N, D) with N >= 1")
     _check(rows[0], rows, tuple(rows.shape), True)
     return rows
 

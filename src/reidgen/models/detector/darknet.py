@@ -327,7 +327,7 @@ def _layer(section: Section, widths: list[int], width: int) -> Layer:
         return Convolution(section, width)
     if not widths:
         raise WeightsError(
-            "The cfg's first layer is no convolution.", got=f"[{section.kind}]", allowed="[convolutional]"
+            "The cfg's first layer is not a convolution.", got=f"[{section.kind}]", allowed="[convolutional]"
         )
     joins: dict[str, Callable[[Section, list[int]], Layer]] = {"route": Route, "shortcut": Shortcut}
     if section.kind in joins:

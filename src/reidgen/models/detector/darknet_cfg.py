@@ -100,7 +100,7 @@ def parse_cfg(text: str) -> list[Section]:
         text: The file's content; `#` and `;` begin comments.
 
     Raises:
-        WeightsError: The text is no cfg file, or asks for layers or options that are not supported: all of them are
+        WeightsError: The text is not a cfg file, or asks for layers or options that are not supported: all of them are
             named with their lines.
     """
     sections: list[Section] = []

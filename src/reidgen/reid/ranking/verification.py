@@ -40,7 +40,7 @@ def false_matches(embeddings: Tensor, pids: np.ndarray, threshold: float) -> Fal
 
     Args:
         embeddings: (N, D), none of them 0.
-        pids: int64 (N,); two crops of pid 0, the distractors, are no pair: they may show one person.
+        pids: int64 (N,); two crops of pid 0, the distractors, are not a pair: they may show one person.
         threshold: -1 to 1.
     """
     directions = functional.normalize(embeddings.float(), dim=1)

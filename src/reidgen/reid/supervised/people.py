@@ -39,7 +39,7 @@ class People:
         """The train split without distractors, junk and what a filter has rejected.
 
         With `validation` "first" the first crop of each person with two crops or more is held out, as the source does.
-        With a label policy without identity the pids of generated crops are no classes, and none of them is held out.
+        With a label policy without identity the pids of generated crops are not classes, and none of them is held out.
 
         Raises:
             DataError: Fewer than two people are left.

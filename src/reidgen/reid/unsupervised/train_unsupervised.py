@@ -55,7 +55,7 @@ def train_unsupervised(
         ConfigError: Generated crops without a use, a use without crops, or fewer GPUs than asked for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
-        TrainingError: The loss or the network is no number any more, the memory does not suffice, or a process died.
+        TrainingError: The loss or the network is not a number any more, the memory does not suffice, or a process died.
     """
     fabric = setup(
         config.device,
