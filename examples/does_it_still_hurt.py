@@ -3,7 +3,7 @@
     python examples/does_it_still_hurt.py --data runs/cuhk03 --generator runs/gan --out runs/hurt
 
 The first people of the train split are re-generated: some crops of each are searched for in w+, and variants made of
-them. Each arm adds some of the variants to these people's real crops: all alike ("none"), those that the sources' two
+them. Each arm adds some of the variants to these people's real crops: all alike ("none"), those that the thesis's two
 filters keep ("sources"), those that filters which know people keep ("ours"), and the last with a smaller weight of
 their loss ("light"). For each arm, each number of crops a person and each seed one re-ID network is trained, all with
 the same number of optimisation steps, and evaluated on the query and gallery of other people. The same again for
@@ -177,7 +177,7 @@ def filtered(plan: Plan, arm: str, made: rg.ReidTable, judge: Path, real: rg.Rei
 
 
 def pool_of(kind: str, arm: str) -> tuple[str, str]:
-    """Which crops an arm takes: by which real crops, through which filters. The sources' rules ask no real crops."""
+    """Which crops an arm takes: by which real crops, through which filters. The thesis's rules ask no real crops."""
     filtered_by = {"light": "ours", "ratio": "ours", "ratio_none": "none"}.get(arm, arm)
     return ("all" if arm == "sources" else kind, filtered_by)
 

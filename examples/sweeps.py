@@ -1,4 +1,4 @@
-"""The sources' sweeps on any table, each with its page: people, crops of each real person, and fewer real people.
+"""The sweeps of Alvarez-Gonzalez's thesis on any table, each with its page: people, crops of each real person, and fewer real people.
 
     python examples/sweeps.py --data runs/cuhk03 --people runs/kept --out runs/sweeps --scale cpu
     python examples/sweeps.py --data runs/cuhk03 --people runs/kept --variants runs/judged --out runs/sweeps --scale gpu
@@ -17,7 +17,7 @@ import tyro
 import reidgen as rg
 
 Name = Literal["people", "crops", "share"]
-# In place of the places of the presets that have the same name; the GPU takes the sources' own.
+# In place of the places of the presets that have the same name; the GPU takes the thesis's own.
 CPU_AXES: dict[Name, tuple[str, ...]] = {"people": ("people=0,25,50,100",), "crops": ("crops=0,5,20",), "share": ()}
 
 

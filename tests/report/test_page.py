@@ -293,8 +293,8 @@ def warned(folders):
 def test_a_single_run_is_called_one(tmp_path):
     assert headline(Evidence.read(**two_sides(tmp_path))) == (
         "One run on each side cannot tell: with 2 generated people (5 crops) in the train split, mAP went from 30.00 % "
-        "to 40.00 %, +10.00 points. Without several seeds on each side this may be chance: in the sources' own tables, "
-        "single runs whose data hardly differ lie half a point apart."
+        "to 40.00 %, +10.00 points. Without several seeds on each side this may be chance: in Alvarez-Gonzalez's "
+        "tables (thesis, 5.10 and 5.11) single runs whose data hardly differ lie half a point apart."
     )
 
 

@@ -70,7 +70,7 @@ def embed(network: Embedder | PartEmbedder, store: CropStore, *, flip: Flip = "s
     Args:
         network: In evaluation mode, on the store's device.
         store: The crops.
-        flip: "sum" adds the embedding of the mirrored crop, as the sources' evaluation does; "none" does not.
+        flip: "sum" adds the embedding of the mirrored crop, as the published baseline does; "none" does not.
         batch: Crops at once.
 
     Raises:

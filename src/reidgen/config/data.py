@@ -15,7 +15,7 @@ class PairsConfig:
         source: Camera whose crops are counted; None takes each.
         target: The other camera; None takes each. Of two cameras both ways are counted.
         split: Whose crops count.
-        seed: As every verb has one; counting draws nothing.
+        seed: Every verb has one; counting draws nothing.
     """
 
     source: int | None = None
@@ -34,19 +34,19 @@ class PrepareConfig:
     Attributes:
         dataset: Name of the reader; "reidgen" reads a folder that reidgen wrote.
         variant: CUHK03 only: which boxes.
-        pattern: Folder reader only: regular expression over the relative path with named groups pid, camid (unless
-            nobody knows the cameras) and optionally seq, frame, split.
-        train_share: Folder reader only, where the pattern has no group split: share of the people in train, drawn by
-            the seed; of the others one crop a camera is a query. None: all are in train.
+        pattern: Folder reader only: a regular expression over the relative path. It has the named group pid, camid
+            unless nobody knows the cameras, and optionally seq, frame and split.
+        train_share: Folder reader only, for patterns without the group split: share of the people in train, drawn by
+            the seed. Of the others one crop a camera is a query. None: all are in train.
         bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
         size: None writes the files as they are; otherwise crops are resized to (height, width).
         pictures: "as-shown" turns crops as their EXIF asks and lays their transparent parts over white, and writes
             these as JPEG; None leaves pixels as they are stored.
         expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
             the set.
-        origin: What the crops are: "real" people who were recorded, "rendered" ones, or "generated" by another program,
-            for extend to add; nobody knows then what made them (column generator: unknown). A folder that reidgen wrote
-            says it itself.
+        origin: What the crops are: "real" people who were recorded, "rendered" ones, or "generated" by another program.
+            extend adds generated ones; what made them is then unknown (column generator). A folder that reidgen wrote
+            says its origin itself.
     """
 
     dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"

@@ -13,12 +13,12 @@ class ExtendConfig:
     Attributes:
         people: The first N generated people, all their kept crops. None: all people.
         crops_per_person: At most M kept crops a person, in table order. None: all crops.
-        label: "new" gives every generated person an identity of its own; "same" adds crops to the real person they
-            are variants of: the crops have to be generated from real people, and those that count as another person
-            (column `identity`, from generate variants) are left out. Training may ignore these identities: see
-            generated_label of train-reid; its policies without identity take a table with "new".
-        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`): "refuse"
-            is an error that says what to run, "allow" adds them.
+        label: "new" gives every generated person an identity of its own. "same" gives crops the label of the real
+            person that they are variants of; those that count as somebody else (column `identity`, from generate
+            variants) are left out. For train-reid's generated_label without identities ("lsro", "none" and others) take
+            "new".
+        unjudged: What label "same" does with crops that no identity filter has judged (no `score_identity`). "refuse"
+            is an error that says what to run; "allow" adds them.
     """
 
     people: int | None = None

@@ -12,38 +12,43 @@ class FilterConfig:
     """Which filters score the crops and from where on a crop is rejected.
 
     Attributes:
-        filters: Names of the filters, in order: detector (is there a person?), ssim (does the crop resemble the
-            person's first one?), identity (is it the person it claims to be?), realism (does it lie where real crops
-            lie?), diversity (is it nearly an earlier crop of the person?), copies (is it a copy of a real crop?).
-        detector: "yolov4-tiny" downloads the sources' detector; or a Darknet .weights or YOLO-style .onnx file, or
-            "hog", OpenCV's people detector (extra: detect for the last two).
-        detector_threshold: Score above which a person counts as found. None: 0.6, the sources' choice; 0 for hog.
+        filters: Names of the filters, in order. detector: is there a person? ssim: does the crop resemble the person's
+            first one? identity: is it the person it claims to be? realism: does it lie where real crops lie? diversity:
+            is it nearly an earlier crop of the person? copies: is it a copy of a real crop?
+        detector: "yolov4-tiny" is the detector of Alvarez-Gonzalez et al. and is downloaded. A path is a Darknet
+            .weights or a YOLO-style .onnx file. "hog" is OpenCV's people detector. An .onnx file and "hog" need the
+            extra detect.
+        detector_threshold: Score above which a person counts as found. None: 0.6, as Alvarez-Gonzalez et al. have it; 0
+            for hog.
         detector_cfg: Darknet's .cfg file, or "yolov4-tiny". None: the one of the weights' name.
         detector_score: "product" of objectness and class probability, as OpenCV has it, or of the "class" alone.
         detector_person: Number of the class person. None: 0, or by its name where the file has names.
         detector_batch: Crops that the detector sees at once.
         ssim_threshold: Lowest SSIM to the person's first crop that is kept. None: the 5 % quantile of real crops
             against the first crop of the same person, which needs `reference`.
-        ssim_range: "255" is SSIM of 8-bit images as published; "4095" reproduces the sources' setting, under which
-            their threshold 0.75 has its meaning.
-        ssim_first: Whether a person's first crop is the first of "any", as the sources had it, or the first "kept" by
-            the filters before this one.
+        ssim_range: Range of the pixel values in SSIM. "255" is right for 8-bit images. "4095" is what Alvarez-Gonzalez
+            et al. computed with; their threshold 0.75 belongs to it.
+        ssim_first: What crops are compared with. "any": the person's first crop, as Alvarez-Gonzalez et al. do. "kept":
+            the first crop that the filters before this one kept.
         reid: Run folder of train-reid: the network of identity, and the features of realism, diversity and copies. It
             must not have learned from the crops that it judges.
         features: Other features for realism, diversity and copies: "inception" with the weights of the extra `fid`,
             "inception:FILE", or "reid:RUNFOLDER".
         feature_batch: Crops that a feature network sees at once.
-        identity_threshold: Lowest difference of cosines (own person less anybody else) that is kept. None: the 5 %
-            quantile of real crops; so too for the thresholds below.
-        identity_people: "real": crops claim to be the reference's people of their pids; "new": people are those of the
-            table; "auto": by the crops' parents.
+        identity_threshold: Lowest score that is kept. The score is the cosine to the nearest crop of the own person,
+            less that to the nearest crop of anybody else. None: the 5 % quantile of real crops; so too for the
+            thresholds below.
+        identity_people: Whom crops claim to be. "real": the reference's people of their pids. "new": people of the
+            table itself. "auto": what the crops' parents say.
         identity_cameras: "other" compares with the person's crops by other cameras alone; "all" with all.
-        realism_threshold: Lowest ratio of a real crop's radius to the distance that is kept; 1 is precision.
+        realism_threshold: Lowest score that is kept: the ratio of a real crop's radius to the distance to it. 1 is the
+            cut of precision (Kynkäänniemi et al. 2019).
         realism_neighbours: How many neighbours a radius reaches to.
         realism_among: "people" counts other people as neighbours, "crops" counts crops, as published.
         realism_balls: "all" keeps all balls, "half" leaves out the half with the largest radii.
         diversity_threshold: Lowest distance to an earlier crop of the person that is kept.
-        copies_threshold: Lowest distance to a real crop, over that one's to the next, that is kept.
+        copies_threshold: Lowest ratio that is kept: the distance to the nearest real crop, over the distance from that
+            one to its own nearest.
         calibrate: Draw the histogram of the scores on real crops (`reference`) and the share that each threshold
             rejects.
     """

@@ -16,8 +16,8 @@ class ReportConfig:
         title: Heading of the page.
         note: Paragraphs under the heading, with an empty line between two.
         limits: What the run can and cannot show, as paragraphs of a section of its own.
-        show_real: "never" leaves out crops of real people, and of generators that learned from them, as the page may be
-            published; "allow" puts them on it.
+        show_real: "never" leaves out crops of real people, and of generators that learned from them: the page may be
+            published. "allow" shows them.
     """
 
     title: str = "Did generated people help?"

@@ -24,19 +24,19 @@ PRESET_AXES: dict[SweepPreset, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """Many re-ID trainings from one description: the grid of all axes, each point with several seeds.
+    """Many re-ID trainings from one description. The axes make a grid, and each point has several seeds.
 
     Attributes:
-        preset: The sources' sweeps: "people" is 0, 10, ... 320 generated people as new identities, "crops" 0, 5, ...
-            135 generated crops for each real person, "share" half, a quarter and an eighth of the real people, each
-            with and without generated crops. "none" leaves it to `axis`.
-        axis: NAME=V1,V2,...: people, crops (per person), real (share of the real train people: all,1/2,1/4), generated
-            (without,with), or any option of extend and train-reid. A,B,...,Z goes on in steps of B - A. Several give
-            the grid; one that a preset has too takes its place.
+        preset: Sweeps of Alvarez-Gonzalez, thesis. "people": 0, 10, ... 320 generated people as new identities.
+            "crops": 0, 5, ... 135 generated crops for each real person. "share": half, a quarter and an eighth of the
+            real people, with and without generated crops. "none" leaves it to `axis`.
+        axis: NAME=V1,V2,... varies one thing: people, crops (per person), real (share of the real train people:
+            all,1/2,1/4), generated (without,with), or any option of extend and train-reid. A,B,...,Z goes on in steps
+            of B - A. Several axes give the grid. One that the preset has too takes its place.
         seeds: Trainings of each point, with the seeds seed, seed + 1 and so on.
-        length: "steps" gives every training as many optimisation steps as the epochs are on all of the real table, so
-            that more crops are not more training. "epochs" gives each the epochs of its own table, as the sources had
-            it: part of a gain is then the longer training.
+        length: "steps" gives every training the steps that the epochs are on the whole real table, so that more crops
+            are not more training. "epochs" gives each the epochs of its own table, as Alvarez-Gonzalez did: part of a
+            gain is then the longer training.
         extend: Options of extend that no axis varies.
         reid: Options of train-reid that no axis varies. Steps given here, or as an axis, are the length.
         evaluate: Protocol of all evaluations.

@@ -45,7 +45,7 @@ class Calibration:
 
         The thresholds are a grid of 0.05 over the scores (0.25 where they span more than 2), 0.1 to 0.9 where they
         are probabilities or SSIM, a few quantiles, and the threshold in force. `others_rejected` is None where there
-        are not others.
+        are no others.
         """
         step = STEP if np.ptp(self.scores) <= WIDE else 5 * STEP
         low, high = np.floor(self.scores.min() / step), np.ceil(self.scores.max() / step)

@@ -1,4 +1,4 @@
-"""The sources' similarity filter: SSIM of each crop to the first crop of the same person.
+"""The similarity filter: SSIM of each crop to the first crop of the same person.
 
 Alvarez-Gonzalez et al., *GANs for data augmentation in person re-identification*, sections 3.3 and 4: "selecting an
 image of a person and comparing it with the rest of the images of that same person"; a similarity of one counts as the
@@ -34,9 +34,9 @@ class SSIMFilter(SizedFilter, QuantileFilter):
 
     Attributes:
         threshold: Lowest SSIM that is kept. None: the 5 % quantile of the scores of reference crops.
-        data_range: 255 for SSIM of 8-bit images; 4095 is the sources' setting, to which their threshold 0.75 belongs.
+        data_range: 255 for SSIM of 8-bit images; 4095 as published, to which the published threshold 0.75 belongs.
         size: (height, width) at which crops are compared; None takes the size of the table's first crop.
-        first: "any" compares with a person's first crop, as the sources did, "kept" with its first one that is kept.
+        first: "any" compares with a person's first crop, as published, "kept" with its first one that is kept.
     """
 
     name: ClassVar[str] = "ssim"

@@ -25,8 +25,8 @@ def ssim(a: np.ndarray, b: np.ndarray, data_range: float = 255) -> np.ndarray:
     Args:
         a: uint8 (N, H, W, C), H and W at least 7.
         b: The other image of each pair, of the same shape.
-        data_range: L, the span of possible values. 255 is what 8-bit images have. The sources' package takes 4095,
-            which makes c1 and c2 258 times larger and every score higher; their threshold 0.75 belongs to that setting.
+        data_range: L, the span of possible values. 255 is what 8-bit images have. The published filter took 4095, which
+            makes c1 and c2 258 times larger and every score higher; its threshold 0.75 belongs to that setting.
 
     Returns:
         float64 (N,), each in [-1, 1]; 1 only for equal images.

@@ -80,8 +80,8 @@ def _told(facts: dict[str, Any]) -> str:
 def _certainty(told: Difference) -> str:
     if told.verdict == "single":
         return (
-            "Without several seeds on each side this may be chance: in the sources' own tables, single runs whose "
-            "data hardly differ lie half a point apart."
+            "Without several seeds on each side this may be chance: in Alvarez-Gonzalez's tables (thesis, 5.10 and "
+            "5.11) single runs whose data hardly differ lie half a point apart."
         )
     sure = f"The 95 % interval of the difference is {told.interval()} points"
     if told.verdict == "noise":

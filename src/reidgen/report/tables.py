@@ -78,7 +78,7 @@ def _published() -> Markup:
     rows = [[name, f"{crops:,}", *(f"{value:.2f}" for value in values)] for name, _, crops, *values in PUBLISHED]
     columns = ["Market-1501, ResNet-50", "generated crops", "rank-1, %", "rank-5, %", "rank-10, %", "mAP, trapezoid, %"]
     return details(
-        "What the sources published (not comparable)",
+        "What Alvarez-Gonzalez published (not comparable)",
         tag(
             "p",
             "Alvarez-Gonzalez, thesis, table 5.10; the same figures are in Alvarez-Gonzalez et al., ",

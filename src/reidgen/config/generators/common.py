@@ -16,8 +16,8 @@ class LearnedCropsConfig(Part):
     Attributes:
         size: (height, width) of the crops.
         batch: Crops a step.
-        mirror: Whether crops are also shown mirrored; of a pair, both alike.
-        split: Whose crops are learned from; anything but "train" shows test people to the network.
+        mirror: Whether crops are also shown mirrored. A pair is mirrored alike.
+        split: Crops to learn from. Anything but "train" shows test people to the network.
         save_dtype: Number format of the file of weights; "float16" halves it.
     """
 
@@ -59,9 +59,9 @@ class SamplingConfig(Part):
     """Where in a generator's latent space crops are drawn.
 
     Attributes:
-        mix: Layers whose styles come from the donor: coarse, middle, fine, all, the sources' groups sources-coarse,
-            sources-medium and sources-fine, layer indices such as 3,4,5 or 3-5, and unions of them, coarse+fine.
-            Several of these are used by turns, the first for the first variant.
+        mix: Layers whose styles come from the donor. By detail: coarse, middle, fine, all. As Alvarez-Gonzalez (thesis,
+            table 5.3) groups StyleGAN3's 16: sources-coarse, sources-medium, sources-fine. By index: 3,4,5 or 3-5.
+            Unions: coarse+fine. Several are used by turns, the first for the first variant.
         weight: How far the layers of `mix` go towards the donor: 1 takes its styles, less interpolates in w.
         psi: Truncation of w towards the mean, of people and donors; 1 is none.
         device: "auto" computes where the generator was loaded.

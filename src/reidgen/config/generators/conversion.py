@@ -14,7 +14,7 @@ class ConvertConfig:
         weights: "ema" takes the average of the generator over its training, which draws better; "raw" the generator
             itself.
         save_dtype: Number format of generator.safetensors; "float16" halves the file.
-        seed: As every verb has one; a conversion draws nothing.
+        seed: Every verb has one; a conversion draws nothing.
     """
 
     weights: Literal["ema", "raw"] = "ema"
@@ -30,8 +30,8 @@ class ExportConfig:
     """What is written for programs without reidgen.
 
     Attributes:
-        flip: "sum" puts the sum of the embeddings of a crop and of its mirror image into the file, "none" the embedding
-            of the crop, at half the cost; "recipe" what the network's recipe compares crops by.
+        flip: What the file gives for a crop. "sum": the sum of its embedding and of its mirror image's. "none": its
+            embedding, at half the cost. "recipe": what the network's recipe compares crops by.
         seed: Of the random crops that the file is checked with.
     """
 

@@ -11,13 +11,13 @@ from reidgen.errors import option
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANConfig(GANConfig):
-    """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of the sources; the defaults are the paper's.
+    """Network and schedule of a DCGAN (Radford et al. 2016), the baseline of Alvarez-Gonzalez. Defaults: the paper's.
 
     Attributes:
         z_dim: Width of the latent space z.
         width: Channels at half the full resolution; they double with each halving, up to eight times.
-        norm_batch: Images that batch normalisation takes together (ghost batches). None: the whole batch; it has to be
-            given with several devices, so that their number does not change the result.
+        norm_batch: Images that batch normalisation takes together (ghost batches). None: the whole batch. With several
+            devices a number is needed, so that theirs does not change the result.
         lr: Adam's step size, of both networks.
         beta1: Adam's first decay.
         precision: "bf16" computes the convolutions in bfloat16; float16 would need its losses scaled.

@@ -23,8 +23,8 @@ class EncoderConfig(LikenessConfig, DevicesConfig):
         passes: Refinements of each crop; each has its loss.
         steps: Length in optimisation steps.
         batch: Crops a step.
-        norm_batch: Crops that batch normalisation takes together (ghost batches). None: the whole batch; it has to be
-            given with several devices, so that their number does not change the result.
+        norm_batch: Crops that batch normalisation takes together (ghost batches). None: the whole batch. With several
+            devices a number is needed, so that theirs does not change the result.
         lr: Step size of AdamW.
         weight_decay: Weight decay of AdamW.
         flip: Probability that a crop is mirrored.
@@ -34,8 +34,8 @@ class EncoderConfig(LikenessConfig, DevicesConfig):
         log_steps: Steps between two log records.
         test_steps: Steps between two tests.
         snapshot_steps: Steps between two snapshots.
-        precision: "bf16" computes the encoder, the networks of the loss and the generator's four highest resolutions in
-            bfloat16 while training, weights and tests stay in float32; float16 would need its losses scaled.
+        precision: "bf16" trains in bfloat16: the encoder, the networks of the loss, and the generator's four highest
+            resolutions. Weights and tests stay in float32. float16 would need scaled losses.
     """
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet34"

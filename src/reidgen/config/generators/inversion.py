@@ -46,14 +46,14 @@ class InversionConfig(SearchConfig):
     """Ways of inverting the same crops, side by side.
 
     Attributes:
-        methods: "average" (the mean of w, what all start from), "encoder:N" (N passes), "optimise" (from the average),
-            "encoder+optimise" (from the encoder's w+), the last two with "+noise" (StyleGAN2's noise maps are optimised
-            as well), and any of these with "+pivotal": the generator tuned around that w+.
+        methods: Ways of inverting. "average": the mean of w. "encoder:N": N passes of the encoder. "optimise": a search
+            from the average. "encoder+optimise": a search from the encoder's w+. With "+noise" a search optimises
+            StyleGAN2's noise maps too. With "+pivotal" any way is followed by tuning the generator around its w+.
         people: "held-out" are the people that the encoder has not learned from; or a split.
         crops: How many crops, one a person in turn.
         batch: Crops inverted at once, and at most so many in a step of pivotal tuning.
-        tuned: "keep" leaves the tuned generators in tuned/, whole files that `load_generator` opens and that generate
-            variants takes as `inverted`; "drop" removes those of a way when it is measured.
+        tuned: "keep" leaves the tuned generators in tuned/. They are whole files: `load_generator` opens them, and
+            generate variants takes them (`inverted`). "drop" removes those of a way once it is measured.
     """
 
     methods: tuple[str, ...] = ("average", "encoder:1", "encoder:3", "encoder:5", "optimise", "optimise+pivotal")
@@ -103,17 +103,17 @@ class VariantsConfig(SearchConfig, SamplingConfig, WrittenCropsConfig):
     """Variants of real people.
 
     Attributes:
-        invert: How a crop's w+ is found: by the "encoder"; by "optimise", from the encoder's w+ if there is one and
-            else from the average; "pivotal" as well tunes the generator around these w+, see `tune_for`; "given" takes
-            w+ and tuned generators of an earlier `invert` (`inverted`), and the crops that it inverted.
+        invert: How a crop's w+ is found. "encoder": by the encoder. "optimise": by a search, from the encoder's w+ if
+            there is one, else from the average. "pivotal": the same, then the generator is tuned around these w+ (see
+            `tune_for`). "given": from an earlier invert (`inverted`), for the crops that it inverted.
         way: Which way of that run, such as "optimise+pivotal". None: its last.
         passes: Passes of the encoder. None: as many as in its training.
         crops: At most so many real crops a person, by turns over its cameras.
         people: The first N people. None: all.
         variants: Crops made of each real crop: its reconstruction and variants - 1 others.
         mix: As in generate people; also "between", which goes a part of the way to another crop of the same person.
-        weight: How far the layers of `mix` go towards the donor: 1 takes its styles, as the sources do, after which few
-            people are still themselves. "between" goes a quarter to three quarters of the way, whatever this says.
+        weight: How far the layers of `mix` go towards the donor. 1 takes its styles, as Alvarez-Gonzalez et al. do; few
+            people are then still themselves. "between" goes a quarter to three quarters of the way, whatever this says.
         donors: Whose styles are mixed in: "random" new people, or other real "people".
         keeps: The groups of `mix` after which the crop still counts as the same person: "keep" in the table's column
             `identity`, else "new". `extend` with label "same" takes those of "keep" that pass the identity filter.

@@ -10,7 +10,7 @@ from reidgen.errors import option
 
 @dataclass(frozen=True, kw_only=True)
 class LikenessConfig(Part):
-    """How it is measured that an image is like its original: what is weighted 0 is not part of the loss.
+    """How the likeness of an image to its original is measured. A distance with weight 0 is left out.
 
     Attributes:
         l2_weight: Weight of the mean squared difference of pixels from -1 to 1.

@@ -14,7 +14,7 @@ Preset = Literal["person-stylegan2", "market-stylegan3-r", "market-stylegan3-t",
 
 
 def _market(network: Network) -> StyleGANConfig:
-    """The sources' numbers: batch 16, gamma 2, 5000 kimg, a snapshot every 20 ticks of 4 kimg; the rest is upstream's.
+    """The thesis's numbers: batch 16, gamma 2, 5000 kimg, a snapshot every 20 ticks of 4 kimg; the rest is upstream's.
 
     Alvarez-Gonzalez, thesis, table 5.1, which is of configuration R, and from NVIDIA's weights (`transfer`). Upstream's
     defaults for StyleGAN3: published augmentation pipe, no mirroring, no style mixing (Karras et al. 2021, appendix G).
@@ -60,7 +60,7 @@ def generator_preset(name: Preset, **changes: Any) -> GeneratorConfig:
     """The config of a named training, with changes.
 
     Args:
-        name: "person-stylegan2" is recommended for crops of people, "market-stylegan3-r" is the sources' training
+        name: "person-stylegan2" is recommended for crops of people, "market-stylegan3-r" is Alvarez-Gonzalez's training
             (which started from NVIDIA's weights: `transfer`), "market-stylegan3-t" the same in configuration T, which
             is not theirs, "dcgan" is the baseline that they compare with.
         changes: Fields of its config, such as size=(64, 32).

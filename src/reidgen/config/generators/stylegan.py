@@ -26,14 +26,14 @@ class StyleGANConfig(GANConfig):
         channel_base: Channels at height h are min(channel_base / h, channel_max), of generator and discriminator;
             the generator of configuration R has twice as many.
         channel_max: See channel_base.
-        accumulate: Parts that a batch is computed in, one after the other: the memory of a part, the gradient of the
-            batch (but for the discriminator's statistic over groups of four, which is taken within a part). Several
-            devices share the parts, so it is a multiple of their number. It may change when a run is taken up again.
+        accumulate: Parts that a batch is computed in, one after the other. It takes the memory of one part and gives
+            the gradient of the batch; only the discriminator's minibatch statistic is of a part. Several devices share
+            the parts, so their number must divide it. It may change when a run is taken up again.
         loss: "logistic" is the non-saturating loss with R1; "relativistic" compares each fake with a real crop and
             adds R2, the same penalty on the fakes (Huang et al. 2024, R3GAN).
-        gamma: R1 (and R2) weight. None: with the logistic loss 0.0002 * height * width / batch, the auto rule of
-            StyleGAN2-ADA; with the relativistic one 0.6 * (height * width / 64^2)^1.5, which lies within the ranges
-            that R3GAN goes through at 64x64 (2 to 0.2) and at 256x256 (150 to 15).
+        gamma: Weight of R1 (and R2). None, logistic loss: 0.0002 * height * width / batch, the auto rule of
+            StyleGAN2-ADA. None, relativistic loss: 0.6 * (height * width / 64^2)^1.5, within the ranges of Huang et al.
+            2024: 2 to 0.2 at 64x64, 150 to 15 at 256x256.
         lr_generator: Adam's step size.
         lr_discriminator: Adam's step size.
         r1_interval: Steps between two penalties of the discriminator; None: 16 with the logistic loss, 1 with the
@@ -42,12 +42,12 @@ class StyleGANConfig(GANConfig):
         path_interval: Steps between two path length penalties.
         style_mixing: Probability that a training sample mixes two w.
         ema_kimg: Half-life of the weight average; None takes batch * 10 / 32.
-        blur_kimg: Images (thousands) over which a blur of what the discriminator sees fades from 10 pixels to none;
-            None: batch * 200 / 32 for StyleGAN3-R from random weights, 0 otherwise.
+        blur_kimg: Images (thousands) over which the blur of what the discriminator sees fades from 10 pixels to none.
+            None: batch * 200 / 32 for StyleGAN3-R from random weights, else 0.
         augment: Adaptive augmentation: "person" has no rotation and no hue, "bgc" is the published pipe with both,
             "none" switches it off.
-        ada_target: Target of the overfitting heuristic r_t, the mean sign of D(real); of D(real) - D(fake) with the
-            relativistic loss, where one logit alone means nothing.
+        ada_target: Target of the overfitting heuristic r_t, the mean sign of D(real). With the relativistic loss it is
+            the sign of D(real) - D(fake), since one logit alone means nothing there.
         ada_kimg: Images (thousands) in which p can go from 0 to 1. None: 500 from random weights, 100 after a transfer,
             as the reference has it.
         transfer: Run folder or safetensors file to start from; None starts from random weights.

@@ -20,12 +20,12 @@ class BatchesConfig(DevicesConfig):
         sampler: "crops" shows every crop once an epoch, "people" fills each batch with batch / crops_per_person people.
         crops_per_person: Crops of each person in a batch of sampler "people".
         norm_batch: Crops that batch normalisation takes together (ghost batches). None: all that a process holds at a
-            time, which is the batch but for accumulate; it has to be given with several devices, so that their number
-            does not change the result.
+            time, which is batch / accumulate. With several devices a number is needed, so that theirs does not change
+            the result.
         accumulate: Parts that a batch is computed in, one after the other: the memory of a part, and nearly the
             gradient of the whole; batch normalisation and losses between crops see a part.
-        validation: "first" keeps the first crop of each person out of training for the validation curves, "none"
-            trains on all, as the published numbers of the recipes did, that of "ide" too; of "thesis" it is not known.
+        validation: "first" keeps the first crop of each person out of training, for the validation curves. "none"
+            trains on all, as the published numbers of the recipes did. Of "thesis" that is not known.
         augment: Random changes to the crops.
     """
 

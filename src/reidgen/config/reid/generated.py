@@ -17,20 +17,19 @@ class GeneratedConfig(BatchesConfig):
     """Labels and weights of generated crops, and their part of a batch.
 
     Attributes:
-        generated_label: What the classifier is told of generated crops. With an identity: "table" what their pids say;
-            "new" and "same" too, but the pids must be those of extend's label of that name; "lsr" smooths it. Without,
-            whatever their pids: "lsro" every real person alike; "mprl" real people by the rank of their scores; "slsr"
-            the real people of the crop's group; "extra" one more class for all of them; "pseudo" the real person with
-            the highest score; "none" nothing.
-        generated_weight: Weight of a generated crop's cross entropy; a real one's is 1. In losses between crops and to
-            centers a crop with any weight above 0 counts like a real one, and with 0 not at all.
-        generated_from: Share of the training before which generated crops have weight 0, so that labels that come from
-            the network ("mprl", "pseudo") come from one that has learned something.
+        generated_label: What the classifier is told of a generated crop. By its pid: "table" that person; "new" and
+            "same" too, but only of extend's label of that name; "lsr" that person, smoothed. Whatever its pid: "lsro"
+            every real person alike; "mprl" real people by the rank of their scores; "slsr" the real people of the
+            crop's group; "extra" one more class; "pseudo" the real person with the highest score; "none" nothing.
+        generated_weight: Weight of a generated crop's cross entropy; a real one's is 1. Losses between crops, and to
+            centers, count a crop of any weight above 0 like a real one, and leave out those of weight 0.
+        generated_from: Share of the training before which generated crops have weight 0. Labels that come from the
+            network ("mprl", "pseudo") then come from one that has learned something.
         generated_ratio: Real and generated crops in each batch, as parts, such as 3 1; an epoch is then once through
             the real crops. None: crops are drawn alike, an epoch is once through all.
         generated_smoothing: Epsilon of "lsr".
-        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups; for it
-            alone, and among the labels of a sweep.
+        generated_features: Run folder of train-reid, trained on real crops, by whose features "slsr" groups. Only
+            "slsr" takes it.
         generated_groups: Groups of "slsr".
     """
 

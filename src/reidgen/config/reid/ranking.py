@@ -84,11 +84,11 @@ class EvaluateConfig(RankingConfig):
     """The protocol of an evaluation; the result carries it.
 
     Attributes:
-        protocol: "market" removes gallery crops of the query's person and camera (also CUHK03's new protocol and
-            MSMT17), and junk; "all" removes none.
+        protocol: "market" removes gallery crops of the query's person and camera, and junk; it is also the protocol of
+            CUHK03 (new) and MSMT17. "all" removes none of these.
         multi_query: "none" ranks for each query crop. "queries" ranks once for each person and camera, by the mean
-            embedding of its query crops; a folder of crops named as in Market-1501, such as its gt_bbox, by the mean of
-            its crops there, as Market-1501's multi-query protocol does.
+            embedding of its query crops. A folder of crops named as in Market-1501, such as its gt_bbox, is
+            Market-1501's multi-query protocol: the mean is of the crops there.
         ranked: Queries whose ranked list is kept for the report.
     """
 
@@ -108,16 +108,16 @@ class GallerySearchConfig(RankingConfig):
     Attributes:
         protocol: "all" shows every gallery crop but the query's own file; "market" leaves out crops of the query's
             person and camera and junk, for which names or tables have to say who and where.
-        same_above: Similarity, 1 - cosine distance, at and above which two crops count as the same person; the run says
-            how often two people of the gallery reach it. None: none does.
+        same_above: Similarity (1 - cosine distance) from which two crops count as the same person. The run says how
+            often two people of the gallery reach it. None: no crop is called the same.
         top: Gallery crops in each list.
         shown: Queries on the sheet; all are in the table.
         height: Pixels of a crop on the sheet.
         pictures: "as-shown" turns images as their EXIF asks and lays their transparent parts over white; None reads
             pixels as they are stored.
-        maps: Where the network looks, over the crops of the sheet: "energy" is the length of the last map's vectors,
-            "match" the part of each place in the likeness to the query, "class" in the score of the training person
-            that the crop resembles most (Zhou et al. 2016).
+        maps: Maps of where the network looks, over the crops of the sheet. "energy": length of the last map's vectors.
+            "match": the part of each place in the likeness to the query. "class": the part in the score of the training
+            person that the crop resembles most (Zhou et al. 2016).
     """
 
     protocol: Literal["all", "market"] = "all"

@@ -33,10 +33,11 @@ class RecipeConfig(Part):
     """The part of a training that names its recipe.
 
     Attributes:
-        recipe: "ide" is the published baseline that the thesis started from: 512-d bottleneck, cross entropy, SGD.
-            "thesis" is the thesis's: a ReLU in the neck, batch 16. "softmax" is torchreid's: no neck, label smoothing,
-            Adam. "bot" is the bag of tricks: BNNeck, triplets, centers, warm-up, random erasing. "agw"
-            adds generalised-mean pooling, non-local blocks and weighted triplets.
+        recipe: "ide" is the published baseline (Zheng, Person_reID_baseline_pytorch): 512-d bottleneck, cross entropy,
+            SGD. "thesis" is that of Alvarez-Gonzalez: a ReLU in the neck, batch 16. "softmax" is torchreid's: no neck,
+            label smoothing, Adam. "bot" is the bag of tricks (Luo et al. 2019): BNNeck, triplets, centers, warm-up,
+            random erasing. "agw" (Ye et al. 2021) adds generalised-mean pooling, non-local blocks and weighted
+            triplets.
     """
 
     recipe: Recipe = "ide"

@@ -64,8 +64,8 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
     """A re-ID training without labels: crops are clustered at the beginning of each epoch, and clusters are learned.
 
     Attributes:
-        recipe: "pplr" learns clusters and refines them by horizontal parts. "cluster-contrast" compares crops with a
-            memory of clusters.
+        recipe: "pplr" (Cho et al. 2022) learns clusters and refines them by horizontal parts. "cluster-contrast" (Dai
+            et al. 2022) compares crops with a memory of clusters.
         loss: "classifier" has a row of weights for each cluster, which starts from its mean; "memory" has one vector
             for each, which follows its crops.
         parts: Horizontal stripes with a feature of their own; 0: the global feature alone.
@@ -82,10 +82,10 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
         weight_decay: Of all weights.
         decay_at: Shares of the training at which the step size is divided by ten.
         warmup: Share of the training in which the step size grows from a hundredth of lr.
-        moments: Of "classifier", whose rows are written anew each epoch: whether the optimiser's moments of the rows
-            are "kept", as in the published training, or "fresh".
-        logit_scale: Factor of the scores of "classifier". None: the root of 2048 over the features' width, which has
-            the published temperature with any backbone.
+        moments: Of "classifier", whose rows are written anew each epoch. "kept": the optimiser's moments of the rows
+            stay, as in the published training. "fresh": they start anew.
+        logit_scale: Factor of the scores of "classifier". None: sqrt(2048 / width of the features), which gives any
+            backbone the published temperature.
         beta: Weight of the cluster in the labels of the global feature; the rest is what the parts say. 1: no
             refinement.
         smoothing: Labels of the parts: "agreement" smooths them as far as part and global feature disagree,
@@ -93,15 +93,15 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
         agreement_from: First epoch, from 0, of smoothing "agreement"; before it is "constant".
         label_smoothing: Epsilon of smoothing "constant".
         triplet_weight: Weight of soft-margin triplets of the global feature.
-        cameras: What camera numbers are used for: "none", "sample" takes the crops of a cluster from different cameras
-            where there are some, "proxies" adds a loss by the mean feature of each cluster in each camera.
+        cameras: What camera numbers are used for. "none": nothing. "sample": the crops of a cluster come from different
+            cameras where there are some. "proxies": also a loss by the mean feature of each cluster in each camera.
         camera_weight: Weight of that loss.
         camera_temperature: What its cosines are divided by.
         camera_negatives: The nearest proxies of other clusters, so many of them, count in it.
         temperature: What the cosines of "memory" are divided by.
         momentum: Share of a vector of "memory" that stays when a crop moves it.
-        keep: Which network is written: of the "last" epoch, or the one after whose epoch the clusters were most
-            like those of the epoch before ("stable": mutual information; labels are not looked at).
+        keep: Which network is written. "last": of the last epoch. "stable": of the epoch whose clusters were most like
+            those of the epoch before, by mutual information; labels are not looked at.
         test_every: Epochs between two looks at the mAP of query and gallery, for the eye alone; 0: never.
         augment: Random changes to the crops.
     """

@@ -1,4 +1,4 @@
-"""The sources' person filter: a crop in which a detector finds no person is rejected.
+"""The person filter: a crop in which a detector finds no person is rejected.
 
 Alvarez-Gonzalez et al., *GANs for data augmentation in person re-identification*, section 3.2, and Alvarez-Gonzalez,
 thesis, section 5.1: YOLOv4-tiny on the crop in a border of 150 pixels, stretched to 416x416; score 0.6, overlap 0.3.
@@ -31,7 +31,7 @@ class DetectorFilter(SizedFilter):
     Attributes:
         model: "yolov4-tiny" (downloaded the first time), a Darknet `.weights` file, a YOLO-style `.onnx` file, or
             "hog", OpenCV's people detector. The last two need the extra `detect`.
-        threshold: A person must score above it. None: 0.6, the sources' choice, and 0 for "hog", whose score is the
+        threshold: A person must score above it. None: 0.6, as published, and 0 for "hog", whose score is the
             margin of a support vector machine.
         cfg: Darknet's `.cfg` file, or "yolov4-tiny"; None takes the one of the weights' name.
         score: "product" of objectness and class probability, which is what OpenCV gives as class score, or the

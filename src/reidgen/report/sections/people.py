@@ -253,7 +253,7 @@ def _published_discards() -> Markup:
         "that all filters left."
     )
     head = ["thesis, table", "filter", "crops discarded", "%, as printed", "of all, %", "crops"]
-    return details("What the sources' filters discarded (not comparable)", tag("p", told), table(head, rows, words=2))
+    return details("What the thesis's filters discarded (not comparable)", tag("p", told), table(head, rows, words=2))
 
 
 def _overlap(pair: dict[str, Any]) -> Markup:

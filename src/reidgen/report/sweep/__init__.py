@@ -1,1 +1,1 @@
-"""The part of the page about a sweep, with what the sources published beside it."""
+"""The part of the page about a sweep, with what the thesis published beside it."""

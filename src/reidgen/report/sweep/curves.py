@@ -90,12 +90,12 @@ def drawings(view: SweepView) -> list[Drawing]:
 
 
 def _beside(view: SweepView) -> bool:
-    """Whether the sources' curve is drawn beside ours."""
+    """Whether the thesis's curve is drawn beside ours."""
     return view.cited is not None and _horizontal(view) is view.compared and view.reference_value in view.cited[1]
 
 
 def _gained(view: SweepView) -> str:
-    """The figure whose gain is drawn: beside the sources' curve that by trapezoid, as theirs is."""
+    """The figure whose gain is drawn: beside the thesis's curve that by trapezoid, as theirs is."""
     return "mAP_trapezoid" if _beside(view) else "mAP"
 
 
@@ -145,7 +145,7 @@ def _curve(view: SweepView, figure: str) -> Callable[[Axes], None]:
 
 
 def _bars(view: SweepView) -> Callable[[Axes], None]:
-    """Bars of rank-1, -5 and -10 with the deviation over seeds, at the sources' places where all of them are there."""
+    """Bars of rank-1, -5 and -10 with the deviation over seeds, at the thesis's places where all of them are there."""
     name = view.compared.name
     places = _shown(view.leading.places, SOURCES_BARS.get(name, ()), SHOWN_BARS)
 
@@ -219,7 +219,7 @@ def training_drawings(view: SweepView) -> list[Drawing]:
 
 
 def _shown(places: Sequence[Place], theirs: Sequence[int], most: int) -> list[Place]:
-    """The sources' places where all of them are there, evenly spread ones otherwise."""
+    """The thesis's places where all of them are there, evenly spread ones otherwise."""
     known = [place for place in places if place.value in theirs]
     return known if theirs and len(known) == len(theirs) else evenly(places, most)
 

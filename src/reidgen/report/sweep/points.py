@@ -210,7 +210,7 @@ class SweepView:
         return f"{text} {name}" if self.about_generated else f"{name} {text}"
 
     def published(self, group: Group) -> Published | None:
-        """The sources' rows, where a group is their experiment.
+        """The thesis's rows, where a group is their experiment.
 
         All real people, and people with labels of their own (thesis, table 5.10) or crops of each real person that
         keep the person's label (table 5.11), which the training takes for crops like the others.
@@ -235,7 +235,7 @@ class SweepView:
 
     @cached_property
     def cited(self) -> Published | None:
-        """The sources' rows, where any group is their experiment."""
+        """The thesis's rows, where any group is their experiment."""
         return next((found for group in self.groups if (found := self.published(group)) is not None), None)
 
     def compared_all(self, figure: str) -> list[tuple[Group, Place, Compared, float | None]]:

@@ -1,4 +1,4 @@
-"""What the sources published of their sweeps, to stand beside ours: facts, in published.csv."""
+"""What the thesis published of their sweeps, to stand beside ours: facts, in published.csv."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -46,7 +46,7 @@ Published = tuple[str, dict[int, dict[str, Any]]]
 def published(axis: str) -> Published | None:
     """The source in words, and value of the axis -> row with generated_images, rank1, rank5, rank10 and mAP as shares.
 
-    Their mAP is the one by trapezoid. None for an axis that the sources did not vary.
+    Its mAP is the one by trapezoid. None for an axis that the thesis did not vary.
     """
     if axis not in TABLES:
         return None
@@ -57,12 +57,12 @@ def published(axis: str) -> Published | None:
 def gains(
     rows: dict[int, dict[str, Any]], figure: str, *, reference: Any, places: dict[Any, float]
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Where the sources' points are drawn, and what each has more than their own reference, in points.
+    """Where the thesis's points are drawn, and what each has more than its own reference, in points.
 
     Args:
         rows: As `published`.
         figure: Its column.
-        reference: The value that ours is compared with; the result is empty where the sources do not have it.
+        reference: The value that ours is compared with; the result is empty where the thesis does not have it.
         places: Value of our axis -> place on the horizontal. Where these are the numbers themselves, all points between
             our smallest and largest are drawn; otherwise those whose value is on our axis.
     """

@@ -12,7 +12,7 @@ from reidgen.report.sweep.published import Published
 
 Rows = list[list[str]]
 OURS = "this sweep"
-THESIS = "thesis:"  # before the name of a figure that is of the sources' table
+THESIS = "thesis:"  # before the name of a figure that is of the thesis's table
 
 
 def result_head(view: SweepView, group: Group) -> list[str]:
@@ -39,7 +39,7 @@ def _figures(cited: bool) -> list[tuple[str, str]]:
 
 
 def result_rows(view: SweepView, group: Group) -> Rows:
-    """One row a place; where the sources made the same experiment with the same value, their figures beside ours."""
+    """One row a place; where the thesis made the same experiment with the same value, their figures beside ours."""
     cited = view.published(group)
     return [_result_row(view, place, cited) for place in group.places]
 
@@ -60,7 +60,7 @@ PUBLISHED_HEAD = ["", "generated crops", "rank-1, %", "rank-5, %", "rank-10, %",
 
 
 def published_rows(view: SweepView) -> Rows:
-    """All rows of the sources' table; none where no part of the sweep is their experiment."""
+    """All rows of the thesis's table; none where no part of the sweep is their experiment."""
     if view.cited is None:
         return []
     return [
@@ -172,7 +172,7 @@ def _axes_in_words(view: SweepView, group: Group, place: Place) -> dict[str, str
 
 
 def beside_published(view: SweepView) -> pl.DataFrame:
-    """`aggregated`, then a row for each place that the sources have too; column `source` tells whose it is.
+    """`aggregated`, then a row for each place that the thesis has too; column `source` tells whose it is.
 
     Their mAP is by trapezoid, so it stands in `mAP_trapezoid_mean`.
     """

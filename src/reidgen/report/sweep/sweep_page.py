@@ -1,4 +1,4 @@
-"""The page of a sweep: curves with error bars, tables beside the sources', and whether any difference is real."""
+"""The page of a sweep: curves with error bars, tables beside the thesis's, and whether any difference is real."""
 
 import json
 from collections.abc import Sequence
@@ -277,7 +277,7 @@ def _notes(view: SweepView, cautions: Sequence[str]) -> list[str]:
 
 
 def as_latex(view: SweepView, cautions: Sequence[str]) -> str:
-    """All tables in LaTeX, the sources' among them, and what they have to be read with."""
+    """All tables in LaTeX, the thesis's among them, and what they have to be read with."""
     parts = []
     for group in view.groups:
         what = f"{group.title}. " if group.label else ""
