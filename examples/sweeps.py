@@ -1,4 +1,4 @@
-"""The sweeps of Alvarez-Gonzalez's thesis on any table, each with its page: people, crops of each real person, and fewer real people.
+"""The sweeps of Alvarez-Gonzalez's thesis on any table: people, crops of each real person, fewer real people.
 
     python examples/sweeps.py --data runs/cuhk03 --people runs/kept --out runs/sweeps --scale cpu
     python examples/sweeps.py --data runs/cuhk03 --people runs/kept --variants runs/judged --out runs/sweeps --scale gpu

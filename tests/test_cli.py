@@ -14,7 +14,6 @@ from reidgen.cli import GENERATE, VERBS, main
 from reidgen.config import GenerateConfig, QuickstartConfig, ReidConfig, RenderConfig, StyleGANConfig
 from reidgen.errors import ConfigError, on_command_line
 
-
 LONGEST = 34  # words between two stops of a help text
 
 
@@ -201,7 +200,7 @@ def test_help_says_what_each_knob_of_the_generator_is(capsys):
     with pytest.raises(SystemExit):
         main(["train-generator", "--help"])
     text = capsys.readouterr().out
-    expected = ("R1 (and R2) weight", "Width of the latent space z", "Probability that a training")
+    expected = ("Weight of R1 (and R2)", "Width of the latent space z", "Probability that a training")
     assert all(words in text for words in expected)
 
 

@@ -401,7 +401,7 @@ def test_folders_that_come_twice_are_refused(tmp_path):
         write_report(**{**folders, "runs": folders["runs"] + folders["runs"][:1]}, out=tmp_path / "page")
     with pytest.raises(ConfigError, match="at least one baseline"):
         write_report(baseline=[], out=tmp_path / "page")
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         write_report(baseline=[tmp_path], out=tmp_path / "page")
 
 
