@@ -137,7 +137,7 @@ def test_a_folder_without_table_a_damaged_one_and_a_missing_crop_are_named(tmp_p
     with pytest.raises(DataError, match="lacks columns"):
         ReidTable.read(tmp_path / "b")
     path.write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="no readable Parquet file"):
+    with pytest.raises(DataError, match="not a readable Parquet file"):
         ReidTable.read(tmp_path / "b")
 
 

@@ -118,7 +118,7 @@ def test_features_keep_their_length_under_euclid_alone():
         ([[1.0, 2.0], [np.nan, 0.0]], "euclid", r"A query feature is not finite\.\n  got: row 1"),
         ([[np.inf, 2.0], [0.0, 0.0], [np.inf, 0]], "euclid", r"not finite\.\n  got: row 0 and 1 more"),
         ([[1.0, 2.0], [0.0, 0.0]], "cosine", r"A query feature is zero and so has no direction\.\n  got: row 1"),
-        ([1.0, 2.0], "euclid", r"no matrix\.\n  got: \(2,\)"),
+        ([1.0, 2.0], "euclid", r"not a matrix\.\n  got: \(2,\)"),
         ([[1.0, 2.0]], "manhattan", "metric is unknown"),
     ],
 )

@@ -38,7 +38,7 @@ def test_every_changed_byte_is_found_and_the_file_named(written, monkeypatch):
             parquet.decode(written)
     for length in (0, 4, len(data) // 2, len(data) - 1):
         written.write_bytes(data[:length])
-        with pytest.raises(DataError, match="no readable Parquet file"):
+        with pytest.raises(DataError, match="not a readable Parquet file"):
             parquet.decode(written)
 
 
@@ -53,7 +53,7 @@ def test_a_file_of_another_program_at_which_the_reader_dies_is_one_line(written)
         for _ in range(60):
             bad[rng.randrange(4, len(data) - 8)] = rng.randrange(256)
         written.write_bytes(bad)
-        with pytest.raises(DataError, match="no readable Parquet file"):
+        with pytest.raises(DataError, match="not a readable Parquet file"):
             parquet.decode(written)
 
 

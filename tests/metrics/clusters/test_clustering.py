@@ -56,7 +56,7 @@ def test_no_core_point_is_no_cluster():
 @pytest.mark.parametrize(
     ("matrix", "options", "message"),
     [
-        (np.ones((2, 3)), {"eps": 0.5}, "no square matrix"),
+        (np.ones((2, 3)), {"eps": 0.5}, "not a square matrix"),
         (np.ones((2, 2)), {"eps": 0}, "eps must be a positive number"),
         (np.ones((2, 2)), {"eps": float("nan")}, "eps must be a positive number"),
         (np.ones((2, 2)), {"eps": 1, "min_samples": 0}, "min_samples must be positive"),

@@ -107,7 +107,7 @@ def test_moments_are_the_same_in_blocks_of_any_length():
         (np.zeros((1, 3)), np.ones((5, 3)), "two features"),
         (np.zeros((5, 3)), np.ones((5, 4)), "differ in width"),
         (np.full((5, 3), np.nan), np.ones((5, 3)), "not finite"),
-        (np.zeros(3), np.ones((5, 3)), "no matrix"),
+        (np.zeros(3), np.ones((5, 3)), "not a matrix"),
         ((np.zeros(3), np.eye(4)), np.ones((5, 3)), "do not fit"),
         ((np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]])), np.ones((5, 2)), "not symmetric"),
         ((np.zeros(2), np.diag([1.0, -0.5])), np.ones((5, 2)), "below zero"),
