@@ -72,6 +72,16 @@ def test_the_check_above_would_see_torch():
     assert out.stdout.strip() == "True"
 
 
+@pytest.mark.slow
+def test_what_trainings_and_pictures_need_is_not_imported_by_other_verbs():
+    """Fabric imports TorchDynamo, more than a second of three."""
+    stages = ("evaluate", "search", "filters.apply", "generators.people.people")
+    code = "import sys\n" + "".join(f"import reidgen.{stage}\n" for stage in stages)
+    code += "print([name for name in ('torch._dynamo', 'lightning_fabric', 'matplotlib') if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"generate"}), *(f"generate {name}" for name in GENERATE)])
 def test_every_verb_has_help_and_its_common_options(verb, capsys):
     with pytest.raises(SystemExit) as end:

@@ -1,5 +1,7 @@
 import io
+import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +35,13 @@ def test_rows_rise_and_hold_the_grid_and_the_threshold_in_force(calibration):
 def test_duplicates_among_the_reference_count_as_rejected():
     scores = np.array([0.2, 0.6, 1.0, 1.0])
     assert Calibration(SSIMFilter(0.3), "", scores, np.array([])).share(0.0) == 0.5
+
+
+def test_a_slow_machine_gets_the_same_picture_without_a_warning(calibration, monkeypatch):
+    """matplotlib warns of a place for the legend that it was left to find, and that took more than a second."""
+    picture = calibration.figure()
+    monkeypatch.setattr("matplotlib.legend.time", SimpleNamespace(perf_counter=itertools.count(0, 2).__next__))
+    assert calibration.figure() == picture
 
 
 def test_files_say_the_same_and_the_picture_is_deterministic(calibration, tmp_path):

@@ -16,7 +16,7 @@ from reidgen.annotate.yaw import Views, middle, yaw_of
 from reidgen.config.annotate import AnnotateConfig, What
 from reidgen.data.pixels.images import read_rgb
 from reidgen.data.table import ReidTable
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.files import Crops
 from reidgen.models.pose.movenet import POINTS
 
@@ -59,7 +59,7 @@ class Finder:
         return cls(
             config=config,
             wanted=wanted,
-            keypoints=KeypointFinder(setup(config.device).device) if pointed else None,
+            keypoints=KeypointFinder(chosen(config.device)) if pointed else None,
             views=Views.load() if wanted.any("yaw") else None,
             model=LandmarkModel(model_file(config.pose_model)) if modelled else None,
             folder=folder,

@@ -14,7 +14,7 @@ from reidgen.data.augment import normalise
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable
 from reidgen.engine.checkpoint import load_weights, save_weights
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.engine.opening import check_output, config_of, field_of, open_network
 from reidgen.engine.progress import progress
 from reidgen.engine.runs.run import read_run
@@ -145,7 +145,7 @@ def load_reid(path: Path | str, *, device: Device = "auto") -> ReidModel:
     pids, facts = (field_of(description, name, hint, file) for name, hint in (("pids", list[int]), ("facts", dict)))
     network = open_network(lambda: build_network(config, len(pids) + config.extra_classes), tensors, file)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    on = setup(device).device
+    on = chosen(device)
     learned = field_of(description, "learned", dict | None, file)
     for name, hint in LEARNED.items() if learned is not None else ():
         field_of(learned, name, hint, file)

@@ -11,7 +11,7 @@ from PIL import Image
 from reidgen.backbones.reid_model import load_reid
 from reidgen.config.fidelity import INCEPTION, REID, FidelityConfig
 from reidgen.data.augment import normalise
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.fidelity.inception_weights import load_inception
 from reidgen.fidelity.resizing import WORDS, to_inception
 from reidgen.models.perceptual.inception import SIZE, WIDTH
@@ -58,7 +58,7 @@ def load_extractor(config: FidelityConfig) -> Extractor:
 def inception(path: Path | None, config: FidelityConfig) -> Extractor:
     """Inception-v3 of 2015-12-05; see `load_inception` for the path."""
     network, found, source = load_inception(path)
-    device = setup(config.device).device
+    device = chosen(config.device)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

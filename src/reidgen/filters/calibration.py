@@ -3,15 +3,16 @@
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from reidgen.errors import ConfigError
 from reidgen.files import write_bytes, write_json, write_text
 from reidgen.filters.base import Filter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STEP = 0.05
 WIDE = 2  # margins of a support vector machine span more, and no table should have a hundred rows
@@ -108,6 +109,8 @@ class Calibration:
         """PNG of two panels, of the reference crops and of the others: the scores (Alvarez-Gonzalez, thesis, figure
         5.4), and which share each threshold rejects (figure 5.3).
         """
+        from matplotlib.figure import Figure  # an import that a filter without a picture need not wait for
+
         figure = Figure(figsize=(10, 3.6), dpi=120, layout="constrained")
         histogram, rates = figure.subplots(1, 2)
         self._draw_scores(histogram)
@@ -115,12 +118,12 @@ class Calibration:
         for axes in (histogram, rates):
             axes.axvline(_in_force(self.filter), color="black", lw=1, ls="--", label=_label(self.filter))
             axes.spines[["top", "right"]].set_visible(False)
-        histogram.legend(frameon=False, fontsize=8)
+        histogram.legend(loc="best", frameon=False, fontsize=8)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": None})
         return stream.getvalue()
 
-    def _draw_scores(self, axes: Axes) -> None:
+    def _draw_scores(self, axes: "Axes") -> None:
         both = np.concatenate([self.scores, self.others])
         bins = np.linspace(both.min(), max(both.max(), both.min() + STEP), 61).tolist()
         weights = [np.full(len(s), 100 / max(len(s), 1)) for s in (self.scores, self.others)]
@@ -131,7 +134,7 @@ class Calibration:
             )
         axes.set(xlabel=f"score of the filter {self.filter.name}", ylabel="crops, %")
 
-    def _draw_rates(self, axes: Axes) -> None:
+    def _draw_rates(self, axes: "Axes") -> None:
         rows = self.rows()
         for name, colour in (("share_rejected", REFERENCE), ("others_rejected", OTHERS)):
             known = [(row["threshold"], share) for row in rows if (share := row[name]) is not None]

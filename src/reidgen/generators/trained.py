@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from reidgen.config import Device, GeneratorConfig, StyleGANConfig
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.engine.opening import open_network
 from reidgen.generators import sampling
 from reidgen.generators.weights import DCGAN, build_generator, read_generator
@@ -42,7 +42,7 @@ class TrainedGenerator:
         """The same generator on another device; "auto" leaves it where it is."""
         if device == "auto":
             return self
-        return self.to(setup(device).device)
+        return self.to(chosen(device))
 
     def to(self, device: torch.device) -> "TrainedGenerator":
         """A copy of the generator on a device."""
@@ -89,6 +89,6 @@ def load_generator(path: Path | str, *, device: Device = "auto") -> TrainedGener
     """
     file = read_generator(path)
     network = open_network(lambda: build_generator(file.config), file.parts["generator"], file.path)
-    where = setup(device).device
+    where = chosen(device)
     network = network.to(where).eval().requires_grad_(False)
     return TrainedGenerator(network, file.config, file.hash, file.training, file.path, where)

@@ -1,5 +1,8 @@
 import dataclasses
+import io
+import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +32,15 @@ def thesis_in(axes):
 
 def gain_of(view):
     return next(one for one in drawings(view) if one.name.startswith("gain"))
+
+
+def test_legends_of_a_slow_machine_are_no_warning(tmp_path, monkeypatch):
+    """matplotlib warns of a place for the legend that it was left to find, and that took more than a second."""
+    monkeypatch.setattr("matplotlib.legend.time", SimpleNamespace(perf_counter=itertools.count(0, 2).__next__))
+    figures = [drawn(one).figure for one in drawings(view_of(tmp_path, PEOPLE))]
+    assert sum(figure.axes[0].get_legend() is not None for figure in figures) == 2
+    for figure in figures:
+        figure.savefig(io.BytesIO())
 
 
 def test_the_sources_points_within_our_axis(tmp_path):

@@ -8,15 +8,26 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric as Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
 
 from reidgen.config import Device, Precision
 from reidgen.errors import ConfigError, ReidgenError, TrainingError, option
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric as Fabric
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Fabric, imported by trainings alone: it takes more than a second."""
+        if name != "Fabric":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from lightning_fabric import Fabric
+
+        return Fabric
+
 
 _PRECISIONS: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
@@ -27,6 +38,24 @@ RUNNING = ("running_mean", "running_var")
 _NO_MEMORY = ("can't allocate memory", "out of memory")  # in the RuntimeErrors of torch's allocators
 
 
+def chosen(device: Device) -> torch.device:
+    """The device that is meant; "auto" is CUDA where there is one.
+
+    Raises:
+        ConfigError: CUDA was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            f"{option(device='cuda')} was asked for, but no CUDA device is there.",
+            got="cuda",
+            allowed="auto, cpu",
+            fix=option(device="cpu"),
+        )
+    torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
+    return torch.device("cuda", 0) if device == "cuda" or (device == "auto" and available) else torch.device("cpu")
+
+
 def setup(
     device: Device = "auto",
     precision: Precision = "float32",
@@ -34,7 +63,7 @@ def setup(
     devices: int | None = None,
     nodes: int = 1,
     unused: Literal["none", "some"] = "none",
-) -> Fabric:
+) -> "Fabric":
     """The Fabric of one process on one device, or of several processes that share the work; see `in_processes`.
 
     Under torchrun or SLURM the processes are those that they have started, and this is one of them.
@@ -51,16 +80,11 @@ def setup(
         ConfigError: CUDA was asked for and there is none, fewer GPUs than asked for, float16 on a CPU, or processes
             that nobody has started.
     """
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ConfigError(
-            f"{option(device='cuda')} was asked for, but no CUDA device is there.",
-            got="cuda",
-            allowed="auto, cpu",
-            fix=option(device="cpu"),
-        )
-    torch.backends.cudnn.deterministic = True  # otherwise a resumed run does not repeat the bits of one never stopped
-    accelerator = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+    from lightning_fabric.strategies import DDPStrategy
+
+    accelerator = chosen(device).type
     if accelerator == "cpu" and precision == "fp16":  # Fabric would take bfloat16 instead
         raise ConfigError(
             f"{option(precision='fp16')} is for GPUs.",
@@ -92,8 +116,10 @@ def setup(
     return fabric
 
 
-def _started_by() -> TorchElasticEnvironment | SLURMEnvironment | None:
+def _started_by() -> "TorchElasticEnvironment | SLURMEnvironment | None":
     """What has started this process as one of several: torchrun or SLURM; None if nobody has."""
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1:
@@ -119,12 +145,12 @@ def _check_started(devices: int, nodes: int) -> None:
         )
 
 
-def starts_processes(fabric: Fabric) -> bool:
+def starts_processes(fabric: "Fabric") -> bool:
     """Whether `in_processes` starts others, which neither one process nor torchrun's and SLURM's need."""
     return fabric.strategy.launcher is not None and _started_by() is None
 
 
-def in_processes(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:
+def in_processes(fabric: "Fabric", function: Callable[..., Any], *arguments: Any) -> Any:
     """Call `function(fabric, *arguments)` in each of the Fabric's processes; what the first one returns.
 
     With one process it is a plain call. Others are started anew, so function and arguments have to be picklable, and
@@ -170,7 +196,7 @@ class _Work:
         self.function, self.threads, self.arguments = function, threads, arguments
 
 
-def _guarded(fabric: Fabric, work: _Work) -> Any:
+def _guarded(fabric: "Fabric", work: _Work) -> Any:
     """In a process of its own: the function's result, or the user's error that it raised."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -200,13 +226,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
-def share_of(fabric: Fabric, count: int) -> slice:
+def share_of(fabric: "Fabric", count: int) -> slice:
     """Which of `count` crops, a multiple of the processes, are this process's."""
     each = count // fabric.world_size
     return slice(fabric.global_rank * each, (fabric.global_rank + 1) * each)
 
 
-def gathered(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
+def gathered(fabric: "Fabric", own: torch.Tensor) -> torch.Tensor:
     """The rows of all processes (N, ...), in order, of which this process's own keep their gradient.
 
     A loss of all rows, times the number of processes, then gives each process the gradient of its own rows, and
@@ -221,7 +247,7 @@ def gathered(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def sum_gradients(fabric: Fabric, parameters: Sequence[torch.nn.Parameter]) -> None:
+def sum_gradients(fabric: "Fabric", parameters: Sequence[torch.nn.Parameter]) -> None:
     """Give all processes the sum of their gradients; a parameter that has none anywhere keeps none."""
     if fabric.world_size == 1:
         return
@@ -234,7 +260,7 @@ def sum_gradients(fabric: Fabric, parameters: Sequence[torch.nn.Parameter]) -> N
 
 
 @torch.no_grad()
-def summed(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
+def summed(fabric: "Fabric", own: torch.Tensor) -> torch.Tensor:
     """The sum of a tensor over all processes."""
     if fabric.world_size == 1:
         return own
@@ -244,7 +270,7 @@ def summed(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def average_buffers(fabric: Fabric, network: torch.nn.Module) -> None:
+def average_buffers(fabric: "Fabric", network: torch.nn.Module) -> None:
     """Give all processes the mean of their running statistics, of batch normalisation.
 
     With parts of equal size it is what one process has that sees all parts (see `GhostBatchNorm`).

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reidgen.config import Device
 from reidgen.engine.cache import cache_folder
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.engine.download import check_digest, download
 from reidgen.engine.foreign.file_kinds import what_is
 from reidgen.engine.opening import Room, TooLargeError, check_output
@@ -113,7 +113,7 @@ def open_detector(
     if files[0].suffix == ".onnx":
         return ONNXDetector(files[0], padding=padding, person=person)
     network = _network(*files)
-    return DarknetDetector(network, padding=padding, score=score, person=person or 0, device=setup(device).device)
+    return DarknetDetector(network, padding=padding, score=score, person=person or 0, device=chosen(device))
 
 
 def detector_files(model: str, cfg: str | None) -> list[Path]:

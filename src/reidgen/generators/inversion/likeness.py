@@ -18,7 +18,7 @@ from reidgen.backbones.opening import open_resnet
 from reidgen.backbones.weights import weights_hash
 from reidgen.config import BackboneConfig, Device, LikenessConfig
 from reidgen.data.augment import IMAGENET_MEAN, IMAGENET_STD
-from reidgen.engine.devices.device import setup
+from reidgen.engine.devices.device import chosen
 from reidgen.errors import ConfigError, option
 from reidgen.generators.sampling import to_tensor
 from reidgen.losses.images.perceptual import feature_distance, lpips_distance
@@ -172,14 +172,14 @@ def load_likeness(config: LikenessConfig, *, reid: Path | str | None = None, dev
     network: ResNet | Lpips | None = None
     if config.perceptual_weight:
         network, known = _perceptual(config)
-        network, facts = network.to(setup(device).device), {**facts, **known}
+        network, facts = network.to(chosen(device)), {**facts, **known}
     model = None
     if reid is not None:
         model = load_frozen_reid(reid, device=device)
         facts["reid"] = model.hash
     moco = None
     if config.moco_weight and config.moco_weights is not None:
-        moco = load_moco(config.moco_weights).to(setup(device).device)
+        moco = load_moco(config.moco_weights).to(chosen(device))
         facts["moco"] = moco.hash
     likeness = Likeness(network, model, moco, facts)
     likeness.check(config)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from reidgen.config import Device, as_dict
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.devices.device import chosen
 from reidgen.engine.devices.device import generator as random_generator
-from reidgen.engine.devices.device import setup
 from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import config_of, field_of, open_network
 from reidgen.errors import DataError, WeightsError, option
@@ -56,7 +56,7 @@ class TrainedTranslator:
         """The same translator on another device; "auto" leaves it where it is."""
         if device == "auto":
             return self
-        where = setup(device).device
+        where = chosen(device)
         return dataclasses.replace(self, networks=copy.deepcopy(self.networks).to(where), device=where)
 
     @property
@@ -175,7 +175,7 @@ def load_translator(path: Path | str, *, device: Device = "auto") -> TrainedTran
     config = config_of(TranslatorConfig, metadata.get(KIND), file)
     cameras = tuple(field_of(metadata, "cameras", list[int], file))
     training: dict[str, Any] = field_of(metadata, "training", dict, file)
-    where = setup(device).device
+    where = chosen(device)
     networks = {}
     for way in (GENERATOR, BACK) if config.family == "cycle" else (GENERATOR,):
         own = {name.removeprefix(f"{way}."): value for name, value in tensors.items() if name.startswith(f"{way}.")}

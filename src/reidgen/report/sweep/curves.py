@@ -160,7 +160,7 @@ def _bars(view: SweepView) -> Callable[[Axes], None]:
             axes.set_ylim(bottom=max(0, min(mean) - 10) if figure == "rank1" else None)
         axes.set_xticks(range(len(places)), [value_text(name, place.value) for place in places])
         axes.set_xlabel(NAMES.get(name, name))
-        axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
+        axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")
 
     return draw
 
@@ -202,7 +202,7 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
     axes.set_xlabel(NAMES.get(axis.name, axis.name))
     axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
     if key or len(_lines(view)) > 1:
-        axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
+        axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")
 
 
 def training_drawings(view: SweepView) -> list[Drawing]:
@@ -253,7 +253,7 @@ def _training(place: Place, key: str) -> Callable[[Axes], None]:
         else:
             axes.set_ylim(bottom=0)
         axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
-        axes.legend(frameon=False, fontsize=8, labelcolor="#808080")
+        axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")
 
     return draw
 
