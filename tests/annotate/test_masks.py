@@ -48,6 +48,19 @@ def test_a_mask_of_another_size_is_an_error(tmp_path):
         MaskFolder(tmp_path / "masks").check(table)
 
 
+@pytest.mark.parametrize("value", [255, 128])
+def test_edges_that_jpeg_has_spread_are_no_person(tmp_path, value):
+    """Beside a person of 0 and a value JPEG leaves small numbers, which are no part of it; an empty mask stays so."""
+    rows, columns = np.mgrid[0:64, 0:32]
+    person = np.hypot(rows - 31.5, 2 * (columns - 15.5)) < 24
+    Image.fromarray((value * person).astype(np.uint8)).save(tmp_path / "mask.jpg", quality=75)
+    Image.fromarray(np.zeros((64, 32), np.uint8)).save(tmp_path / "empty.jpg")
+    with Image.open(tmp_path / "mask.jpg") as picture:
+        assert (np.asarray(picture)[~person] > 0).mean() > 0.05, "it does"
+    assert (read_mask(tmp_path / "mask.jpg") == person).all()
+    assert not read_mask(tmp_path / "empty.jpg").any()
+
+
 def test_photographs_are_no_masks(tmp_path):
     """The shipped people as masks of themselves: in colour, and in grey."""
     table = rg.load_dataset("reidgen", root=SAMPLE).query

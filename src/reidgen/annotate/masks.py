@@ -15,6 +15,7 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, option
 from reidgen.files import Crops, file_sha256, link_or_copy, sha256, write_bytes
 
+JPEG = (".jpg", ".jpeg")
 MOST_COLOURS, MANY_LEVELS, LEAST_BLACK = 256, 64, 0.02  # what tells masks, soft ones too, from photographs
 # A crop uint8 (H, W, 3) to its mask (H, W): booleans, or numbers above 0 on the person; None where there is nobody.
 MaskFunction = Callable[[np.ndarray], np.ndarray | None]
@@ -97,12 +98,16 @@ def contents(folder: MaskFolder) -> str:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask file as bool (H, W): above 0 on the person.
+    """A mask file as bool (H, W): above 0 on the person; of a JPEG above half of its brightest value.
+
+    JPEG spreads a mask's edge over blocks of 8 pixels: of the shipped masks at quality 75 what is above 0 has an IoU of
+    .79 with the mask, what is above half all of it.
 
     Raises:
         DataError: It cannot be decoded.
     """
-    person: np.ndarray = np.asarray(read_rgb(path)).max(axis=2) > 0
+    values = np.asarray(read_rgb(path)).max(axis=2)
+    person: np.ndarray = values > (values.max() // 2 if path.suffix.lower() in JPEG else 0)
     return person
 
 
