@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from reidgen.cli import main
@@ -122,6 +123,10 @@ def downloads(folder):
     )
     shutil.copytree(folder / "Market-1501" / "query", folder / "Market-1501" / "gt_bbox")
     shutil.copytree(folder / "Market-1501", folder / "masks")
+    for path in (folder / "masks").rglob("*.jpg"):
+        with Image.open(path) as crop:
+            mask = crop.convert("L").point(lambda value: 255 * (value > 127))
+        mask.save(path)
     write_crop(folder / "visitor.jpg")
     for name in ("0001_c1_0", "0002_c2_0"):
         write_crop(folder / "fakes" / f"{name}.jpg")
