@@ -165,7 +165,14 @@ def test_masks_that_are_missing(posed, people, tmp_path, capsys):
     assert "4 of 24 crops have no mask and are left out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("pixels", "told"), [(np.zeros((32, 16)), "shows nobody"), (np.ones((16, 8)), "another size")])
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (np.zeros((32, 16)), "shows nobody"),
+        (np.ones((16, 8)), "another size"),
+        (np.full((32, 16), 1 / 255), r"too dark for a mask\.\n  got: 1 at its brightest"),
+    ],
+)
 def test_masks_that_are_wrong(pixels, told, tmp_path):
     table = write_people(tmp_path / "people", people=3)
     mask = tmp_path / "people" / table.rows["mask"][0]

@@ -18,6 +18,7 @@ from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, say
 
 POINTS = 17  # COCO's
+LEAST_BRIGHT = 128  # of a mask with 255 on the person, resized ones too
 CHUNK = 64  # masks looked at by a thread at a time
 
 
@@ -69,16 +70,20 @@ def open_masks(table: ReidTable, size: tuple[int, int]) -> Masks:
     """The masks of a table all of whose crops have one, decoded once and kept in the cache as crops are.
 
     Raises:
-        DataError: A mask cannot be read, has another size than its crop, or shows nobody.
+        DataError: A mask cannot be read, has another size than its crop, or shows nobody, or in numbers so small that
+            they are labels.
     """
     paths = mask_paths(table)
     check_sizes(table.paths, paths)
     rows = table.rows.drop(SHOWN, strict=False).with_columns(file_name=pl.col("mask"))
     store = CropStore.open(replace(table, rows=rows), size=size)
     for start in range(0, len(paths), CHUNK):
-        empty = np.flatnonzero(~store.images[start : start + CHUNK].any(axis=(1, 2, 3)))
-        if len(empty):
-            raise _wrong(paths[start + empty[0]], "shows nobody", "a mask that is empty")
+        brightest = store.images[start : start + CHUNK].max(axis=(1, 2, 3))
+        dark = np.flatnonzero(brightest < LEAST_BRIGHT)
+        if len(dark):
+            value = int(brightest[dark[0]])
+            what = "is too dark for a mask" if value else "shows nobody"
+            raise _wrong(paths[start + dark[0]], what, f"{value} at its brightest" if value else "a mask that is empty")
     return Masks(store)
 
 
@@ -98,7 +103,7 @@ def _wrong(mask: Path, what: str, got: str) -> DataError:
     return DataError(
         f"The mask {mask} {what}.",
         got=got,
-        allowed="(height, width) of the crop, above 0 on the person",
+        allowed="(height, width) of the crop, 255 on the person",
         fix="make it anew, or leave mask out of this row: crops without one are left out",
     )
 
