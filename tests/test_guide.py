@@ -49,6 +49,7 @@ TOY = {
     "train-encoder": f"--width 8 --steps 2 --batch 2 --passes 1 --test-crops 2 --weights random {LIKENESS}",
     "invert": f"--crops 2 {SEARCH} {LIKENESS}",
     "train-translator": "--size 32 16 --width 4 --steps 2 --batch 2",
+    "train-rotator": "--size 32 16 --width 2 --code 4 --steps 2 --batch 2 --backbone resnet18 --weights random",
     "generate people": "--people 6 --variants 3",
     "generate variants": f"--crops 1 --variants 2 {SEARCH} {LIKENESS}",
     "generate grid": "--rows 1 --columns 2",

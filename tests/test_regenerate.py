@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import reidgen as rg
-from reidgen.data.provenance import KINDS, Rendering, Style, Translation, read_operation
+from reidgen.data.provenance import KINDS, Rendering, Style, Translation, View, read_operation
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, WeightsError
 from reidgen.generators.crops import encode
@@ -20,6 +20,8 @@ TEXTS = (
     "stylegan3-r psi=1.0 w=0123456789abcdef:3 layers=4,5 from=7 weight=0.5 noise=0 jpeg=90",
     "dcgan psi=1.0 w=3 noise=3 jpeg=95",
     "translation 1>2 crop=0123456789abcdef mask=0123456789abcdef noise=4 jpeg=95",
+    "view angle=90 structure=mesh crop=0123456789abcdef shape=0123456789abcdef jpeg=95",
+    "view angle=180 structure=pose of=a%20b/c.jpg crop=0123456789abcdef shape=0123456789abcdef jpeg=95",
     "render v1 seed=3 person=2 camera=1 index=0 size=32x16 pose=walk",
 )
 
@@ -32,7 +34,9 @@ def test_texts_come_back_as_they_were(text):
 
 
 def test_every_kind_has_a_text():
-    assert {type(read_operation(text)) for text in TEXTS} == {Style, Translation, Rendering} == set(KINDS.values())
+    assert (
+        {type(read_operation(text)) for text in TEXTS} == {Style, Translation, View, Rendering} == set(KINDS.values())
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "render:walk", "render v1 seed=1", "resize 64x32 bicubic", "stylegan2 w=1"])

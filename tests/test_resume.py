@@ -10,6 +10,7 @@ from tests.factories import make_table, write_crop
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import run_forked
 from tests.generators.translation.conftest import write_people
+from tests.generators.views.conftest import write_views
 
 KILL_AT_WRITE = """
 import os, signal, sys
@@ -224,6 +225,20 @@ def test_people_in_another_cameras_style(tmp_path):
     translated = ["generate", "translate", "--translator", one, "--data", people, "--batch", "5"]
     killed_and_whole(tmp_path / "translated", [4, 9], *translated)
     killed_and_whole(tmp_path / "pairs", [1, 2], "pairs", "--data", people)
+
+
+@pytest.mark.slow
+def test_turned_people(tmp_path):
+    """The memory, moments of three step sizes, running statistics of the identity encoder: none may be lost."""
+    people = tmp_path / "people"
+    people.mkdir()
+    write_views(people)
+    often = ["--steps", "4", "--snapshot-steps", "2", "--checkpoint-sec", "0", "--batch", "3", "--device", "cpu"]
+    small = ["--size", "32", "16", "--width", "2", "--code", "4", "--backbone", "resnet18", "--weights", "random"]
+    named = ["train-rotator", "--data", people, "--angles", "90", "180"]
+    one = killed_and_whole(tmp_path / "rotator", [4, 8], *named, *small, *often)
+    turned = ["generate", "rotate", "--rotator", one, "--data", people, "--angles", "90", "--batch", "5"]
+    killed_and_whole(tmp_path / "turned", [4, 9], *turned)
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ from reidgen.config import Preset as Preset
 from reidgen.config import ReidConfig as ReidConfig
 from reidgen.config import RenderConfig as RenderConfig
 from reidgen.config import ReportConfig as ReportConfig
+from reidgen.config import RotateConfig as RotateConfig
+from reidgen.config import RotatorConfig as RotatorConfig
 from reidgen.config import StyleGANConfig as StyleGANConfig
 from reidgen.config import SweepConfig as SweepConfig
 from reidgen.config import TranslateConfig as TranslateConfig
@@ -89,6 +91,10 @@ from reidgen.generators.translation.translate import translate as translate
 from reidgen.generators.translation.translator import TrainedTranslator as TrainedTranslator
 from reidgen.generators.translation.translator import load_translator as load_translator
 from reidgen.generators.translation.translator import load_translators as load_translators
+from reidgen.generators.views.rotate import rotate as rotate
+from reidgen.generators.views.train_rotator import train_rotator as train_rotator
+from reidgen.generators.views.trained_rotator import TrainedRotator as TrainedRotator
+from reidgen.generators.views.trained_rotator import load_rotator as load_rotator
 from reidgen.generators.weights import with_shape_of as with_shape_of
 from reidgen.quickstart import SHIPPED_GENERATOR as SHIPPED_GENERATOR
 from reidgen.regenerate import regenerate as regenerate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reidgen.data.provenance import Operation, Rendering, Style, Translation, read_operation
+from reidgen.data.provenance import Operation, Rendering, Style, Translation, View, read_operation
 from reidgen.data.provenance.rendering import VERSION
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, WeightsError
@@ -14,9 +14,16 @@ from reidgen.generators.people.people import regenerate_styles
 from reidgen.generators.trained import TrainedGenerator
 from reidgen.generators.translation.translate import regenerate_translated
 from reidgen.generators.translation.translator import TrainedTranslator
+from reidgen.generators.views.rotate import regenerate_turned
+from reidgen.generators.views.trained_rotator import TrainedRotator
 from reidgen.render.bodies.body import load_anny
 
-Maker = TrainedGenerator | TrainedTranslator
+Maker = TrainedGenerator | TrainedTranslator | TrainedRotator
+MADE_BY: dict[type[Maker], type[Operation]] = {
+    TrainedGenerator: Style,
+    TrainedTranslator: Translation,
+    TrainedRotator: View,
+}
 
 
 def regenerate(
@@ -30,11 +37,11 @@ def regenerate(
     """Make crops again: the pixels that they had before JPEG, whatever the other rows are.
 
     Args:
-        table: Generated, translated or rendered crops.
+        table: Generated, translated, turned or rendered crops.
         rows: Numbers of the rows; None: all.
-        weights: The generators and translators that the rows name (`load_generator`, `load_translator`); rendered crops
-            need none, but the extra `render`.
-        sources: The table that translated crops were made from.
+        weights: The generators, translators and rotators that the rows name (`load_generator`, `load_translator`,
+            `load_rotator`); rendered crops need none, but the extra `render`.
+        sources: The table that translated or turned crops were made from.
         latents: The run folder of `generate_variants`, where the w+ of real crops are; None looks in the rows' own.
 
     Returns:
@@ -83,7 +90,12 @@ def _opened(table: object, weights: object, sources: object) -> list[Maker]:
     makers = [one for one in given if isinstance(one, Maker)]
     asked = (
         ("table", table, isinstance(table, ReidTable), "rg.load_dataset('reidgen', root=FOLDER)"),
-        ("weights", weights, len(makers) == len(given), "rg.load_generator(FOLDER), or rg.load_translator(FOLDER)"),
+        (
+            "weights",
+            weights,
+            len(makers) == len(given),
+            "rg.load_generator(FOLDER), rg.load_translator(FOLDER) or rg.load_rotator(FOLDER)",
+        ),
         ("sources", sources, sources is None or isinstance(sources, ReidTable), "rg.load_dataset('reidgen', root=...)"),
     )
     for name, value, right, how in asked:
@@ -91,7 +103,9 @@ def _opened(table: object, weights: object, sources: object) -> list[Maker]:
             raise DataError(
                 f"regenerate takes opened {name}, and no folders.",
                 got=f"{name}={reprlib.repr(value)}",
-                allowed="what rg.load_generator and rg.load_translator return" if name == "weights" else "a ReidTable",
+                allowed="what rg.load_generator, load_translator and load_rotator return"
+                if name == "weights"
+                else "a ReidTable",
                 fix=f"{name}={how}",
             )
     return makers
@@ -102,8 +116,8 @@ def _maker(makers: dict[str, Maker], name: str | None, part: ReidTable) -> Maker
         raise WeightsError(
             f"{part.rows['file_name'][0]} was made with weights that are not given.",
             got=f"generator {name}; given: {', '.join(makers) or 'none'}",
-            allowed="all generators and translators that the rows name",
-            fix="weights=load_generator(FOLDER), or load_translator(FOLDER)",
+            allowed="all generators, translators and rotators that the rows name",
+            fix="weights=load_generator(FOLDER), load_translator(FOLDER) or load_rotator(FOLDER)",
         )
     return makers[name]
 
@@ -115,22 +129,23 @@ def _made(
     sources: ReidTable | None,
     latents: Path | str | None,
 ) -> Sequence[np.ndarray]:
-    wanted = Style if isinstance(maker, TrainedGenerator) else Translation
-    if not all(isinstance(one, wanted) for one in operations):
+    if not all(isinstance(one, MADE_BY[type(maker)]) for one in operations):
         raise DataError(
             f"{part.rows['file_name'][0]} says that other weights made it than its operation.",
             got=f"generator {maker.hash}, operation {part.rows['operation'][0]!r}",
-            allowed="a generator's operation with a generator's hash, a translation's with a translator's",
+            allowed="a generator's operation with a generator's hash, a translator's or rotator's with its own",
         )
     if isinstance(maker, TrainedGenerator):
         return list(regenerate_styles(maker, part, latents=latents))
     if sources is None:
         raise DataError(
-            "Translated crops are made again from the crops that they were made of.",
+            "Translated and turned crops are made again from the crops that they were made of.",
             got="no sources",
-            allowed="the table that generate translate had",
+            allowed="the table that generate translate or rotate had",
             fix="sources=load_dataset('reidgen', root=FOLDER)",
         )
+    if isinstance(maker, TrainedRotator):
+        return list(regenerate_turned(maker, part, sources))
     return list(regenerate_translated(maker, part, sources))
 
 

@@ -65,7 +65,7 @@ def _dispatch(given: list[str]) -> None:
 
 
 def generate() -> None:
-    """Make crops with a trained generator: people, variants of real ones, a translation, a video, a grid."""
+    """Make crops with a trained generator: people, variants, translations, other views, a video, a grid."""
 
 
 def _commands(verbs: Mapping[str, Verb], given: Sequence[str]) -> dict[str, Callable[..., Any]]:

@@ -15,6 +15,7 @@ Data = Annotated[Path, arg(help="Folder of a table, as written by render, prepar
 Real = Annotated[Path, arg(help="Table of real (or rendered) crops with train, query and gallery.")]
 Generator = Annotated[Path, arg(help="Run folder of train-generator, or a generator's .safetensors file.")]
 Translator = Annotated[Path, arg(help="Run folder of train-translator, a folder of several, or a .safetensors file.")]
+Rotator = Annotated[Path, arg(help="Run folder of train-rotator, or a rotator's .safetensors file.")]
 Encoder = Annotated[Path | None, arg(help="Run folder of train-encoder; it has to be one for this generator.")]
 Judge = Annotated[Path | None, arg(help="Run folder of another train-reid, which judges and has no part in the loss.")]
 Inverted = Annotated[Path | None, arg(help="Run folder of invert, for --invert given.")]

@@ -1,8 +1,19 @@
 """The verbs of `reidgen generate`. Imports no torch: each verb loads its stage when it is run."""
 
-from reidgen.cli.arguments import Data, Encoder, Generator, Inverted, Out, Reid, Translator, crops_of_people, read_table
+from reidgen.cli.arguments import (
+    Data,
+    Encoder,
+    Generator,
+    Inverted,
+    Out,
+    Reid,
+    Rotator,
+    Translator,
+    crops_of_people,
+    read_table,
+)
 from reidgen.cli.verb import by_name, verb
-from reidgen.config import GenerateConfig, GridConfig, TranslateConfig, VariantsConfig, WalkConfig
+from reidgen.config import GenerateConfig, GridConfig, RotateConfig, TranslateConfig, VariantsConfig, WalkConfig
 
 
 @verb("generate people", GenerateConfig())
@@ -49,6 +60,15 @@ def translate(translator: Translator, data: Data, out: Out, config: TranslateCon
     )
 
 
+@verb("generate rotate", RotateConfig())
+def rotate(rotator: Rotator, data: Data, out: Out, config: RotateConfig) -> str:
+    """Show the people of the train split from other sides."""
+    from reidgen.generators.views.rotate import rotate as run
+    from reidgen.generators.views.trained_rotator import load_rotator
+
+    return crops_of_people(run(load_rotator(rotator, device=config.device), read_table(data), config, out=out), out)
+
+
 @verb("generate video", WalkConfig())
 def video(generator: Generator, out: Out, config: WalkConfig) -> str:
     """Generate a looping video (WebP or MP4) of walks from person to person, or from a person to its variants."""
@@ -67,4 +87,4 @@ def grid(generator: Generator, out: Out, config: GridConfig) -> str:
     return f"picture: {run(load_generator(generator), config, out=out)}"
 
 
-GENERATE = by_name(people, variants, translate, video, grid)
+GENERATE = by_name(people, variants, translate, rotate, video, grid)

@@ -16,6 +16,7 @@ from reidgen.config import (
     EncoderPreset,
     InversionConfig,
     Preset,
+    RotatorConfig,
     TranslatorConfig,
 )
 
@@ -70,6 +71,14 @@ def train_translator(data: Data, out: Out, config: TranslatorConfig) -> str:
     return f"translator: {stage.train_translator(read_table(data), config, out=out).path}"
 
 
+@verb("train-rotator", RotatorConfig(), trains=True)
+def train_rotator(data: Data, out: Out, config: RotatorConfig) -> str:
+    """Train a network that shows people from other sides (annotate --what body mesh), or as others stand."""
+    from reidgen.generators.views.train_rotator import train_rotator as run
+
+    return f"rotator: {run(read_table(data), config, out=out).path}"
+
+
 @verb("invert", InversionConfig())
 def invert(
     generator: Generator,
@@ -106,4 +115,4 @@ def convert(
     return f"generator: {run(weights, config, out=out).path}"
 
 
-TRAINED = by_name(train_generator, train_encoder, train_translator, invert, convert)
+TRAINED = by_name(train_generator, train_encoder, train_translator, train_rotator, invert, convert)

@@ -24,6 +24,8 @@ from reidgen.config.generators import GridConfig as GridConfig
 from reidgen.config.generators import InversionConfig as InversionConfig
 from reidgen.config.generators import LikenessConfig as LikenessConfig
 from reidgen.config.generators import Preset as Preset
+from reidgen.config.generators import RotateConfig as RotateConfig
+from reidgen.config.generators import RotatorConfig as RotatorConfig
 from reidgen.config.generators import SearchConfig as SearchConfig
 from reidgen.config.generators import StyleGANConfig as StyleGANConfig
 from reidgen.config.generators import TranslateConfig as TranslateConfig

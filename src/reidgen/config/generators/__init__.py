@@ -21,3 +21,5 @@ from reidgen.config.generators.translation import TranslateConfig as TranslateCo
 from reidgen.config.generators.translation import TranslatorConfig as TranslatorConfig
 from reidgen.config.generators.translators import TRANSLATOR_PRESETS as TRANSLATOR_PRESETS
 from reidgen.config.generators.translators import TranslatorPreset as TranslatorPreset
+from reidgen.config.generators.views import RotateConfig as RotateConfig
+from reidgen.config.generators.views import RotatorConfig as RotatorConfig

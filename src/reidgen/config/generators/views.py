@@ -1,0 +1,143 @@
+"""The knobs of rotators: networks that show people from other sides, or in the structure of other crops."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reidgen.config.base import (
+    Device,
+    check_counts,
+    check_not_negative,
+    check_positive,
+    check_seed,
+    check_shares,
+    check_size,
+    require,
+)
+from reidgen.config.generators.common import LearnedCropsConfig, WrittenCropsConfig
+from reidgen.config.reid.backbone import BackboneConfig
+from reidgen.config.training import TrainingConfig
+from reidgen.errors import option
+
+Structure = Literal["mesh", "grey", "pose"]
+ANGLES = (90, 135, 180, 270)
+WEIGHTS = ("reconstruction", "cycle", "code", "contrast")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
+    """Structure, networks, losses and schedule of a rotator.
+
+    Attributes:
+        structure: What says how the person stands: "mesh" the grey picture of its body (annotate --what body mesh), as
+            in GCL; "grey" a crop without its colours, as in DG-Net; "pose" maps of key points.
+        labels: "people" uses who is on the crops; "none" takes each crop for a person of its own.
+        angles: With meshes, by how many degrees people are turned in training.
+        size: (height, width) of the crops; both are multiples of 4.
+        backbone: Of the identity encoder; one of the ResNets.
+        weights: Of the identity encoder: "imagenet", "random", or the folder of a train-reid or train-unsupervised.
+        last_stride: Stride of the identity encoder's last stage.
+        steps: Length of the training in steps of a batch.
+        width: Channels of structure encoder, decoder and discriminators at full size.
+        code: Numbers of the code of each of the four parts.
+        scales: Sizes at which the discriminator looks.
+        lr: Adam's step size, of all networks.
+        identity_lr: That of the identity encoder's backbone, as a share of `lr`; 0 leaves it as it is.
+        beta1: Adam's first decay.
+        decay: Share of the steps, at the end, over which the step size falls to 0.
+        gan_weight: Weight of the discriminator's verdict on turned people.
+        reconstruction_weight: Weight of the error of a crop that is made of itself, and with labels of another crop of
+            the person.
+        cycle_weight: Weight of the error of a crop that was turned and turned back.
+        code_weight: Weight of the error of the codes of a turned person.
+        contrast_weight: Weight of the loss by which crops, turned or not, are nearer to their own person in a memory
+            than to others.
+        temperature: What the cosines of that loss are divided by.
+        momentum: Share of a vector of the memory that stays when its person is seen.
+        snapshot_steps: Steps between two sheets.
+    """
+
+    structure: Structure = "mesh"
+    labels: Literal["people", "none"] = "people"
+    angles: tuple[int, ...] = ANGLES
+    size: tuple[int, int] = (128, 64)
+    batch: int = 16
+    steps: int = 50_000
+    width: int = 32
+    code: int = 128
+    scales: int = 3
+    lr: float = 1e-4
+    identity_lr: float = 0.1
+    beta1: float = 0.0
+    decay: float = 0.2
+    gan_weight: float = 1.0
+    reconstruction_weight: float = 5.0
+    cycle_weight: float = 2.0
+    code_weight: float = 1.0
+    contrast_weight: float = 0.5
+    temperature: float = 0.05
+    momentum: float = 0.2
+    snapshot_steps: int = 2000
+    precision: Literal["float32", "bf16"] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size("size", self.size)
+        height, width = self.size
+        require(
+            min(self.size) >= 16 and height % 4 == 0 and width % 4 == 0,
+            f"{option('size')} cannot be halved twice.",
+            got=f"{height}x{width}",
+            allowed="sides of 16 or more that are multiples of 4",
+            fix=option(size=(128, 64)),
+        )
+        require(
+            not self.of_timm,
+            "The identity encoder is one of the ResNets.",
+            got=option(backbone=self.backbone),
+            allowed="resnet18, resnet34, resnet50, resnet50_ibn",
+            fix=option(backbone="resnet50"),
+        )
+        check_angles(self)
+        check_counts(self, "steps", "batch", "width", "code", "scales", "snapshot_steps")
+        require(self.batch >= 2, f"{option('batch')} is too small.", got=self.batch, allowed="2 or more")
+        check_positive(self, "lr", "gan_weight", "temperature")
+        check_not_negative(self, "identity_lr", *(f"{name}_weight" for name in WEIGHTS))
+        require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")
+        check_shares(self, "decay", "momentum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotateConfig(WrittenCropsConfig):
+    """Which people are turned, and by how much.
+
+    Attributes:
+        angles: Degrees by which each person is turned: with meshes as `annotate --angles` drew them, else by the
+            structure of a crop whose heading is nearest to that.
+        nearest: With grey crops and key points: of how many crops with the nearest headings one is drawn.
+        split: Whose crops are turned; anything but "train" puts test people into the train split.
+        device: "auto" computes where the rotator was loaded.
+    """
+
+    angles: tuple[int, ...] = ANGLES
+    nearest: int = 5
+    split: Literal["train", "all"] = "train"
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_angles(self)
+        check_counts(self, "nearest")
+        check_seed(self.seed)
+
+
+def check_angles(config: RotatorConfig | RotateConfig) -> None:
+    """Raise `ConfigError` unless the angles are whole degrees that turn, each once."""
+    angles = config.angles
+    require(
+        bool(angles) and len(set(angles)) == len(angles) and all(0 < angle < 360 for angle in angles),
+        f"{option('angles')} names whole degrees, each once.",
+        got=" ".join(map(str, angles)) or "none",
+        allowed="1 to 359",
+        fix=option(angles=ANGLES),
+    )

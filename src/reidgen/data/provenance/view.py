@@ -1,0 +1,60 @@
+"""How a person is turned."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from reidgen.data.provenance.translation import DIGITS
+from reidgen.errors import DataError
+
+_TEXT = re.compile(
+    rf"view angle=(?P<angle>\d+) structure=(?P<structure>mesh|grey|pose)(?: of=(?P<donor>\S+))?"
+    rf" crop=(?P<crop>[0-9a-f]{{{DIGITS}}}) shape=(?P<shape>[0-9a-f]{{{DIGITS}}}) jpeg=(?P<quality>\d+)"
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """How one crop's person was turned. The weights are named by the column `generator`, the crop by `parent`.
+
+    Attributes:
+        angle: Degrees.
+        structure: What said how the person should stand: mesh, grey or pose.
+        crop: First 16 digits of the SHA-256 of the crop's file.
+        shape: The same of the structure's file, or of the numbers of its key points.
+        quality: JPEG quality of the file.
+        donor: Name of the crop whose structure was taken; None: the crop's own mesh.
+
+    >>> str(View(90, "mesh", "0" * 16, "1" * 16, 95))
+    'view angle=90 structure=mesh crop=0000000000000000 shape=1111111111111111 jpeg=95'
+    """
+
+    angle: int
+    structure: str
+    crop: str
+    shape: str
+    quality: int
+    donor: str | None = None
+
+    def __str__(self) -> str:
+        of = "" if self.donor is None else f" of={quote(self.donor)}"
+        files = f"crop={self.crop} shape={self.shape}"
+        return f"view angle={self.angle} structure={self.structure}{of} {files} jpeg={self.quality}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "View":
+        """Read the text back.
+
+        Raises:
+            DataError: It is not the text of a turned person.
+        """
+        found = _TEXT.fullmatch(text or "")
+        if found is None:
+            raise DataError(
+                "The crop was made by another command than generate rotate.",
+                got=f"operation {text!r}",
+                allowed="view angle=... structure=... crop=... shape=... jpeg=...",
+            )
+        donor = None if found["donor"] is None else unquote(found["donor"])
+        files = found["crop"], found["shape"]
+        return cls(int(found["angle"]), found["structure"], *files, int(found["quality"]), donor)

@@ -1,0 +1,1 @@
+"""Rotators: training them, and showing people from sides that no camera saw."""
