@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reidgen.engine.devices.device import Fabric
+from reidgen.engine.devices.device import Fabric, average_buffers, share_of, sum_gradients, summed
 from reidgen.engine.devices.device import generator as random_generator
 from reidgen.engine.loop import finite
 from reidgen.errors import TrainingError, option
@@ -23,10 +23,13 @@ SHOWN = 8  # crops of a sheet
 class AdversarialTraining(ABC):
     """A training of networks that learn against each other, and everything that must be kept to go on exactly.
 
-    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep.
+    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep. All
+    processes draw for the whole batch and compute their part of it, so any number of them that divides the batch
+    computes the same, up to rounding.
 
     Attributes:
-        config: With lr, beta1, decay, steps, seed and precision.
+        config: With batch, lr, beta1, decay, steps, seed and precision.
+        own: Which crops of a batch are this process's.
         networks: All of them by name; between two steps in evaluation mode.
         optimisers: Adam for each group of networks that moves together, by name.
         step: Steps done.
@@ -40,6 +43,7 @@ class AdversarialTraining(ABC):
 
     def __init__(self, config: Any, fabric: Fabric, networks: nn.ModuleDict) -> None:
         self.config, self.fabric = config, fabric
+        self.own = share_of(fabric, config.batch)
         self.networks = networks.to(fabric.device).eval()
         moving = {name: self.moving(members) for name, members in self.GROUPS.items()}
         self.parameters = {name: [one for part in parts for one in part["params"]] for name, parts in moving.items()}
@@ -75,11 +79,11 @@ class AdversarialTraining(ABC):
         """One step of all networks."""
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = self.rate * group["share"]
+                group["lr"] = self.rate * group.get("share", 1.0)  # checkpoints of before have none
         self.networks.train()
-        figures = self.play()
+        self.sums += self.mean(torch.stack(list(self.play())).detach().double())
         self.networks.eval()
-        self.sums += torch.stack([torch.as_tensor(one, device=self.sums.device) for one in figures]).detach().double()
+        average_buffers(self.fabric, self.networks)
         self.summed += 1
         self.step += 1
 
@@ -138,6 +142,10 @@ class AdversarialTraining(ABC):
         """The random numbers of this step for a purpose."""
         return random_generator(self.KIND, self.config.seed, purpose, self.step)
 
+    def mean(self, own: Tensor) -> Tensor:
+        """The mean over the processes of what each has of its part of the batch."""
+        return summed(self.fabric, own) / self.fabric.world_size
+
     def autocast(self) -> torch.autocast:
         """Computes convolutions in bfloat16 where the config says so."""
         half = self.config.precision == "bf16"
@@ -146,5 +154,6 @@ class AdversarialTraining(ABC):
     def move(self, group: str, loss: Tensor) -> None:
         """One update of a group of networks, and of no others."""
         clear_gradients(self.parameters[group])
-        add_gradients(loss, self.parameters[group])
+        add_gradients(loss / self.fabric.world_size, self.parameters[group])
+        sum_gradients(self.fabric, self.parameters[group])
         self.optimisers[group].step()

@@ -1,154 +1,42 @@
-"""What the trainings of all translators share: networks, optimisers, falling step size, figures, state."""
+"""What the trainings of all translators share beside what all with adversaries do: crops, cuts and noise."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.augment.draws import places
-from reidgen.engine.devices.device import Fabric, average_buffers, share_of, sum_gradients, summed
-from reidgen.engine.devices.device import generator as random_generator
-from reidgen.engine.loop import finite
-from reidgen.errors import TrainingError, option
-from reidgen.generators.pictures.sheets import write_sheet
-from reidgen.generators.training.updates import add_gradients, clear_gradients
+from reidgen.engine.devices.device import Fabric
+from reidgen.generators.training.adversarial import AdversarialTraining
 from reidgen.generators.translation.domain_crops import Crops, Moves
 from reidgen.generators.translation.networks import GENERATOR, build_networks
 from reidgen.models.reid.ghost_norm import use_parts
 from reidgen.models.translation.unet import KEPT, UNet
 
-BETA2 = 0.999
-SHOWN = 8  # crops of a sheet
 
-
-class TranslatorTraining(ABC):
-    """A training of a translator, step by step, and everything that must be kept to go on exactly where it stopped.
-
-    Random numbers are drawn from generators seeded by (seed, purpose, step), so there is no random state to keep. All
-    processes draw for the whole batch and compute their part of it, so any number of them that divides the batch
-    computes the same, up to rounding; where networks normalise over the batch, with `config.norm_batch`.
+class TranslatorTraining(AdversarialTraining):
+    """A training of a translator; where its networks normalise over the batch, several processes need `norm_batch`.
 
     Attributes:
-        own: Which crops of a batch are this process's.
-        networks: All of them by name; between two steps in evaluation mode.
-        optimisers: Adam for each group of networks that moves together, by name.
-        step: Steps done.
-        sums: Sums of `NAMES` since the last log record, and how many steps they run over.
+        crops: What it learns from.
     """
 
-    NAMES: ClassVar[tuple[str, ...]]
-    GROUPS: ClassVar[dict[str, tuple[str, ...]]]  # networks that move together
+    KIND: ClassVar = "translator"
+    SHEET: ClassVar = "translated"
 
     def __init__(self, config: TranslatorConfig, fabric: Fabric, crops: Crops) -> None:
-        self.config, self.fabric, self.crops = config, fabric, crops
-        self.own = share_of(fabric, config.batch)
-        self.networks = build_networks(config, len(crops.cameras)).to(fabric.device).eval()
+        self.crops = crops
+        networks = build_networks(config, len(crops.cameras))
         if config.norm_batch is not None:
-            for network in self.networks.values():
+            for network in networks.values():
                 use_parts(network, config.norm_batch)
-        self.parameters = {
-            name: [one for member in members if member in self.networks for one in self.networks[member].parameters()]
-            for name, members in self.GROUPS.items()
-        }
-        self.optimisers = {
-            name: torch.optim.Adam(parameters, lr=config.lr, betas=(config.beta1, BETA2), fused=True)
-            for name, parameters in self.parameters.items()
-            if parameters
-        }
-        self.step, self.summed = 0, 0
-        self.sums = torch.zeros(len(self.NAMES), dtype=torch.float64, device=fabric.device)
-
-    @abstractmethod
-    def play(self) -> Sequence[Tensor]:
-        """Move all networks by the batch of this step; returns one figure for each of `NAMES`."""
-
-    @abstractmethod
-    def sheet(self) -> np.ndarray:
-        """Crops and what becomes of them, row by row: uint8 (SHOWN * columns, H, W, 3)."""
+        super().__init__(config, fabric, networks)
 
     @property
     def generator(self) -> nn.Module:
         """The network that translates."""
         return self.networks[GENERATOR]
-
-    @property
-    def rate(self) -> float:
-        """Adam's step size now: constant, then falling to 0 over the last `decay` of the steps."""
-        falling = self.config.decay * self.config.steps
-        left = self.config.steps - self.step
-        return self.config.lr * (min(1.0, left / falling) if falling else 1.0)
-
-    def advance(self) -> None:
-        """One step of all networks."""
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = self.rate
-        self.networks.train()
-        self.sums += self.mean(torch.stack(list(self.play())).detach().double())
-        self.networks.eval()
-        average_buffers(self.fabric, self.networks)
-        self.summed += 1
-        self.step += 1
-
-    def shown(self) -> dict[str, float]:
-        """The losses since the last record."""
-        return {name: value for name, value in self._figures().items() if name in ("loss_g", "loss_d")}
-
-    def figures(self) -> dict[str, Any]:
-        """Means since the last call, and the counters; starts the sums anew."""
-        figures = self._figures()
-        self.sums.zero_()
-        self.summed = 0
-        return figures
-
-    def _figures(self) -> dict[str, float]:
-        means = (self.sums / max(self.summed, 1)).tolist()
-        return {"step": self.step, "lr": self.rate, **dict(zip(self.NAMES, means, strict=True))}
-
-    def finite(self) -> bool:
-        """Whether all figures since the last record, the weights and the running statistics are numbers."""
-        return finite(self.sums, networks=(self.networks,))
-
-    def diverged(self, folder: Path) -> TrainingError:
-        """The error of a training that is not finite."""
-        return TrainingError(
-            f"The training in {folder} diverged: a loss or a weight is not a number after {self.step:,} steps.",
-            got=f"lr {self.config.lr}, precision {self.config.precision}",
-            allowed="the last checkpoint and the sheets stay",
-            fix=f"another {option('out')} with a smaller {option('lr')}, or {option(precision='float32')}",
-        )
-
-    def write(self, folder: Path) -> None:
-        """A sheet of crops and what becomes of them."""
-        sheet = self.sheet()
-        write_sheet(folder / f"translated-{self.step:08d}.png", sheet, columns=len(sheet) // SHOWN)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that `load` needs."""
-        return {
-            "networks": self.networks.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-            "sums": self.sums,
-            "summed": self.summed,
-            "step": self.step,
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go back to a `state`."""
-        self.networks.load_state_dict(state["networks"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.sums = state["sums"].to(self.fabric.device)
-        self.summed, self.step = state["summed"], state["step"]
-
-    def random(self, purpose: str) -> torch.Generator:
-        """The random numbers of this step for a purpose."""
-        return random_generator("translator", self.config.seed, purpose, self.step)
 
     def moves(self, side: str = "") -> Moves:
         """How this process's crops of the batch are shown."""
@@ -162,19 +50,3 @@ class TranslatorTraining(ABC):
         """What the U-Net's dropout keeps of the maps of `count` crops."""
         shapes = self.generator.noise_shapes if isinstance(self.generator, UNet) else []
         return [(torch.rand((count, *shape), generator=random) < KEPT).to(self.fabric.device) for shape in shapes]
-
-    def mean(self, own: Tensor) -> Tensor:
-        """The mean over the processes of what each has of its part of the batch."""
-        return summed(self.fabric, own) / self.fabric.world_size
-
-    def autocast(self) -> torch.autocast:
-        """Computes convolutions in bfloat16 where the config says so."""
-        half = self.config.precision == "bf16"
-        return torch.autocast(self.fabric.device.type, dtype=torch.bfloat16, enabled=half)
-
-    def move(self, group: str, loss: Tensor) -> None:
-        """One update of a group of networks, and of no others."""
-        clear_gradients(self.parameters[group])
-        add_gradients(loss / self.fabric.world_size, self.parameters[group])
-        sum_gradients(self.fabric, self.parameters[group])
-        self.optimisers[group].step()

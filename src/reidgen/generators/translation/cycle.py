@@ -12,7 +12,8 @@ from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.engine.devices.device import gathered
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.training.adversarial import SHOWN
+from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.domain_crops import Crops, check_camera
 from reidgen.generators.translation.history import History
 from reidgen.generators.translation.networks import BACK, GENERATOR

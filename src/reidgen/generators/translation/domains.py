@@ -11,7 +11,8 @@ from torch import Tensor
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.data.samplers import EpochSampler
 from reidgen.generators.sampling import to_pixels
-from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.training.adversarial import SHOWN
+from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.domain_crops import Crops, check_camera
 from reidgen.losses.gan.wasserstein import (
     between,

@@ -11,8 +11,9 @@ from torch import Tensor
 from reidgen.config.generators.translation import TranslatorConfig
 from reidgen.engine.devices.device import generator as random_generator
 from reidgen.generators.sampling import to_pixels
+from reidgen.generators.training.adversarial import SHOWN
 from reidgen.generators.training.blur import blur
-from reidgen.generators.translation.adversaries import SHOWN, TranslatorTraining
+from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.domain_crops import Crops, sampler_of
 from reidgen.generators.translation.networks import seen_by_discriminator, seen_by_generator
 from reidgen.losses.gan.adversarial import discriminator_loss, generator_loss

@@ -28,6 +28,7 @@ from reidgen.models.views.rotator import Rotator, exchanged
 
 FILE = "rotator.safetensors"
 KIND = "rotator"
+ALL = tuple(range(PARTS))
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class TrainedRotator:
         structures: Tensor,
         *,
         clothes: np.ndarray | None = None,
-        parts: Sequence[int] = range(PARTS),
+        parts: Sequence[int] = ALL,
     ) -> np.ndarray:
         """The people of crops as structures stand, uint8 (N, H, W, 3); a crop's pixels do not depend on the others.
 
