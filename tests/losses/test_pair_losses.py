@@ -155,20 +155,21 @@ def test_triplets_on_a_line_by_hand():
 
 def test_weights_of_the_weighted_triplet_by_hand():
     """One positive at 1, negatives at 2 and 3: their weights are e^-2 and e^-3 over their sum."""
-    embeddings, labels = torch.tensor([[0.0], [1.0], [2.0], [-3.0]]), torch.tensor([0, 0, 1, 2])
+    embeddings, labels = torch.tensor([[0.0], [1.0], [2.0], [-3.0]]).double(), torch.tensor([0, 0, 1, 2])
     v = math.exp(-2) / (math.exp(-2) + math.exp(-3))
     first = math.log1p(math.exp(1 - (2 * v + 3 * (1 - v))))
     u = math.exp(-1) / (math.exp(-1) + math.exp(-4))
     second = math.log1p(math.exp(1 - (1 * u + 4 * (1 - u))))
-    assert weighted_triplet_loss(embeddings, labels).item() == pytest.approx((first + second) / 2, rel=1e-6)
+    assert weighted_triplet_loss(embeddings, labels).item() == pytest.approx((first + second) / 2, rel=1e-9)
 
 
 def test_circle_by_hand():
     """Orthogonal people: a positive at cosine 1 has weight m, a negative at 0 has weight m: log(1 + e^(-2 g m^2))."""
-    embeddings, labels = torch.tensor([[1.0, 0], [2, 0], [0, 3], [0, 1]]), torch.tensor([0, 0, 1, 1])
+    # in float64: a cosine that is 6e-8 off moves the loss of scale 32 by more than 1e-6 of it
+    embeddings, labels = torch.tensor([[1.0, 0], [2, 0], [0, 3], [0, 1]]).double(), torch.tensor([0, 0, 1, 1])
     # two negatives each: exp(32 * .25 * -.25) twice; one positive: exp(-32 * .25 * .25)
     expected = math.log1p(2 * math.exp(-2) * math.exp(-2))
-    assert circle_loss(embeddings, labels).item() == pytest.approx(expected, rel=1e-6)
+    assert circle_loss(embeddings, labels).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_weights_of_circle_have_no_gradient():
