@@ -31,6 +31,8 @@ KINDS = {
     # listed with their options, without a part of their own
     "annotate": "annotate",
     "pairs": "pairs",
+    "train-rotator": "train-rotator",
+    "generate rotate": "generate rotate",
 }
 
 

@@ -9,6 +9,7 @@ from reidgen.data.pixels.images import read_rgb
 from reidgen.data.provenance import View
 from reidgen.errors import ConfigError, DataError, RunError, WeightsError
 from reidgen.generators.views.rotate import SHEET, regenerate_turned
+from reidgen.report.folders import Run
 from tests.generators.views.conftest import ANGLES, SIZE, untrained, write_views
 
 
@@ -33,6 +34,7 @@ def test_every_crop_is_turned_by_every_angle(turned, people, rotator):
         assert (parents[column] == parents[f"{column}_of"]).all()
     assert set(turned.rows["origin"]) == {"generated"} and set(turned.rows["generator"]) == {rotator.hash}
     assert not set(turned.rows["file_name"]) & set(people.rows["file_name"])
+    assert Run.read(turned.paths[0].parents[1]).kind == "generate rotate"  # a report lists it
     sheet = read_rgb(turned.paths[0].parents[1] / SHEET)
     assert sheet.size == (SIZE[1] * 3, SIZE[0] * 6)  # six people: the crop, and two angles
 

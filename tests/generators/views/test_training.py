@@ -12,6 +12,7 @@ from reidgen.errors import ConfigError, DataError, RunError, WeightsError
 from reidgen.generators.views import views_training
 from reidgen.generators.views.trained_rotator import load_rotator
 from reidgen.generators.views.views_training import MEMORY, ROTATOR, RotatorTraining, ViewCrops
+from reidgen.report.folders import Run
 from tests.generators.views.conftest import ANGLES, SIZE, tiny_config
 
 
@@ -123,6 +124,7 @@ def test_a_run_writes_weights_sheets_and_facts(people, tmp_path):
     assert made.config == tiny_config() and made.training["people"] == 6 and made.training["images"] == 24
     assert {"turned-00000002.png", "turned-00000004.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+    assert Run.read(tmp_path / "run").kind == "train-rotator"  # a report lists it
     assert rg.train_rotator(people, tiny_config(), out=tmp_path / "run").hash == made.hash
     with pytest.raises(RunError, match="another run"):
         rg.train_rotator(people, tiny_config(seed=1), out=tmp_path / "run")
