@@ -62,14 +62,25 @@ TOY = {
     "search": "--shown 2",
     "fidelity": "--fakes 4",
 }
+BLIND = (
+    "--seeds 1 --unsupervised.epochs 1 --unsupervised.epoch-steps 1 --unsupervised.backbone resnet18"
+    " --unsupervised.weights random --unsupervised.size 32 16 --unsupervised.batch 8"
+    " --unsupervised.crops-per-cluster 2 --unsupervised.k1 3 --unsupervised.k2 1"
+    " --unsupervised.eps 0.5 --unsupervised.min-samples 2 --unsupervised.agreement-k 3"
+)
 REAL = "sweep-people"  # the sweep that trains
-AXES = {"people": "people=0,2", "crops": "crops=0,1", "real": "real=all,1/2"}  # in place of a command's or preset's
+AXES = {
+    "norm_batch": "norm_batch=4,8",
+    "people": "people=0,2",
+    "crops": "crops=0,1",
+    "real": "real=all,1/2",
+}  # in place of a command's or preset's
 
 
 def toy(words):
     """The command at toy size."""
     verb = " ".join(words[:2]) if words[0] == "generate" else words[0]
-    more = TOY.get(verb, "").split()
+    more = (BLIND if "unsupervised" in words else TOY.get(verb, "")).split()
     if verb == "train-generator":
         more += (
             ["--width", "4"] if "dcgan" in words else ["--w-dim", "32", "--channel-base", "256", "--channel-max", "16"]

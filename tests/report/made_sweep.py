@@ -31,7 +31,7 @@ def sweep_run(root, config, *, failed=(), unfinished=False, figure=figure_of):
             ended[job.name] = Ended(job.name, "failed", text="The training loss is not a number any more.\n  got: nan")
             continue
         added = 0 if job.extend is None else 5
-        steps = job.reid.steps or (40 + 10 * added)
+        steps = job.training.steps or (40 + 10 * added)
         training = training_run(folder / "runs" / job.name / "train", seed=job.seed, steps=steps)
         (training / "reid.safetensors").write_bytes(f"weights {job.name}".encode())
         mAP = figure(job)

@@ -1,6 +1,6 @@
 import pytest
 
-from reidgen.config import AugmentConfig, ExtendConfig, ReidConfig, SweepConfig
+from reidgen.config import AugmentConfig, ExtendConfig, ReidConfig, SweepConfig, UnsupervisedConfig
 from reidgen.errors import ConfigError
 from reidgen.sweep.plan import jobs, plan
 
@@ -14,7 +14,7 @@ def test_a_grid_is_every_combination_with_every_seed():
     assert [(p.values["people"], p.values["lr"], p.job.seed) for p in points] == [
         (people, lr, seed) for people in (5, 9) for lr in (0.1, 0.2) for seed in (7, 8)
     ]
-    assert all(p.job.reid.seed == p.job.seed and p.job.reid.lr == p.values["lr"] for p in points)
+    assert all(p.job.training.seed == p.job.seed and p.job.training.lr == p.values["lr"] for p in points)
     assert all(p.job.extend == ExtendConfig(people=p.values["people"]) for p in points)
     assert len(set(names(points))) == 8
 
@@ -34,13 +34,13 @@ def test_points_without_generated_crops_are_one_run():
         *sorted(f"people-9_crops_per_person-5_generated_weight-{w}_lr-{lr}/seed-0" for w in ("0.5", "1")
                 for lr in ("0.1", "0.2")),
     ]  # fmt: skip
-    assert {p.job.reid.generated_weight for p in points if p.job.extend is None} == {1.0}
+    assert {p.job.training.generated_weight for p in points if p.job.extend is None} == {1.0}
 
 
 def test_label_policies_are_an_axis_though_one_of_them_needs_features():
     reid = ReidConfig(generated_features="runs/reid-real")
     config = SweepConfig(axis=("people=0,9", "generated_label=lsro,slsr"), seeds=1, reid=reid)
-    found = {(p.job.reid.generated_label, p.job.reid.generated_features) for p in plan(config, generated=True)}
+    found = {(p.job.training.generated_label, p.job.training.generated_features) for p in plan(config, generated=True)}
     assert found == {("table", None), ("lsro", None), ("slsr", "runs/reid-real")}
     with pytest.raises(ConfigError, match="which no point has"):
         plan(SweepConfig(axis=("generated_label=lsro,lsr",), seeds=1, reid=reid), generated=True)
@@ -53,24 +53,24 @@ def test_steps_are_the_same_for_all_or_each_tables_epochs():
         return reid.epochs * 100
 
     config = SweepConfig(axis=("people=0,9",), seeds=1, reid=ReidConfig(epochs=6))
-    assert [p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)] == [600, 600]
+    assert [p.job.training.steps for p in plan(config, generated=True, steps_of=steps_of)] == [600, 600]
     config = SweepConfig(axis=("people=0,9",), seeds=1, length="epochs")
-    assert [p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)] == [None, None]
+    assert [p.job.training.steps for p in plan(config, generated=True, steps_of=steps_of)] == [None, None]
     config = SweepConfig(axis=("steps=10,none",), seeds=1, reid=ReidConfig(epochs=6))
-    assert [p.job.reid.steps for p in plan(config, generated=False, steps_of=steps_of)] == [10, 600]
+    assert [p.job.training.steps for p in plan(config, generated=False, steps_of=steps_of)] == [10, 600]
     config = SweepConfig(axis=("people=0,9",), seeds=1, reid=ReidConfig(steps=33))
-    assert {p.job.reid.steps for p in plan(config, generated=True, steps_of=steps_of)} == {33}
+    assert {p.job.training.steps for p in plan(config, generated=True, steps_of=steps_of)} == {33}
 
 
 def test_a_name_that_extend_has_too():
     points = plan(SweepConfig(axis=("reid.crops_per_person=2,8",), seeds=1), generated=False)
-    assert [p.job.reid.crops_per_person for p in points] == [2, 8]
+    assert [p.job.training.crops_per_person for p in points] == [2, 8]
     assert names(points)[0] == "baseline_reid.crops_per_person-2/seed-0"
 
 
 def test_nested_options():
     config = SweepConfig(axis=("augment.pad=0,4",), seeds=1, reid=ReidConfig(augment=AugmentConfig(flip=0.25)))
-    assert [p.job.reid.augment for p in plan(config, generated=False)] == [
+    assert [p.job.training.augment for p in plan(config, generated=False)] == [
         AugmentConfig(pad=0, flip=0.25), AugmentConfig(pad=4, flip=0.25),
     ]  # fmt: skip
 
@@ -106,10 +106,36 @@ def test_a_combination_that_is_not_allowed_is_told_before_anything_runs():
 def test_an_axis_of_recipes_gives_each_its_own_values():
     """What the sweep's trainings have of their own stays under each recipe."""
     config = SweepConfig(axis=("recipe=ide,bot", "augment.erase=0.1,0.2"), seeds=1, reid=ReidConfig(size=(64, 32)))
-    trainings = [p.job.reid for p in plan(config, generated=False)]
+    trainings = [p.job.training for p in plan(config, generated=False)]
     expected = [
         ReidConfig(recipe=recipe, size=(64, 32), augment=AugmentConfig(erase=erase))
         for recipe in ("ide", "bot")
         for erase in (0.1, 0.2)
     ]
     assert trainings == expected
+
+
+def test_trainings_without_labels_are_a_grid_of_their_own_options():
+    base = UnsupervisedConfig(backbone="resnet18", epochs=4)
+    axes = ("recipe=pplr,cluster-contrast", "eps=0.5,0.6")
+    config = SweepConfig(trains="unsupervised", axis=axes, seeds=1, unsupervised=base)
+    points = plan(config, generated=False, steps_of=lambda _: pytest.fail("its length is its own"))
+    assert [p.job.training for p in points] == [
+        UnsupervisedConfig(recipe=recipe, backbone="resnet18", epochs=4, eps=eps)
+        for recipe in ("pplr", "cluster-contrast")
+        for eps in (0.5, 0.6)
+    ]
+    assert [p.job.steps for p in points] == [4 * p.job.training.epoch_steps for p in points]
+
+
+def test_options_of_the_other_kind_of_training_are_told():
+    for changes, said in (
+        ({"trains": "unsupervised", "reid": ReidConfig(batch=64)}, "Options of reid"),
+        ({"unsupervised": UnsupervisedConfig(epochs=4)}, "Options of unsupervised"),
+        ({"trains": "unsupervised", "axis": ("dropout=0.1,0.2",)}, "dropout has to name"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            SweepConfig(**{"axis": ("batch=32,64",), **changes})
+    config = SweepConfig(trains="unsupervised", axis=("batch=32,64",))
+    with pytest.raises(ConfigError, match="real crops alone"):
+        plan(config, generated=True)

@@ -4,6 +4,7 @@ import shutil
 
 import polars as pl
 import pytest
+from safetensors.torch import load_file
 
 from reidgen.config import ReidConfig, SweepConfig
 from reidgen.data.disk import parquet
@@ -11,10 +12,13 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.runs.records import read_json, write_checked
 from reidgen.errors import ConfigError, DataError, RunError, TrainingError
 from reidgen.evaluate import Result
+from reidgen.models import resnet
+from reidgen.report.sweep.sweep_page import write_sweep_report
 from reidgen.sweep import run
 from reidgen.sweep.launching import worker
 from reidgen.sweep.result import SweepResult, write_points
 from reidgen.sweep.run import describe, sweep
+from tests.reid.unsupervised.conftest import TINY, people
 from tests.sweep.made import REID, Inline, generated_table, pretend, real_table
 
 
@@ -69,6 +73,24 @@ def test_every_point_is_trained_and_evaluated(tables, inline, tmp_path, capsys):
 
     again = sweep(real, config(workers=7), generated=generated, out=tmp_path / "sweep")
     assert again.points.equals(points) and len(inline) == 1  # nothing was run
+
+
+@pytest.mark.slow
+def test_trainings_without_labels_are_swept(inline, tmp_path, monkeypatch):
+    monkeypatch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
+    folder = tmp_path / "real"
+    people(folder).write_metadata(folder)
+    changes = {"trains": "unsupervised", "reid": ReidConfig(), "unsupervised": TINY, "seeds": 1}
+    result = sweep(folder, config(axis=("beta=0.5,1",), **changes), out=tmp_path / "sweep")
+    points = result.points
+    assert points["status"].to_list() == ["done"] * 2
+    assert points["steps"].to_list() == [TINY.epochs * TINY.epoch_steps] * 2
+    assert points["clusters"].min() >= 2 and points["purity"].is_between(0, 1).all()
+    first, other = (SweepResult.read(tmp_path / "sweep").folder / "runs" / run / "train" for run in points["run"])
+    known = [load_file(one / "reid.safetensors")["classifier.weight"] for one in (first, other)]
+    assert known[0].shape != known[1].shape or not known[0].equal(known[1])  # beta is about labels
+    page = write_sweep_report(sweep=tmp_path / "sweep", out=tmp_path / "page").read_text()
+    assert "beta" in page and "clusters beside people" in page and "rank-1 error, %" not in page
 
 
 def test_a_sweep_that_was_stopped_goes_on_and_may_grow(tables, pretending, tmp_path, monkeypatch):

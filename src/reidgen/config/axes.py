@@ -18,8 +18,8 @@ ALIASES = {"crops": "crops_per_person"}
 OWN = ("real", "generated")
 NOT_AXES = {
     "seed": f"{option(seeds='N')} repeats each point with N seeds",
-    "device": f"{option('reid.device')} for all runs",
-    "checkpoint_sec": f"{option('reid.checkpoint_sec')} for all runs",
+    "device": "one for all runs",
+    "checkpoint_sec": "one for all runs",
 }
 GENERATED = ("without", "with")
 
@@ -30,14 +30,14 @@ class Axis:
 
     Attributes:
         name: `real` (share of the real train people), `generated` (without or with generated crops), or a field of
-            ExtendConfig or ReidConfig, nested ones as `augment.pad`; a name that both have is extend's, and
-            `reid.NAME` the other's.
+            ExtendConfig or of the training's config, nested ones as `augment.pad`; a name that both have is extend's,
+            and `reid.NAME` the other's.
         where: Which config has the field; "sweep" for the two that are the sweep's own.
         values: In the order given. A share is a float, no limit is None.
     """
 
     name: str
-    where: Literal["sweep", "extend", "reid"]
+    where: Literal["sweep", "extend", "training"]
     values: tuple[Any, ...]
 
     @property
@@ -46,10 +46,14 @@ class Axis:
         return self.name.removeprefix("reid.")
 
 
-def read_axis(text: str) -> Axis:
+def read_axis(text: str, training: type = ReidConfig) -> Axis:
     """Read `people=0,10,...,320`, `real=all,1/2,1/4`, `lr=0.05,0.1` or `size=64x32,128x64`.
 
     `A,B,...,Z` goes on in steps of B - A up to Z. `all` and `none` stand for no limit, where there may be none.
+
+    Args:
+        text: NAME=V1,V2,...
+        training: Config of the trainings.
 
     Raises:
         ConfigError: There is no such option, a value is not one of it, or a value comes twice.
@@ -67,7 +71,7 @@ def read_axis(text: str) -> Axis:
         allowed="NAME=V1,V2,...",
         fix=option(axis="people=0,10,...,320"),
     )
-    where, kind = _field(name)
+    where, kind = _field(name, training)
     words = _continued(text, words)
     values = tuple(_value(name, kind, word) for word in words)
     require(
@@ -116,17 +120,17 @@ def fields_of(config: type) -> dict[str, Any]:
     return found
 
 
-def _field(name: str) -> tuple[Literal["sweep", "extend", "reid"], Any]:
+def _field(name: str, training: type) -> tuple[Literal["sweep", "extend", "training"], Any]:
     if name in NOT_AXES:
         raise ConfigError(f"A sweep does not vary {name}.", got=option(axis=f"{name}=..."), fix=NOT_AXES[name])
     if name in OWN:
         return "sweep", None
-    extend, reid = fields_of(ExtendConfig), fields_of(ReidConfig)
+    extend, reid = fields_of(ExtendConfig), fields_of(training)
     reid |= {f"reid.{field}": kind for field, kind in reid.items() if field in extend}
     if name in extend:
         return "extend", extend[name]
     if name in reid:
-        return "reid", reid[name]
+        return "training", reid[name]
     known = (*OWN, *ALIASES, *extend, *reid)
     near = difflib.get_close_matches(name, known, n=1)
     raise ConfigError(

@@ -57,6 +57,24 @@ def _plain(value: Any) -> Any:
 Config = TypeVar("Config")
 
 
+def refilled(config: Config, field: str, name: str, **changes: Any) -> Config:
+    """A config under another recipe or preset: what it has beyond its own one's values stays, all else becomes new.
+
+    Args:
+        config: A config whose recipe or preset gives values.
+        field: "recipe" or "preset".
+        name: The new one.
+        changes: Further fields.
+
+    Raises:
+        ConfigError: The name is unknown, or the values do not go together.
+    """
+    plain: Any = type(config)(**{field: getattr(config, field)})
+    names = [one.name for one in dataclasses.fields(plain) if one.name != field]
+    own = {one: getattr(config, one) for one in names if getattr(config, one) != getattr(plain, one)}
+    return type(config)(**{field: name, **own, **changes})
+
+
 def from_dict(kind: type[Config], known: Any) -> Config:
     """The config that `as_dict` gave: dicts become the nested dataclasses again, lists tuples.
 

@@ -8,7 +8,7 @@ from tyro.conf import UseAppendAction
 from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import check_counts, check_not_negative, check_seed, require
 from reidgen.config.extend import ExtendConfig
-from reidgen.config.reid import ReidConfig
+from reidgen.config.reid import ReidConfig, UnsupervisedConfig
 from reidgen.config.reid.ranking import EvaluateConfig
 from reidgen.errors import option
 
@@ -31,14 +31,17 @@ class SweepConfig:
             "crops": 0, 5, ... 135 generated crops for each real person. "share": half, a quarter and an eighth of the
             real people, with and without generated crops. "none" leaves it to `axis`.
         axis: NAME=V1,V2,... varies one thing: people, crops (per person), real (share of the real train people:
-            all,1/2,1/4), generated (without,with), or any option of extend and train-reid. A,B,...,Z goes on in steps
-            of B - A. Several axes give the grid. One that the preset has too takes its place.
+            all,1/2,1/4), generated (without,with), or any option of extend and of the training. A,B,...,Z goes on in
+            steps of B - A. Several axes give the grid. One that the preset has too takes its place.
         seeds: Trainings of each point, with the seeds seed, seed + 1 and so on.
         length: "steps" gives every training the steps that the epochs are on the whole real table, so that more crops
             are not more training. "epochs" gives each the epochs of its own table, as Alvarez-Gonzalez did: part of a
             gain is then the longer training.
+        trains: "reid" trains with labels, as train-reid. "unsupervised" trains without, as train-unsupervised, on the
+            real crops alone; its length is epochs times steps an epoch.
         extend: Options of extend that no axis varies.
         reid: Options of train-reid that no axis varies. Steps given here, or as an axis, are the length.
+        unsupervised: Options of train-unsupervised that no axis varies.
         evaluate: Protocol of all evaluations.
         launcher: "local" runs worker processes on this machine, "ray" on a Ray cluster whose machines share the disk
             (extra: ray).
@@ -53,8 +56,10 @@ class SweepConfig:
     axis: UseAppendAction[tuple[str, ...]] = ()
     seeds: int = 3
     length: Literal["steps", "epochs"] = "steps"
+    trains: Literal["reid", "unsupervised"] = "reid"
     extend: ExtendConfig = field(default_factory=ExtendConfig)
     reid: ReidConfig = field(default_factory=ReidConfig)
+    unsupervised: UnsupervisedConfig = field(default_factory=UnsupervisedConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     launcher: Literal["local", "ray"] = "local"
     workers: int | None = None
@@ -68,19 +73,36 @@ class SweepConfig:
         check_not_negative(self, "retries")
         check_seed(self.seed)
         fix = f"{option('seed')} for the first seed, {option('seeds')} for how many"
-        for name in ("extend", "reid", "evaluate"):
+        for name in ("extend", "reid", "unsupervised", "evaluate"):
             own = getattr(self, name).seed
             require(own == 0, f"{option(f'{name}.seed')} is set by the sweep.", got=own, allowed="0", fix=fix)
-        names = [read_axis(text).name for text in self.axis]
+        self._check_trains()
+        names = [read_axis(text, type(self.training)).name for text in self.axis]
         require(len(set(names)) == len(names), "An axis is given twice.", got=", ".join(names), allowed="each once")
         both = {"steps", "epochs"} <= {axis.name for axis in self.axes}
         require(not both, "Steps and epochs cannot both be axes.", got="both", allowed="one of them")
 
+    def _check_trains(self) -> None:
+        other = "unsupervised" if self.trains == "reid" else "reid"
+        plain: dict[str, object] = {"reid": ReidConfig(), "unsupervised": UnsupervisedConfig()}
+        require(
+            getattr(self, other) == plain[other],
+            f"Options of {option(other)} are for {option(trains=other)}.",
+            got=option(trains=self.trains),
+            allowed=option(trains=other),
+            fix=option(trains=other),
+        )
+
+    @property
+    def training(self) -> ReidConfig | UnsupervisedConfig:
+        """The options of all trainings that no axis varies."""
+        return self.reid if self.trains == "reid" else self.unsupervised
+
     @property
     def axes(self) -> tuple[Axis, ...]:
         """What is varied: the preset's axes, then others; one given by hand takes the place of the preset's."""
-        found = {axis.name: axis for axis in map(read_axis, PRESET_AXES[self.preset])}
-        return tuple({**found, **{axis.name: axis for axis in map(read_axis, self.axis)}}.values())
+        read = [read_axis(text, type(self.training)) for text in (*PRESET_AXES[self.preset], *self.axis)]
+        return tuple({axis.name: axis for axis in read}.values())
 
     @property
     def all_seeds(self) -> range:

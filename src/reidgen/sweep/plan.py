@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, require, with_recipe
+from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, UnsupervisedConfig, require
 from reidgen.config.axes import Axis, share_in_words, shown
+from reidgen.config.base import refilled
 from reidgen.errors import ConfigError, option
 
+Training = ReidConfig | UnsupervisedConfig
 ABOUT_GENERATED = "generated_"  # options of train-reid with these names say nothing where there are no generated crops
 
 
@@ -24,14 +26,20 @@ class Job:
         seed: Of the training, and of the choice of real people.
         share: Share of the real train people.
         extend: What is added; None adds nothing.
-        reid: The training.
+        training: The training.
     """
 
     name: str
     seed: int
     share: float
     extend: ExtendConfig | None
-    reid: ReidConfig
+    training: Training
+
+    @property
+    def steps(self) -> int | None:
+        """Its length, where that does not hang on its crops."""
+        one = self.training
+        return one.epochs * one.epoch_steps if isinstance(one, UnsupervisedConfig) else one.steps
 
 
 @dataclass(frozen=True)
@@ -62,22 +70,29 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         allowed=f"{option('preset')} or {option('axis')}",
         fix=option(preset="people"),
     )
+    require(
+        config.trains == "reid" or not generated,
+        "A sweep without labels trains on real crops alone.",
+        got=option(trains=config.trains),
+        allowed=f"no {option('generated')}",
+        fix=f"leave {option('generated')} out",
+    )
     if not generated:
         _check_needs_none(axes, config)
     points = []
     for values in itertools.product(*(axis.values for axis in axes)):
         made = dict(zip((axis.name for axis in axes), values, strict=True))
         extend = _extend(config, axes, made) if generated else None
-        reid = _reid(config, axes, made, extend is not None)
-        if steps_of is not None and config.length == "steps" and reid.steps is None:
-            reid = dataclasses.replace(reid, steps=steps_of(reid))
+        training = _training(config, axes, made, extend is not None)
+        if isinstance(training, ReidConfig) and training.steps is None and config.length == "steps" and steps_of:
+            training = dataclasses.replace(training, steps=steps_of(training))
         name = _name(axes, made, extend is not None)
         share = made.get("real", 1.0)
         for seed in config.all_seeds:
-            job = Job(f"{name}/seed-{seed}", seed, share, extend, dataclasses.replace(reid, seed=seed))
+            job = Job(f"{name}/seed-{seed}", seed, share, extend, dataclasses.replace(training, seed=seed))
             points.append(Point(made, job))
     unused = config.reid.generated_features is not None and all(
-        point.job.reid.generated_features is None for point in points
+        getattr(point.job.training, "generated_features", None) is None for point in points
     )
     require(
         not unused,
@@ -113,21 +128,24 @@ def _extend(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any]) -> 
     return None if nothing else extend
 
 
-def _reid(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> ReidConfig:
-    ours = [axis for axis in axes if axis.where == "reid"]
+def _training(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> Training:
+    ours = [axis for axis in axes if axis.where == "training"]
     outer = {axis.field: made[axis.name] for axis in ours if "." not in axis.field}
     nested: dict[str, dict[str, Any]] = {}
     for axis in ours:
         field, _, inner = axis.field.partition(".")
         if inner:
             nested.setdefault(field, {})[inner] = made[axis.name]
-    recipe = outer.pop("recipe", config.reid.recipe)
-    base = config.reid if recipe == config.reid.recipe else with_recipe(config.reid, recipe)
+    base: Training = config.training
+    recipe = outer.pop("recipe", base.recipe)
+    base = base if recipe == base.recipe else refilled(base, "recipe", recipe)
     inner_configs = {name: dataclasses.replace(getattr(base, name), **new) for name, new in nested.items()}
-    reid = dataclasses.replace(base, **{**outer, **inner_configs})
+    training = dataclasses.replace(base, **{**outer, **inner_configs})
+    if isinstance(training, UnsupervisedConfig):
+        return training
     if not generated:
-        return without_generated(reid)
-    return reid if reid.generated_label == "slsr" else dataclasses.replace(reid, generated_features=None)
+        return without_generated(training)
+    return training if training.generated_label == "slsr" else dataclasses.replace(training, generated_features=None)
 
 
 def without_generated(reid: ReidConfig) -> ReidConfig:

@@ -2,20 +2,26 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, as_dict, from_dict
+from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, UnsupervisedConfig, as_dict, from_dict
 from reidgen.engine.runs import tensorboard
 from reidgen.engine.runs.lock import alone
 from reidgen.engine.runs.records import read_json, write_checked
 from reidgen.engine.runs.run import read_run
 from reidgen.errors import RunError, again, command
-from reidgen.sweep.plan import Job
+from reidgen.sweep.plan import Job, Training
+
+if TYPE_CHECKING:
+    from reidgen.backbones.reid_model import ReidModel
+    from reidgen.data.table import ReidTable
 
 RECORD = "point.json"
 TRAIN, RESULT = "train", "result"
 FIGURES = ("mAP", "mAP_trapezoid", "rank1", "rank5", "rank10", "rank20", "mINP")
 FACTS = ("steps", "epochs", "images", "people", "generated_images", "generated_people", "generated_share")
+CLUSTERS = ("clusters", "outliers", "purity", "nmi")  # of the last epoch of a training without labels
+TRAINS: dict[type, str] = {ReidConfig: "reid", UnsupervisedConfig: "unsupervised"}
 Order = dict[str, Any]
 
 
@@ -36,7 +42,7 @@ def order_of(
         "share": job.share,
         "seed": job.seed,
         "extend": None if job.extend is None else as_dict(job.extend),
-        "reid": as_dict(job.reid),
+        TRAINS[type(job.training)]: as_dict(job.training),
         "evaluate": as_dict(evaluate),
         "inputs": hashes,
     }
@@ -46,6 +52,7 @@ def order_of(
         "real": str(real.absolute()),
         "generated": None if generated is None or job.extend is None else str(generated.absolute()),
         "folder": str((out / "runs" / job.name).absolute()),
+        "steps": job.steps,
         "tensorboard": tensorboard.is_on(),  # a worker on another machine does not have this one's environment
     }
 
@@ -92,20 +99,22 @@ def run_point(order: Order) -> dict[str, Any]:
         if before is not None:
             return before
         from reidgen.evaluate import evaluate_reid
-        from reidgen.reid.train import train_reid
         from reidgen.sweep.tables import read_table, table_of
 
         real = read_table(Path(order["real"]))
         generated = None if order["generated"] is None else read_table(Path(order["generated"]))
         extend = None if asked["extend"] is None else from_dict(ExtendConfig, asked["extend"])
-        reid = from_dict(ReidConfig, asked["reid"])
-        job = Job(order["name"], asked["seed"], asked["share"], extend, reid)
-        model = train_reid(table_of(job, real, generated), reid, out=folder / TRAIN)
+        kind = next(kind for kind, name in TRAINS.items() if name in asked)
+        training: Training = from_dict(kind, asked[TRAINS[kind]])
+        job = Job(order["name"], asked["seed"], asked["share"], extend, training)
+        model = _train(table_of(job, real, generated), training, folder / TRAIN)
         result = evaluate_reid(model, real, from_dict(EvaluateConfig, asked["evaluate"]), out=folder / RESULT)
-        costs = [read_run(folder / part)["cost"] for part in (TRAIN, RESULT)]
+        runs = [read_run(folder / part) for part in (TRAIN, RESULT)]
+        costs = [run["cost"] for run in runs]
         found = {
             **{name: getattr(result, name) for name in FIGURES},
             **{name: result.facts[name] for name in FACTS},
+            **{name: value for name, value in runs[0]["summary"].items() if name in CLUSTERS},
             "queries": result.num_queries,
             "gallery": result.num_gallery,
             "protocol": result.protocol,
@@ -117,3 +126,13 @@ def run_point(order: Order) -> dict[str, Any]:
         }
         write_point(folder, asked, found)
         return found
+
+
+def _train(table: "ReidTable", training: Training, out: Path) -> "ReidModel":
+    if isinstance(training, UnsupervisedConfig):
+        from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
+
+        return train_unsupervised(table, training, out=out)
+    from reidgen.reid.train import train_reid
+
+    return train_reid(table, training, out=out)

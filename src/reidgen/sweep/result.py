@@ -31,6 +31,10 @@ COLUMNS: dict[str, Any] = {
     "generated_images": pl.Int64,
     "generated_people": pl.Int64,
     "generated_share": pl.Float64,
+    "clusters": pl.Int64,
+    "outliers": pl.Int64,
+    "purity": pl.Float64,
+    "nmi": pl.Float64,
     "queries": pl.Int64,
     "gallery": pl.Int64,
     "protocol": pl.String,
@@ -51,7 +55,8 @@ class SweepResult:
         config: Its description.
         points: One row a point and seed: `axis_NAME` for each axis (a number, or text as it is typed), seed, status
             (done, failed, missing), error, run (folder below `runs`), the figures as shares, steps, epochs, counts of
-            crops and people, protocol, hashes of the crops trained on, of the test and of the weights, time and memory.
+            crops and people, of trainings without labels the clusters of the last epoch, protocol, hashes of the crops
+            trained on, of the test and of the weights, time and memory.
     """
 
     folder: Path

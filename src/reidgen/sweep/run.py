@@ -104,7 +104,7 @@ def _workers(config: SweepConfig, runs: int, out: Path) -> Workers:
 
 def _gpus(config: SweepConfig) -> int:
     """GPUs that the trainings may use."""
-    if config.reid.device == "cpu":
+    if config.training.device == "cpu":
         return 0
     import torch
 
@@ -158,7 +158,7 @@ def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Pa
     crops, made = _if_there(real), None if generated is None else _if_there(generated)
     points = plan(config, generated=generated is not None, steps_of=None if crops is None else steps_on(crops))
     todo = jobs(points)
-    steps: Mapping[str, int | None] = {job.name: job.reid.steps for job in todo}
+    steps: Mapping[str, int | None] = {job.name: job.steps for job in todo}
     if crops is not None and (made is not None or generated is None):
         check_tested(crops, config.evaluate)
         check_served(todo, crops, made, varied=[axis.name for axis in config.axes])
@@ -189,7 +189,8 @@ def _if_there(folder: Path) -> ReidTable | None:
 def _cost(todo: Sequence[Job], steps: Mapping[str, int | None], out: Path, lacking: str) -> dict[str, Any]:
     """Steps and crops; hours of one worker for what is left, by the crops a second of the runs that are finished."""
     lengths = {job.name: steps[job.name] for job in todo}
-    seen = {job.name: None if lengths[job.name] is None else (lengths[job.name] or 0) * job.reid.batch for job in todo}
+    batches = {job.name: job.training.batch for job in todo}
+    seen = {name: None if length is None else length * batches[name] for name, length in lengths.items()}
     records = {job.name: read_point(out / "runs" / job.name) for job in todo}
     done = {name: record["found"] for name, record in records.items() if record is not None}
     left = [crops for name, crops in seen.items() if name not in done]

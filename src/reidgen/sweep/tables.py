@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig
+from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, UnsupervisedConfig
 from reidgen.data.provenance.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.run import read_run
@@ -17,7 +17,8 @@ from reidgen.extend import run_extend
 from reidgen.files import sha256
 from reidgen.reid.ranking.queries import check_asked
 from reidgen.reid.supervised.people import People
-from reidgen.sweep.plan import Job, without_generated
+from reidgen.reid.unsupervised.crops import Crops
+from reidgen.sweep.plan import Job, Training, without_generated
 from reidgen.sweep.words import in_words_of_sweep
 
 
@@ -111,7 +112,12 @@ def steps_of_each(jobs: Sequence[Job], real: ReidTable, generated: ReidTable | N
         DataError: A table has too few people to learn from.
     """
     every = _crops_of_each(jobs, real, generated)
-    return {job.name: job.reid.steps or job.reid.epochs * _epoch_steps(*crops, job.reid) for job, crops in every}
+    return {job.name: job.steps or _steps(job.training, *crops) for job, crops in every}
+
+
+def _steps(training: Training, crops: int, of_real: int) -> int:
+    assert isinstance(training, ReidConfig), "the others have steps of their own"
+    return training.epochs * _epoch_steps(crops, of_real, training)
 
 
 def _epoch_steps(crops: int, of_real: int, reid: ReidConfig) -> int:
@@ -148,7 +154,7 @@ def check_served(
         DataError: A table has too few people to learn from.
     """
     for job, (crops, _) in _crops_of_each(jobs, real, generated, varied):
-        _steps_per_epoch(crops, job.reid.batch)
+        _steps_per_epoch(crops, job.training.batch)
     if generated is not None:
         _check_crops([job.extend for job in jobs if job.extend is not None], generated)
 
@@ -163,12 +169,25 @@ def _crops_of_each(
     made: dict[str, tuple[int, int]] = {}
     for job in jobs:
         drawn = job.seed if job.share < 1 else None
-        key = repr((job.share, drawn, job.extend, job.reid.validation, job.reid.generated_label))
+        training = job.training
+        if isinstance(training, UnsupervisedConfig):
+            about: tuple[str, ...] = (training.cameras,)
+        else:
+            about = training.validation, training.generated_label
+        key = repr((job.share, drawn, job.extend, about))
         if key not in made:
-            with in_words_of_sweep(varied):
-                people = People.of(table_of(job, real, generated), job.reid)
-            made[key] = len(people.train), int((~people.generated[people.train]).sum())
+            with in_words_of_sweep(varied, type(training)):
+                made[key] = _learned_from(table_of(job, real, generated), training)
         yield job, made[key]
+
+
+def _learned_from(table: ReidTable, training: Training) -> tuple[int, int]:
+    """Crops that a training sees, and how many of these are real."""
+    if isinstance(training, UnsupervisedConfig):
+        crops = Crops.of(table, None, training)
+        return crops.real, crops.real
+    people = People.of(table, training)
+    return len(people.train), int((~people.generated[people.train]).sum())
 
 
 def check_tested(real: ReidTable, config: EvaluateConfig) -> None:

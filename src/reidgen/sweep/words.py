@@ -4,16 +4,17 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from reidgen.config import ExtendConfig, ReidConfig
+from reidgen.config import ExtendConfig, ReidConfig, UnsupervisedConfig
 from reidgen.errors import NO_VALUE, ConfigError, DataError, option, respelled
 
 
 @contextmanager
-def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
-    """Name the options in an error of extend or train-reid as a sweep has them: `axis`, `extend.NAME`, `reid.NAME`.
+def in_words_of_sweep(varied: Collection[str], training: type = ReidConfig) -> Iterator[None]:
+    """Name the options in an error of extend or of a training as a sweep has them: `axis`, `extend.NAME`, `reid.NAME`.
 
     Args:
         varied: Names of the sweep's axes.
+        training: Config of the trainings.
 
     Raises:
         ConfigError: The same error in other words.
@@ -21,7 +22,7 @@ def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
     """
 
     def of_sweep(name: str, value: object = NO_VALUE) -> str:
-        return _option(name, value, varied)
+        return _option(name, value, varied, training)
 
     try:
         yield
@@ -29,13 +30,14 @@ def in_words_of_sweep(varied: Collection[str]) -> Iterator[None]:
         raise respelled(error, of_sweep) from error
 
 
-def _option(name: str, value: object, varied: Collection[str]) -> str:
+def _option(name: str, value: object, varied: Collection[str], training: type) -> str:
     """`people`, 6, where people are varied, becomes the axis `people=...,6`: values up to 6."""
     if name in varied:
         if value is NO_VALUE:
             return f"{option('axis')} {name}"
         return option(axis=f"{name}=...,{value}" if isinstance(value, int) else f"{name}={value}")
-    for part, config in (("extend", ExtendConfig), ("reid", ReidConfig)):
+    own = "unsupervised" if training is UnsupervisedConfig else "reid"
+    for part, config in (("extend", ExtendConfig), (own, training)):
         if name in {field.name for field in dataclasses.fields(config)}:
             name = f"{part}.{name}"
             break

@@ -1,10 +1,9 @@
 """A supervised re-ID training: all its parts, and the recipes that give them values."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reidgen.config.base import fill, require
+from reidgen.config.base import fill, refilled, require
 from reidgen.config.data import AugmentConfig
 from reidgen.config.reid.backbone import Attention
 from reidgen.config.reid.generated import GeneratedConfig
@@ -92,7 +91,4 @@ def with_recipe(config: ReidConfig, recipe: Recipe, **changes: Any) -> ReidConfi
     Raises:
         ConfigError: The recipe is unknown, or the values do not go together.
     """
-    plain = ReidConfig(recipe=config.recipe)
-    fields = [field.name for field in dataclasses.fields(ReidConfig) if field.name != "recipe"]
-    own = {name: getattr(config, name) for name in fields if getattr(config, name) != getattr(plain, name)}
-    return ReidConfig(**{"recipe": recipe, **own, **changes})
+    return refilled(config, "recipe", recipe, **changes)

@@ -30,6 +30,21 @@ SOURCES_TRAININGS: dict[str, tuple[int, ...]] = {"people": (0, 100, 200, 320), "
 GAINED = {"mAP": "mAP", "mAP_trapezoid": "mAP by trapezoid"}
 SIZE = (5.2, 3.2)  # inches
 
+# What is drawn of a training: its title, factor, and two records of metrics.jsonl at most, each with its word.
+TRAININGS: dict[str, dict[str, tuple[str, float, dict[str, str]]]] = {
+    "reid": {
+        "loss": ("loss, logarithmic", 1, {"train_loss": "training", "val_loss": "validation"}),
+        "error": ("rank-1 error, %", 100, {"train_error": "training", "val_error": "validation"}),
+    },
+    "unsupervised": {
+        "loss": ("loss, logarithmic", 1, {"train_loss": "training"}),
+        "clusters": ("clusters", 1, {"clusters": "clusters", "people": "people"}),
+        "outliers": ("outliers, crops", 1, {"outliers": "outliers"}),
+        "purity": ("clusters beside people, %", 100, {"purity": "purity", "nmi": "mutual information"}),
+        "look": ("mAP of looks at the test crops, %", 100, {"test_mAP": "mAP"}),
+    },
+}
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -206,15 +221,17 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
 
 
 def training_drawings(view: SweepView) -> list[Drawing]:
-    """Loss and rank-1 error over the training (figures 5.17 to 5.20, 5.23 to 5.25) of a few places, over seeds."""
+    """Trainings of a few places, over seeds: losses and errors (figures 5.17 to 5.20, 5.23 to 5.25), or clusters."""
     group = view.leading
     theirs = SOURCES_TRAININGS.get(view.compared.name, ())
     shown = _shown([place for place in group.places if all(place.histories())], theirs, SHOWN_TRAININGS)
     found = []
     for number, place in enumerate(shown):
-        for key, what in (("loss", "loss, logarithmic"), ("error", "rank-1 error, %")):
-            name = f"training-{number}-{key}"
-            found.append(Drawing(name, f"{view.name(place.value)}: {what}", _training(place, key)))
+        for key, (what, factor, lines) in TRAININGS[view.result.config.trains].items():
+            records = [record for history in place.histories() for record in history]
+            if any(record.get(name) is not None for record in records for name in lines):
+                draw = _training(place, lines, factor, log=key == "loss")
+                found.append(Drawing(f"training-{number}-{key}", f"{view.name(place.value)}: {what}", draw))
     return found
 
 
@@ -224,20 +241,14 @@ def _shown(places: Sequence[Place], theirs: Sequence[int], most: int) -> list[Pl
     return known if theirs and len(known) == len(theirs) else evenly(places, most)
 
 
-def _training(place: Place, key: str) -> Callable[[Axes], None]:
-    factor = 100 if key == "error" else 1
-
+def _training(place: Place, lines: Mapping[str, str], factor: float, *, log: bool) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
-        for part, dash, word in (("train", "-", "training"), ("val", "--", "validation")):
+        for number, (name, word) in enumerate(lines.items()):
             curves = [
-                {
-                    record["step"]: factor * record[f"{part}_{key}"]
-                    for record in history
-                    if record[f"{part}_{key}"] is not None
-                }
+                {record["step"]: factor * record[name] for record in history if record.get(name) is not None}
                 for history in place.histories()
             ]
-            colour: Any = {"color": COLOURS[0] if part == "train" else COLOURS[1], "ls": dash}
+            colour: Any = {"color": COLOURS[number], "ls": ("-", "--")[number]}
             steps, values = on_common_steps([curve for curve in curves if curve])
             if not steps:  # no step lies within all of them, as with one record each
                 for i, curve in enumerate(curve for curve in curves if curve):
@@ -248,7 +259,7 @@ def _training(place: Place, key: str) -> Callable[[Axes], None]:
             axes.plot(steps, values.mean(axis=0), **colour, lw=1.3, label=word, marker=marker)
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour["color"], alpha=0.2, lw=0)
         axes.set_xlabel("step")
-        if key == "loss":
+        if log:
             logarithmic(axes)
         else:
             axes.set_ylim(bottom=0)

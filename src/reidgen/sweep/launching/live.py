@@ -133,7 +133,7 @@ class Screen(Lines):
     def _step(self, name: str) -> str:
         """How far a training is, by its last epoch."""
         order = self.orders[name]
-        steps = order["asked"]["reid"]["steps"]
+        steps = order["steps"]
         records = MetricsLog(Path(order["folder"]) / TRAIN / "metrics.jsonl").read()
         at = records[-1]["step"] if records else 0
         return f"{at}/{steps}" if steps else str(at)
