@@ -43,7 +43,7 @@ def test_the_network_that_is_left_is_that_of_a_supervised_training():
         ({"logit_scale": 0.0}, "logit_scale"),
         ({"precision": "fp16"}, "no scaler"),
         ({"batch": 24}, "norm_batch"),
-        ({"batch": 8, "norm_batch": 8, "crops_per_cluster": 8}, "batch"),
+        ({"batch": 8, "norm_batch": 8, "crops_per_cluster": 8}, "two people or more of crops_per_cluster crops"),
         ({"devices": 2, "norm_batch": None}, "norm_batch"),
         ({"epoch_steps": 0}, "epoch_steps"),
         ({"generated_use": ("view:parent",)}, "cannot be read"),

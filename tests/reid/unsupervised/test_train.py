@@ -189,6 +189,8 @@ def test_a_training_that_collapses_says_so_and_keeps_the_weights_before(table, t
     assert summary["steps"] == 4
     assert "collapsed after epoch 2" in capsys.readouterr().err
     monkeypatch.undo()
+    train_unsupervised(table, TINY, out=tmp_path / "late")
+    assert "collapsed after epoch 2" in capsys.readouterr().err  # of a run that is done too
     before = UnsupervisedTraining(TINY, setup("cpu"), Crops.of(table, None, TINY))
     before.advance()
     before.advance()

@@ -32,6 +32,6 @@ def test_what_is_known_of_the_clusters_is_drawn(labels, tmp_path):
 
 
 def test_a_collapse_is_told(tmp_path):
-    run = unsupervised_run(tmp_path / "blind", collapsed="all crops are one cluster in epoch 4")
+    run = unsupervised_run(tmp_path / "blind", collapsed="after epoch 2: one cluster, and 0 outliers")
     page = write_report(runs=[run], out=tmp_path / "page").read_text()
-    assert "It collapsed: all crops are one cluster in epoch 4" in page
+    assert "The clusters collapsed after epoch 2: one cluster" in page

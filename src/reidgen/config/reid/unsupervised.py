@@ -24,7 +24,7 @@ from reidgen.config.reid.recipes import OF_RECIPE
 from reidgen.config.reid.schedule import Optimizer
 from reidgen.config.reid.supervised import ReidConfig
 from reidgen.config.training import DevicesConfig
-from reidgen.errors import option
+from reidgen.errors import NO_VALUE, ConfigError, option, respelled
 
 UnsupervisedRecipe = Literal["pplr", "cluster-contrast"]
 PUBLISHED_WIDTH = 2048  # of the features whose scores the published step sizes belong to
@@ -161,7 +161,10 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
             allowed="> 0",
         )
         self._check_parts()
-        self.as_reid()  # checks network, schedule and batches
+        try:
+            self.as_reid()  # checks network, schedule and batches
+        except ConfigError as error:
+            raise respelled(error, _in_our_words) from error
 
     def _check_parts(self) -> None:
         refines = self.beta < 1 or self.smoothing != "none"
@@ -209,3 +212,9 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
             steps=self.epochs * self.epoch_steps,
             validation="none",
         )
+
+
+def _in_our_words(name: str, value: object = NO_VALUE) -> str:
+    """Crops of a person, of a supervised training, are crops of a cluster here."""
+    name = "crops_per_cluster" if name == "crops_per_person" else name
+    return option(name) if value is NO_VALUE else option(**{name: value})

@@ -16,7 +16,7 @@ from reidgen.engine.checkpoint import save_weights
 from reidgen.engine.devices.bfloat16 import sound_bfloat16
 from reidgen.engine.devices.device import Fabric, setup
 from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
-from reidgen.engine.runs.run import RunFiles, RunFolder
+from reidgen.engine.runs.run import RunFiles, RunFolder, read_run
 from reidgen.errors import option
 from reidgen.reid.supervised.people import learned
 from reidgen.reid.unsupervised.cluster_training import CollapsedError, UnsupervisedTraining
@@ -74,6 +74,8 @@ def train_unsupervised(
             tell_nobody(table.train.kept)
             CropStore.open(crops.table, size=config.size)  # decode here, with a bar; processes then map the file
             run.finish(in_run(fabric, run, _train, crops, config, inputs["crops"], look))
+        if fabric.is_global_zero:
+            _tell_collapse(run.path)
     return load_reid(run.path, device=config.device)
 
 
@@ -99,13 +101,18 @@ def _train(
         weights, verdict = _to_the_end(run, training)
     if not fabric.is_global_zero:
         return {}
-    if "collapsed" in verdict:
-        sys.stderr.write(f"The clusters collapsed {verdict['collapsed']}; the weights before are kept.\n")
     facts = {"steps": training.step, "epochs": training.step // config.epoch_steps, **crops.facts(), **verdict}
     facts["table"] = crops_hash
     _write(run.path, weights, config, facts, crops)
     records, left = run.metrics.read(), {"kept_in_float32": kept} if kept else {}
     return {**(records[-1] if records else {}), **facts, "backbone": training.origin, **left}
+
+
+def _tell_collapse(folder: Path) -> None:
+    """Say it after each call, also where the run was done already."""
+    summary = read_run(folder)["summary"]
+    if "collapsed" in summary:
+        sys.stderr.write(f"The clusters collapsed {summary['collapsed']}; the weights before are kept.\n")
 
 
 def _to_the_end(run: RunFolder | RunFiles, training: UnsupervisedTraining) -> tuple[dict[str, Tensor], dict[str, Any]]:

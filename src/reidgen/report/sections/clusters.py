@@ -49,7 +49,9 @@ def _training(run: Run, number: int) -> Markup:
         if known:
             line = Line([record["epoch"] for record in known], [100 * record[name] for record in known])
             drawn.append(chart(title, [line], xlabel="epoch", name=f"clusters{number}-{name}"))
-    collapsed = f" It collapsed: {facts['collapsed']}; the weights before are kept." if "collapsed" in facts else ""
+    collapsed = (
+        f" The clusters collapsed {facts['collapsed']}; the weights before are kept." if "collapsed" in facts else ""
+    )
     length = f"{facts['epochs']} epochs of {config['epoch_steps']} steps, {config['backbone']}.{collapsed}"
     return tag(
         "div", tag("h3", f"{run.path.name}: {config['recipe']}"), soft(length), tag("div", *drawn, class_="plots")
