@@ -49,9 +49,19 @@ def held(folder):
 
 
 def children():
-    """Workers among the children of this process, which may have a server of forked tests too."""
-    born = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in born if b"reidgen.sweep.launching.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """Workers among the children of this process, which may have a server of forked tests too.
+
+    Asked of each process who its parent is: the kernel's own list of children may lack some while others end.
+    """
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"reidgen.sweep.launching.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it ended
+            continue
+    return found
 
 
 def test_a_worker_does_one_order_after_the_other(workers, tmp_path):
