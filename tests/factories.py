@@ -31,6 +31,18 @@ def write_crop(
     return path
 
 
+def write_masks(folder: Path, crops: Path) -> Path:
+    """A mask for each crop of a tree, by its name: a person in the middle. Returns the folder."""
+    for path in crops.rglob("*.jpg"):
+        with Image.open(path) as crop:
+            mask = np.zeros((crop.height, crop.width), np.uint8)
+        mask[mask.shape[0] // 8 :, mask.shape[1] // 4 : -mask.shape[1] // 4] = 255
+        to = folder / path.relative_to(crops).with_suffix(".png")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(to)
+    return folder
+
+
 def make_table(
     pids: Sequence[int],
     camids: Sequence[int] | None = None,

@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from reidgen.engine.runs.records import CHECKSUM
-from tests.factories import write_crop
+from tests.factories import write_crop, write_masks
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import python
 
@@ -80,7 +80,7 @@ def chain(root: Path) -> Iterator[tuple[str, list[Any]]]:
     two = ["--devices", "2", "--norm-batch", "2", "--device", "cpu"]
     given = {
         "prepare": ["prepare", "--root", root / "market", "--expect-counts", "any"],
-        "annotate": ["annotate", "--data", of["prepare"], "--masks", root / "market"],
+        "annotate": ["annotate", "--data", of["prepare"], "--masks", root / "masks"],
         "gan": ["train-generator", "--data", of["prepare"], *OF_16X8, "--batch", "4", "--kimg", "0.08", *OFTEN],
         "people": ["generate", "people", "--generator", of["gan"], "--people", "4", "--variants", "5", "--batch", "3"],
         "encoder": ["train-encoder", *latent, *plain, *network, "--steps", "6", "--test-steps", "3", *OFTEN],
@@ -184,6 +184,7 @@ class Campaign:
                 for frame in range(2):
                     name = f"{pid:04d}_c{camid}s1_{frame:06d}_00.jpg"
                     write_crop(root / "market" / split / name, seed=100 * pid + 10 * camid + frame)
+        write_masks(root / "masks", root / "market")
         weights, _ = golden("stylegan3_t_32")
         network = upstream_pickle({"G_ema": module(weights, buffers=("w_avg",))})
         (root / "network.pkl").write_bytes(network)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.darknet_files import small_cfg, write_darknet
-from tests.factories import make_table, write_crop
+from tests.factories import make_table, write_crop, write_masks
 from tests.foreign_files import golden, module, upstream_pickle
 from tests.forked import run_forked
 from tests.generators.translation.conftest import write_people
@@ -103,7 +103,8 @@ def test_every_stage_up_to_the_extended_table(chain):
     people = killed_and_whole(
         chain / "prepare", [1, 2, 4], "prepare", "--root", chain / "market", "--expect-counts", "any"
     )
-    killed_and_whole(chain / "annotated", [2, 4, 9], "annotate", "--data", people, "--masks", chain / "market")
+    masks = write_masks(chain / "masks", chain / "market")
+    killed_and_whole(chain / "annotated", [2, 4, 9], "annotate", "--data", people, "--masks", masks)
     gan = killed_and_whole(
         chain / "gan",
         [2, 4, 7],

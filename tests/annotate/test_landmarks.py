@@ -61,5 +61,5 @@ def test_other_files_are_not_opened(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"pose\.tflite is not a published pose-landmark model"):
         LandmarkModel(path)
-    with pytest.raises(WeightsError, match=r"pose\.tflite is no published pose-landmark model"):
+    with pytest.raises(WeightsError, match=r"pose\.tflite is not a published pose-landmark model"):
         model_file(str(path))

@@ -81,7 +81,7 @@ def pretend(order):
     more = 0 if added is None else 0.01 * (added["people"] or 1)
     base = 0.3 + 0.02 * asked["seed"] + more
     figures = {"mAP": base, "mAP_trapezoid": base - 0.02, "rank1": base + 0.1, "mINP": base - 0.1}
-    facts = {"steps": asked["reid"]["steps"] or 1, "epochs": 1.0, "images": 8, "people": 8, "protocol": "pretended"}
+    facts = {"steps": order["steps"] or 1, "epochs": 1.0, "images": 8, "people": 8, "protocol": "pretended"}
     crops = {"generated_images": 0 if added is None else 9, "generated_people": 0, "generated_share": 0.0}
     hashes = {"train_hash": "aa", "test_hash": "bb", "weights_hash": "cc", "queries": 3, "gallery": 3}
     found = {**figures, "rank5": 0.8, "rank10": 0.9, "rank20": 1.0, **facts, **crops, **hashes}

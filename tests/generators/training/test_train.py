@@ -72,7 +72,7 @@ def test_what_it_says_before_it_starts(tiny, crops, tmp_path, capsys):
         and "GiB" in cost
         and cost.endswith("batch 8 need")
     )
-    assert gamma.startswith("R1 weight: --gamma 0.0032, 0.0002 * height * width / batch")
+    assert gamma.startswith("R1 weight: gamma=0.0032, 0.0002 * height * width / batch")
 
 
 def test_the_same_call_again_returns_what_is_there(gan, tiny, crops, monkeypatch):

@@ -163,7 +163,7 @@ def test_a_crop_that_cannot_be_read_is_told_before_a_step(tmp_path, monkeypatch)
     table = write_people(tmp_path / "people")
     table.paths[5].write_bytes(b"no picture")
     monkeypatch.setattr(TranslatorTraining, "__init__", None)
-    with pytest.raises(DataError, match=f"{table.paths[5].name} is no readable image"):
+    with pytest.raises(DataError, match=f"{table.paths[5].name} is not a readable image"):
         train_translator(table, tiny_config("camstyle"), out=tmp_path / "out")
 
 

@@ -28,8 +28,8 @@ class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
     """Structure, networks, losses and schedule of a rotator.
 
     Attributes:
-        structure: What says how the person stands: "mesh" the grey picture of its body (annotate --what body mesh), as
-            in GCL; "grey" a crop without its colours, as in DG-Net; "pose" maps of key points.
+        structure: What says how the person stands: "mesh" the grey picture of its body (annotate, `what` body and
+            mesh), as in GCL; "grey" a crop without its colours, as in DG-Net; "pose" maps of key points.
         labels: "people" uses who is on the crops; "none" takes each crop for a person of its own.
         angles: With meshes, by how many degrees people are turned in training.
         size: (height, width) of the crops; both are multiples of 4.
@@ -111,7 +111,7 @@ class RotateConfig(WrittenCropsConfig):
     """Which people are turned, and by how much.
 
     Attributes:
-        angles: Degrees by which each person is turned: with meshes as `annotate --angles` drew them, else by the
+        angles: Degrees by which each person is turned: with meshes as annotate drew them (`angles`), else by the
             structure of a crop whose heading is nearest to that.
         nearest: With grey crops and key points: of how many crops with the nearest headings one is drawn.
         split: Whose crops are turned; anything but "train" puts test people into the train split.

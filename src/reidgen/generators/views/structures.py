@@ -17,7 +17,7 @@ from reidgen.data.pixels.store import CropStore
 from reidgen.data.provenance.translation import DIGITS
 from reidgen.data.schema import MESH, SHOWN
 from reidgen.data.table import ReidTable
-from reidgen.errors import DataError
+from reidgen.errors import DataError, command
 from reidgen.files import file_sha256, sha256
 
 PLANES: dict[Structure, int] = {"mesh": 1, "grey": 1, "pose": POINTS}
@@ -95,13 +95,15 @@ def with_structures(table: ReidTable, kind: Structure, angles: Sequence[int], *,
         table if missing else table.where(pl.all_horizontal(pl.lit(True), *(pl.col(c).is_not_null() for c in needed)))
     )
     if missing or not len(kept):
-        own = "keypoints" if kind == "pose" else "body mesh"
-        turned = f" --angles {' '.join(map(str, angles))}" if kind == "mesh" else ""
         raise DataError(
             f"{table.name or 'The table'} has no {', '.join(missing or needed)}, which {whose} needs.",
             got=f"{len(table):,} crops without",
             allowed=f"a table with the columns {', '.join(needed)}",
-            fix=f"reidgen annotate --data DIR --what {own}{turned} --out DIR",
+            fix=command(
+                "reidgen", "annotate", "--data", "DIR", "--what", "body", "mesh", "--angles", *angles, "--out", "DIR"
+            )
+            if kind == "mesh"
+            else command("reidgen", "annotate", "--data", "DIR", "--what", "keypoints", "--out", "DIR"),
         )
     if len(kept) < len(table):
         sys.stderr.write(
