@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from reidgen.engine.foreign.file_kinds import head_of, what_is
+from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import check_numbers
 from reidgen.engine.runs.records import check_fields
 from reidgen.engine.runs.run import RunFiles, RunFolder
@@ -150,6 +151,40 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except (ValueError, RecursionError):  # another program's idea of the same word, or one that means harm
         config = {}
     return tensors, config if isinstance(config, dict) else {}
+
+
+def load_trained(
+    path: Path | str, kind: str, *, name: str, verb: str, fix: str
+) -> tuple[Path, dict[str, torch.Tensor], dict[str, Any]]:
+    """The file that a path means, its tensors in float32, and what it says of itself.
+
+    Args:
+        path: Run folder, or a file.
+        kind: What the network is, as the file has it in `kind`.
+        name: The file's name in a run folder.
+        verb: The command that writes such files.
+        fix: What helps where there is no file.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another kind.
+    """
+    file = Path(path) / name if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise WeightsError(
+            f"There is no {file}.",
+            got="a folder without it" if file.parent.is_dir() else "nothing there",
+            allowed=f"the folder of a finished {verb}, or a {kind}'s .safetensors file",
+            fix=fix,
+        )
+    tensors, described = load_weights(file)
+    if described.get("kind") != kind:
+        raise WeightsError(
+            f"{file} holds another network than a {kind}.",
+            got=f"kind {shown(str(described.get('kind', 'not given')))}",
+            allowed=f"kind {kind}",
+            fix=f"a file that reidgen {verb} wrote",
+        )
+    return file, {key: one.float() if one.is_floating_point() else one for key, one in tensors.items()}, described
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from reidgen.config import Device, as_dict
 from reidgen.config.generators.translation import TranslatorConfig
-from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.checkpoint import load_trained, save_weights
 from reidgen.engine.devices.device import chosen
 from reidgen.engine.devices.device import generator as random_generator
-from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import config_of, field_of, open_network
-from reidgen.errors import DataError, WeightsError, option
+from reidgen.errors import DataError, option
 from reidgen.files import file_sha256
 from reidgen.generators.sampling import PASS, to_pixels, to_tensor
 from reidgen.generators.translation.networks import BACK, GENERATOR, build_generator, seen_by_generator
@@ -154,24 +153,13 @@ def load_translator(path: Path | str, *, device: Device = "auto") -> TrainedTran
     Raises:
         WeightsError: The file is missing, damaged, or of another network.
     """
-    file = Path(path) / FILE if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise WeightsError(
-            f"There is no {file}.",
-            got="a folder without it" if file.parent.is_dir() else "nothing there",
-            allowed="the folder of a finished train-translator, or a translator's .safetensors file",
-            fix="load_translators, which opens the folders of all pairs of cameras in it"
-            if file.parent.is_dir() and any(file.parent.glob(f"*/{FILE}"))
-            else "reidgen train-translator --data DIR --source 1 --target 2 --out DIR",
-        )
-    tensors, metadata = load_weights(file)
-    if metadata.get("kind") != KIND:
-        raise WeightsError(
-            f"{file} holds another network than a translator.",
-            got=f"kind {shown(str(metadata.get('kind', 'not given')))}",
-            allowed=f"kind {KIND}",
-            fix="a file that reidgen train-translator wrote",
-        )
+    several = Path(path).is_dir() and any(Path(path).glob(f"*/{FILE}"))
+    fix = (
+        "load_translators, which opens the folders of all pairs of cameras in it"
+        if several
+        else "reidgen train-translator --data DIR --source 1 --target 2 --out DIR"
+    )
+    file, tensors, metadata = load_trained(path, KIND, name=FILE, verb="train-translator", fix=fix)
     config = config_of(TranslatorConfig, metadata.get(KIND), file)
     cameras = tuple(field_of(metadata, "cameras", list[int], file))
     training: dict[str, Any] = field_of(metadata, "training", dict, file)
@@ -179,7 +167,6 @@ def load_translator(path: Path | str, *, device: Device = "auto") -> TrainedTran
     networks = {}
     for way in (GENERATOR, BACK) if config.family == "cycle" else (GENERATOR,):
         own = {name.removeprefix(f"{way}."): value for name, value in tensors.items() if name.startswith(f"{way}.")}
-        own = {name: value.float() if value.is_floating_point() else value for name, value in own.items()}
         networks[way] = open_network(lambda own=own: _built(config, len(cameras), own), own, file)  # type: ignore[misc]
     opened = nn.ModuleDict(networks).to(where).eval().requires_grad_(False)
     return TrainedTranslator(opened, config, cameras, file_sha256(file), training, file, where)

@@ -14,11 +14,10 @@ from torch import Tensor
 from reidgen.backbones.opening import build_backbone
 from reidgen.config import Device, as_dict
 from reidgen.config.generators.views import RotatorConfig
-from reidgen.engine.checkpoint import load_weights, save_weights
+from reidgen.engine.checkpoint import load_trained, save_weights
 from reidgen.engine.devices.device import setup
-from reidgen.engine.foreign.pickle_machine import shown
 from reidgen.engine.opening import config_of, field_of, open_network
-from reidgen.errors import DataError, WeightsError
+from reidgen.errors import DataError
 from reidgen.files import file_sha256
 from reidgen.generators.sampling import PASS, to_pixels, to_tensor
 from reidgen.generators.views.structures import PLANES
@@ -122,25 +121,10 @@ def load_rotator(path: Path | str, *, device: Device = "auto") -> TrainedRotator
     Raises:
         WeightsError: The file is missing, damaged, or of another network.
     """
-    file = Path(path) / FILE if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise WeightsError(
-            f"There is no {file}.",
-            got="a folder without it" if file.parent.is_dir() else "nothing there",
-            allowed="the folder of a finished train-rotator, or a rotator's .safetensors file",
-            fix="reidgen train-rotator --data DIR --out DIR",
-        )
-    tensors, metadata = load_weights(file)
-    if metadata.get("kind") != KIND:
-        raise WeightsError(
-            f"{file} holds another network than a rotator.",
-            got=f"kind {shown(str(metadata.get('kind', 'not given')))}",
-            allowed=f"kind {KIND}",
-            fix="a file that reidgen train-rotator wrote",
-        )
+    fix = "reidgen train-rotator --data DIR --out DIR"
+    file, tensors, metadata = load_trained(path, KIND, name=FILE, verb="train-rotator", fix=fix)
     config = config_of(RotatorConfig, metadata.get(KIND), file)
     training: dict[str, Any] = field_of(metadata, "training", dict, file)
-    tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     network = open_network(lambda: _built(config), tensors, file)
     where = setup(device).device
     opened = network.to(where).eval().requires_grad_(False)
