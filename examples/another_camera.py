@@ -88,6 +88,9 @@ def main(plan: Plan) -> None:
         table = table.where(pl.col("camid").is_in(plan.cameras))
     cameras = sorted(set(table.camids.tolist()))
     known = sorted(plan.labelled or cameras)
+    if len(cameras) < 2 or not {*(plan.cameras or ()), *known} <= {*cameras}:
+        seen = sorted(set(rg.ReidTable.read(plan.data).camids.tolist()))
+        raise SystemExit(f"--cameras are two or more of {seen}, and --labelled some of these.")
     labelled = table.where((pl.col("split") != "train") | pl.col("camid").is_in(known))
     tables = {ALONE: labelled}
     if known != cameras:

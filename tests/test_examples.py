@@ -60,6 +60,15 @@ def test_another_camera(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cameras", [["1", "7"], ["1"], ["1", "2", "--labelled", "3"]])
+def test_another_camera_that_is_not_there(cameras, tmp_path):
+    command = [EXAMPLES / "another_camera.py", "--data", SAMPLE, "--out", tmp_path / "camera", "--cameras", *cameras]
+    told = run_forked(EXAMPLE, *command)
+    assert told.returncode == 1 and told.stderr.startswith("--cameras are two or more of [1, 2, 3, 4]")
+    assert not (tmp_path / "camera").exists()
+
+
+@pytest.mark.slow
 def test_readme_picture(tmp_path):
     sizes = ["--generator-kimg", "0.05", "--people", "12", "--variants", "3", "--steps", "2", "--seeds", "1"]
     quickstart = ["quickstart", "--out", tmp_path / "quickstart", *sizes]
