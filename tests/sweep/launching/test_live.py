@@ -38,6 +38,27 @@ def test_lines_for_events(tmp_path, capsys):
     assert lines.summary().startswith("3 of 4 runs, 1 failed, 1 at work, ") and lines.summary().endswith(" left")
 
 
+def test_a_line_a_minute_says_how_far_it_is(tmp_path, capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    log = MetricsLog(tmp_path / "run-1" / "train" / "metrics.jsonl")
+    log.path.parent.mkdir(parents=True)
+    lines = live.Lines(orders(tmp_path, 20), {}, lambda _: None)
+    for number in range(10):
+        lines.started(f"run-{number}")
+    said = []
+    for second in range(0, 131, 10):
+        now[0] = float(second)
+        if second == 30:
+            log.write(step=40, train_loss=1.0)
+        lines.tick()
+        said += [(second, line) for line in capsys.readouterr().err.splitlines()]
+    assert [second for second, _ in said] == [0, 60, 120]
+    assert said[0][1].startswith("0 of 20 runs, 10 at work, 0 s; run-0 step 0/100; run-1 step 0/100; ")
+    assert said[1][1].startswith("0 of 20 runs, 10 at work, 60 s; run-0 step 0/100; run-1 step 40/100; ")
+    assert said[2][1].endswith("; run-7 step 0/100; and 2 more")
+
+
 def test_a_live_table_on_a_terminal(tmp_path, monkeypatch):
     monkeypatch.setattr(live, "REFRESH_SEC", 0.0)
     log = MetricsLog(tmp_path / "run-2" / "train" / "metrics.jsonl")

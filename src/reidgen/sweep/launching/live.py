@@ -1,4 +1,4 @@
-"""What a person sees of a running sweep: a table on a terminal, a line an event elsewhere."""
+"""What a person sees of a running sweep: a table on a terminal; elsewhere a line an event, and one a minute."""
 
 import sys
 import time
@@ -16,11 +16,13 @@ from reidgen.sweep.launching.launch import Ended, Watch
 from reidgen.sweep.point import TRAIN, Order
 
 REFRESH_SEC = 2.0
+LINE_EVERY_SEC = 60.0
 LAST = 12  # ended runs that the table shows
+AT_WORK = 8  # runs at work that a line names
 
 
 class Lines:
-    """Counts what ends, and prints a line an event.
+    """Counts what ends, and prints a line an event, and once a minute how far it is.
 
     Args:
         orders: All runs of this call.
@@ -36,7 +38,7 @@ class Lines:
         self.running: dict[str, float] = {}
         self.messages: list[str] = []
         self._before, self._total, self._write_points = len(done), len(done) + len(orders), write_points
-        self._began_sec = time.monotonic()
+        self._began_sec, self._told_sec = time.monotonic(), -LINE_EVERY_SEC
         if done:
             self.say(f"{len(done):,} of {self._total:,} runs are done already.")
 
@@ -58,7 +60,13 @@ class Lines:
         self.say(f"{ended.name}: {ended.text}\n{again}.")
 
     def tick(self) -> None:
-        """Nothing: lines are for events."""
+        """Say at the start, and then once a minute, how far all is and how far each training."""
+        if time.monotonic() - self._told_sec < LINE_EVERY_SEC:
+            return
+        self._told_sec = time.monotonic()
+        trainings = [f"{name} step {self._step(name)}" for name in list(self.running)[:AT_WORK]]
+        more = len(self.running) - len(trainings)
+        self.say("; ".join([self.summary(), *trainings, *([f"and {more} more"] if more else [])]))
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -73,6 +81,14 @@ class Lines:
         about = f", about {clock(spent * left / new)} left" if new and left else ""
         bad = f", {failed} failed" if failed else ""
         return f"{len(self.results)} of {self._total} runs{bad}, {len(self.running)} at work, {clock(spent)}{about}"
+
+    def _step(self, name: str) -> str:
+        """How far a training is, by its last epoch."""
+        order = self.orders[name]
+        steps = order["steps"]
+        records = MetricsLog(Path(order["folder"]) / TRAIN / "metrics.jsonl").read()
+        at = records[-1]["step"] if records else 0
+        return f"{at}/{steps}" if steps else str(at)
 
 
 class Screen(Lines):
@@ -129,14 +145,6 @@ class Screen(Lines):
         for name, since in self.running.items():
             table.add_row(name, clock(time.monotonic() - since), self._step(name), "", "", "")
         return table
-
-    def _step(self, name: str) -> str:
-        """How far a training is, by its last epoch."""
-        order = self.orders[name]
-        steps = order["steps"]
-        records = MetricsLog(Path(order["folder"]) / TRAIN / "metrics.jsonl").read()
-        at = records[-1]["step"] if records else 0
-        return f"{at}/{steps}" if steps else str(at)
 
 
 @contextmanager
