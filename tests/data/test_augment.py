@@ -9,7 +9,7 @@ from reidgen.data.augment import Draws, apply, augment, draw, normalise
 from reidgen.errors import ConfigError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-EVERYTHING = AugmentConfig(flip=0.5, pad=3, erase=0.7, jitter=0.4)
+EVERYTHING = AugmentConfig(flip=0.5, pad=3, erase=0.7, jitter=0.4, grey=0.6)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -35,7 +35,11 @@ def one_image(pixels: np.ndarray, draws: Draws, i: int, config: AugmentConfig) -
         pixels = pixels[:, ::-1]
     padded = np.pad(pixels, ((config.pad, config.pad), (config.pad, config.pad), (0, 0)))
     top, left = (int(draws.top[i]), int(draws.left[i])) if config.pad else (0, 0)
-    pixels = (padded[top : top + height, left : left + width] / 255 - MEAN) / STD
+    pixels = padded[top : top + height, left : left + width].copy()
+    top, left, tall, wide = draws.grey[i].tolist()
+    patch = pixels[top : top + tall, left : left + wide]
+    pixels[top : top + tall, left : left + wide] = (patch @ np.array([0.299, 0.587, 0.114]))[..., None]
+    pixels = (pixels / 255 - MEAN) / STD
     if config.erase:
         top, left, tall, wide = draws.erase[i].tolist()
         pixels = pixels.copy()
@@ -50,6 +54,7 @@ def one_image(pixels: np.ndarray, draws: Draws, i: int, config: AugmentConfig) -
     AugmentConfig(flip=0.5, pad=10, erase=0.5),
     AugmentConfig(flip=0.0, pad=0, erase=1.0),
     AugmentConfig(flip=0.5, pad=0, jitter=0.3),
+    AugmentConfig(flip=0.0, pad=0, grey=1.0),
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [(32, 16), (17, 23)])
 def test_a_batch_is_what_a_loop_over_its_images_gives(config, size):
@@ -92,27 +97,31 @@ def test_switching_one_change_off_leaves_the_draws_of_the_others():
     assert torch.equal(full.top, less.top)
     assert torch.equal(full.erase, less.erase)
     assert not less.flip.any()
+    assert not less.grey.any()
     assert (less.jitter == 1).all()
 
 
 def test_draws_have_the_ranges_and_rates_of_the_config():
-    config = AugmentConfig(flip=0.3, pad=4, erase=0.6, erase_area=(0.05, 0.3), erase_aspect=(0.5, 2.0), jitter=0.2)
+    config = AugmentConfig(
+        flip=0.3, pad=4, erase=0.6, erase_area=(0.05, 0.3), erase_aspect=(0.5, 2.0), jitter=0.2, grey=0.4
+    )
     height, width, count = 64, 32, 20_000
     draws = draw(count, (height, width), config, seeded(0))
     assert abs(draws.flip.float().mean() - 0.3) < 0.02
     for offset in (draws.top, draws.left):
         assert offset.unique().tolist() == list(range(9))
         assert torch.bincount(offset).min() > 0.9 * count / 9
-    top, left, tall, wide = draws.erase[draws.erase[:, 2] > 0].double().unbind(1)
-    assert abs(len(top) / count - 0.6) < 0.02
-    assert (top >= 0).all()
-    assert (top + tall <= height).all()
-    assert (left + wide <= width).all()
-    assert (tall * wide / (height * width)).min() > 0.04
-    assert (tall * wide / (height * width)).max() < 0.32
-    assert (tall / wide).min() > 0.42
-    assert (tall / wide).max() < 2.4
-    assert ((top + tall) == height).any()
+    for boxes, share in ((draws.erase, 0.6), (draws.grey, 0.4)):
+        top, left, tall, wide = boxes[boxes[:, 2] > 0].double().unbind(1)
+        assert abs(len(top) / count - share) < 0.02
+        assert (top >= 0).all()
+        assert (top + tall <= height).all()
+        assert (left + wide <= width).all()
+        assert (tall * wide / (height * width)).min() > 0.04
+        assert (tall * wide / (height * width)).max() < 0.32
+        assert (tall / wide).min() > 0.42
+        assert (tall / wide).max() < 2.4
+        assert ((top + tall) == height).any()
     assert 0.8 <= draws.jitter.min() < 0.801
     assert 1.199 < draws.jitter.max() < 1.2001
 

@@ -164,13 +164,14 @@ def test_impossible_layouts_are_told():
         ResNet("vgg")
 
 
-def test_ibn_has_the_published_names_and_normalises_half_by_instance():
-    """Pan et al. 2018: stages 1 to 3 of resnet50 have 3 + 4 + 6 blocks; parameters are as many as without."""
-    network = ResNet("resnet50_ibn")
-    assert sum(p.numel() for p in network.parameters()) == PARAMETERS["resnet50"]
-    plain, keys = set(ResNet("resnet50").state_dict()), set(network.state_dict())
-    assert len(keys - plain) == 13 * (2 + 5) and len(plain - keys) == 13 * 5
-    assert {"layer1.0.bn1.IN.weight", "layer3.5.bn1.BN.running_var"} <= keys - plain
+@pytest.mark.parametrize(("name", "blocks"), [("resnet18", 6), ("resnet34", 13), ("resnet50", 13)])
+def test_ibn_has_the_published_names_and_normalises_half_by_instance(name, blocks):
+    """Pan et al. 2018: the blocks of stages 1 to 3, 2 + 2 + 2 or 3 + 4 + 6; parameters are as many as without."""
+    network = ResNet(f"{name}_ibn")
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+    plain, keys = set(ResNet(name).state_dict()), set(network.state_dict())
+    assert len(keys - plain) == blocks * (2 + 5) and len(plain - keys) == blocks * 5
+    assert {"layer1.0.bn1.IN.weight", "layer3.1.bn1.BN.running_var"} <= keys - plain
     assert "layer4.0.bn1.weight" in keys
     norm = InstanceBatchNorm(5)
     x = torch.randn(4, 5, 6, 3, generator=torch.Generator().manual_seed(0)) * 3 + 7
@@ -179,7 +180,7 @@ def test_ibn_has_the_published_names_and_normalises_half_by_instance():
     torch.testing.assert_close(out[:, 2:].mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)  # of the batch
     assert out[:, 2:].mean(dim=(2, 3)).abs().max() > 0.05
     with torch.no_grad():
-        assert network.eval()(torch.zeros(1, 3, 64, 32)).shape == (1, 2048, 2, 1)
+        assert network.eval()(torch.zeros(1, 3, 64, 32)).shape == (1, network.channels, 2, 1)
 
 
 def test_bnneck_splits_feature_and_embedding():

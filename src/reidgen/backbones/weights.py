@@ -10,7 +10,7 @@ from torch import nn
 
 from reidgen.backbones.clip import VISUAL, clip_file, image_encoder
 from reidgen.backbones.timm_backbone import TimmBackbone
-from reidgen.config.reid.backbone import BackboneConfig
+from reidgen.config.reid.backbone import IBN, BackboneConfig
 from reidgen.engine.cache import cache_folder
 from reidgen.engine.download import download
 from reidgen.engine.foreign.state_dicts import read_weights
@@ -22,13 +22,15 @@ from reidgen.models.resnet import ResNet
 
 Backbone = ResNet | TimmBackbone | ClipBackbone
 TRAINED = "reid.safetensors"  # of train-reid, in its run folder
-# torchvision's IMAGENET1K_V1 files, and that of IBN-Net's authors; each name ends with the first digits of the file's
+# torchvision's IMAGENET1K_V1 files, and those of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
 SITE = "https://download.pytorch.org/models/"
-SITES = {"resnet50_ibn": "https://github.com/XingangPan/IBN-Net/releases/download/v1.0/"}
+IBN_SITE = "https://github.com/XingangPan/IBN-Net/releases/download/v1.0/"
 IMAGENET = {
     "resnet18": "resnet18-f37072fd.pth",
+    "resnet18_ibn": "resnet18_ibn_a-2f571257.pth",
     "resnet34": "resnet34-b627a593.pth",
+    "resnet34_ibn": "resnet34_ibn_a-94bc1577.pth",
     "resnet50": "resnet50-0676ba61.pth",
     "resnet50_ibn": "resnet50_ibn_a-d9d0bb7b.pth",
     "alexnet": "alexnet-owt-7be5be79.pth",
@@ -38,7 +40,9 @@ CLASSIFIER = "classifier."  # of the latter two, whose numbers are nearly all th
 # Residual networks by the blocks of their third stage, whether those have three convolutions, and IBN.
 DEPTHS = {
     "resnet18": (2, False, False),
+    "resnet18_ibn": (2, False, True),
     "resnet34": (6, False, False),
+    "resnet34_ibn": (6, False, True),
     "resnet50": (6, True, False),
     "resnet50_ibn": (6, True, True),
     "resnet101": (23, True, False),
@@ -202,7 +206,7 @@ def _fix(tensors: dict[str, torch.Tensor]) -> str:
         return f"{option(backbone=known)}, if it is one of OpenAI's"
     blocks = len({name.split(".")[1] for name in tensors if name.startswith("layer3.")})
     bottleneck = "layer1.0.conv3.weight" in tensors
-    ibn = bottleneck and "layer1.0.bn1.IN.weight" in tensors
+    ibn = "layer1.0.bn1.IN.weight" in tensors
     found = next((name for name, known in DEPTHS.items() if known == (blocks, bottleneck, ibn)), None)
     if found is None:
         return f"a file of torchvision's names, of one of the backbones that {option('backbone')} names"
@@ -223,7 +227,7 @@ def imagenet_file(backbone: str, *, fix: str = option(weights="FILE.safetensors"
     Raises:
         WeightsError: The file is not there and cannot be downloaded, or is not the one that its name says.
     """
-    name, site = IMAGENET[backbone], SITES.get(backbone, SITE)
+    name, site = IMAGENET[backbone], IBN_SITE if backbone.endswith(IBN) else SITE
     folder = cache_folder() / "weights"
     ours, theirs = folder / f"{Path(name).stem}.safetensors", folder / name
     if ours.is_file():

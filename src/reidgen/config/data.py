@@ -101,6 +101,7 @@ class AugmentConfig:
         translate: Probability of random 2D translation: the crop is enlarged by an eighth and a random part of the old
             size is taken (as torchreid does).
         jitter: Strength of brightness, contrast and saturation jitter: factors in [1 - jitter, 1 + jitter]; 0 is off.
+        grey: Probability of a grey patch (Gong et al. 2021); its area and aspect are those of the erased box.
     """
 
     flip: float = 0.5
@@ -110,9 +111,10 @@ class AugmentConfig:
     erase_aspect: tuple[float, float] = (0.3, 3.33)
     translate: float = 0.0
     jitter: float = 0.0
+    grey: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("flip", "erase", "translate"):
+        for name in ("flip", "erase", "translate", "grey"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{option('augment')}.{name} is a probability.", got=value, allowed="0 to 1")
         require(self.pad >= 0, f"{option('augment.pad')} must not be negative.", got=self.pad, allowed=">= 0")

@@ -17,13 +17,15 @@ from reidgen.errors import ConfigError, option
 from reidgen.models.reid.non_local import NonLocal
 from reidgen.models.reid.small_maps import WideConv
 
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet50_ibn"]
+Backbone = Literal["resnet18", "resnet18_ibn", "resnet34", "resnet34_ibn", "resnet50", "resnet50_ibn"]
 StrideIn = Literal["3x3", "1x1"]
 Attention = Literal["none", "non-local"]
 ATTENTIVE = ("layer2", "layer3")
 BLOCKS: dict[str, tuple[int, int, int, int]] = {
     "resnet18": (2, 2, 2, 2),
+    "resnet18_ibn": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
+    "resnet34_ibn": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
     "resnet50_ibn": (3, 4, 6, 3),
 }
@@ -52,10 +54,10 @@ class InstanceBatchNorm(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left)."""
 
-    def __init__(self, channels: int, width: int, stride: int) -> None:
+    def __init__(self, channels: int, width: int, stride: int, first_norm: type[nn.Module]) -> None:
         super().__init__()
         self.conv1 = _conv(channels, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = first_norm(width)
         self.conv2 = _conv(width, width, 3)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -97,15 +99,15 @@ class ResNet(nn.Module):
     """The convolutional part of a residual network.
 
     Args:
-        name: "resnet18", "resnet34", "resnet50", or "resnet50_ibn", whose blocks of the first three stages begin with
-            `InstanceBatchNorm`.
+        name: "resnet18", "resnet34" or "resnet50"; with "_ibn" the first normalisation of each block of the first three
+            stages is `InstanceBatchNorm`.
         stride_in: Which convolution of a bottleneck block carries the stride; resnet18 and -34 know "3x3" alone.
         last_stride: 2 as published, 1 keeps the map of the third stage: four times the positions.
         attention: "non-local" puts a `NonLocal` after each block of the second half of stages 2 and 3: after two and
             three blocks of resnet50, as in AGW (Ye et al. 2021).
 
     Attributes:
-        channels: Channels of the output: 512, or 2048 for resnet50.
+        channels: Channels of the output: 512, or 2048 for resnet50 and resnet50_ibn.
         plain: The name of the network without IBN, whose torchvision file has most of the weights.
 
     Raises:
@@ -159,7 +161,7 @@ class ResNet(nn.Module):
                 stage.append(Bottleneck(self.channels, width, step, stride_in, first_norm))
                 self.channels = EXPANSION * width
             else:
-                stage.append(BasicBlock(self.channels, width, step))
+                stage.append(BasicBlock(self.channels, width, step, first_norm))
                 self.channels = width
         return nn.Sequential(*stage)
 

@@ -14,7 +14,7 @@ from reidgen.config.base import (
     require,
 )
 from reidgen.config.generators.common import LearnedCropsConfig, WrittenCropsConfig
-from reidgen.config.reid.backbone import BackboneConfig
+from reidgen.config.reid.backbone import RESNETS, BackboneConfig
 from reidgen.config.training import TrainingConfig
 from reidgen.errors import option
 
@@ -94,7 +94,7 @@ class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
             not self.of_timm,
             "The identity encoder is one of the ResNets.",
             got=option(backbone=self.backbone),
-            allowed="resnet18, resnet34, resnet50, resnet50_ibn",
+            allowed=", ".join(RESNETS),
             fix=option(backbone="resnet50"),
         )
         check_angles(self)

@@ -10,7 +10,8 @@ StrideIn = Literal["3x3", "1x1"]
 Attention = Literal["none", "non-local"]
 TIMM = "timm:"
 WITH_1X1 = ("resnet50", "resnet50_ibn")  # whose blocks begin with a 1x1 convolution
-RESNETS = ("resnet18", "resnet34", *WITH_1X1)
+RESNETS = ("resnet18", "resnet18_ibn", "resnet34", "resnet34_ibn", *WITH_1X1)
+IBN = "_ibn"
 CLIP = ("clip-resnet50", "clip-vit-b16")
 
 
@@ -19,8 +20,8 @@ class BackboneConfig(Part):
     """A network that turns crops into maps of features, and where its weights come from.
 
     Attributes:
-        backbone: "resnet18", "resnet34", "resnet50", "resnet50_ibn"; "clip-resnet50" or "clip-vit-b16" for CLIP's image
-            encoders; or "timm:NAME" for a network of the package timm (extra: timm).
+        backbone: "resnet18", "resnet34", "resnet50", each also with "_ibn"; "clip-resnet50" or "clip-vit-b16" for
+            CLIP's image encoders; or "timm:NAME" for a network of the package timm (extra: timm).
         weights: "imagenet" downloads the backbone's file, "openai" that of a CLIP encoder; a path reads a weight file
             or takes the backbone of the run folder of an earlier train-reid; "random" trains from scratch.
         size: (height, width) the crops are resized to.
@@ -73,11 +74,11 @@ class BackboneConfig(Part):
             fix=f"{option(last_stride=2)}, or {option(backbone='resnet50')}",
         )
         require(
-            self.backbone != "resnet50_ibn" or max(self.size) > 16,
-            "The maps of resnet50_ibn's third stage have one pixel, which instance normalisation cannot normalise.",
+            not self.backbone.endswith(IBN) or max(self.size) > 16,
+            f"The maps of {self.backbone}'s third stage have one pixel, which instance normalisation cannot normalise.",
             got=option(size=self.size),
             allowed="more than 16 in one direction",
-            fix=f"{option(size=(256, 128))}, or {option(backbone='resnet50')}",
+            fix=f"{option(size=(256, 128))}, or {option(backbone=self.backbone.removesuffix(IBN))}",
         )
 
     def _check_clip(self) -> None:

@@ -19,7 +19,7 @@ CPU_BLOCK = 8  # samples changed at a time
 
 
 def augment(images: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Translate, jitter, mirror, pad-and-crop, normalise and erase each sample by its own random draws.
+    """Translate, jitter, mirror, pad-and-crop, grey, normalise and erase each sample by its own random draws.
 
     Args:
         images: uint8 (B, 3, H, W), best in channels_last memory.
@@ -64,6 +64,8 @@ def _apply(pixels: torch.Tensor, draws: Draws, config: AugmentConfig, changed: t
     if config.jitter > 0:
         pixels = _jitter(pixels, draws.jitter)
     pixels = flip_and_crop(pixels, draws, config.pad)
+    if config.grey > 0:
+        pixels = _grey(pixels, draws.grey)
     _normalise(pixels, changed)
     if config.erase > 0:
         _erase(changed, draws.erase)
@@ -77,6 +79,16 @@ def _jitter(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     mean = (pixels @ luma).mean(dim=(1, 2)).view(-1, 1, 1, 1)
     pixels = torch.lerp(mean, pixels, contrast).clamp_(0, 255)
     return torch.lerp((pixels @ luma).unsqueeze(-1), pixels, saturation).clamp_(0, 255)
+
+
+def _grey(pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Luma instead of colours within the boxes (Gong et al. 2021, local greyscale transformation); float32."""
+    pixels = pixels.float()
+    luma = torch.tensor(GREY, device=pixels.device)
+    for sample, (top, left, tall, wide) in enumerate(boxes.tolist()):
+        patch = pixels[sample, top : top + tall, left : left + wide]
+        patch.copy_((patch @ luma).unsqueeze(-1))
+    return pixels
 
 
 def _normalise(pixels: torch.Tensor, changed: torch.Tensor) -> None:

@@ -20,6 +20,7 @@ class Draws:
         erase: int64 (B, 4), top, left, height and width of the erased box after the crop; height 0 erases nothing.
         jitter: float32 (B, 3), factors of brightness, contrast and saturation.
         translate: int64 (B, 2), top and left of the part that is taken of the enlarged sample; -1 leaves it as it is.
+        grey: int64 (B, 4), the box that loses its colours after the crop, as `erase`.
     """
 
     flip: torch.Tensor
@@ -28,6 +29,7 @@ class Draws:
     erase: torch.Tensor
     jitter: torch.Tensor
     translate: torch.Tensor
+    grey: torch.Tensor
 
     def part(self, which: slice) -> "Draws":
         """The draws of some of the samples."""
@@ -38,7 +40,8 @@ def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: to
     """Draw the changes for `count` samples of `size` (height, width).
 
     Each sample takes the same number of random numbers whatever the config says, so that switching one change off
-    leaves the others as they were; those of translations are drawn after all others, and only where there are any.
+    leaves the others as they were; those of translations and grey patches are drawn after all others, and only where
+    there are any.
     """
     uniform = torch.rand((count, 9 + 2 * ERASE_TRIES), generator=generator)
     span = 2 * config.pad + 1
@@ -46,9 +49,10 @@ def draw(count: int, size: tuple[int, int], config: AugmentConfig, generator: to
         flip=uniform[:, 0] < config.flip,
         top=_whole(uniform[:, 1], span),
         left=_whole(uniform[:, 2], span),
-        erase=_boxes(uniform[:, 3], uniform[:, 4:6], uniform[:, 9:].view(count, 2, ERASE_TRIES), size, config),
+        erase=_boxes(uniform[:, 3:6], uniform[:, 9:], config.erase, size, config),
         jitter=1 + config.jitter * (2 * uniform[:, 6:9] - 1),
         translate=_translations(count, size, config, generator),
+        grey=_patches(count, size, config, generator),
     )
 
 
@@ -69,6 +73,13 @@ def _translations(count: int, size: tuple[int, int], config: AugmentConfig, gene
     return torch.where((uniform[:, 0] < config.translate)[:, None], places(uniform[:, 1:], size), -1)
 
 
+def _patches(count: int, size: tuple[int, int], config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
+    if config.grey == 0:
+        return torch.zeros((count, 4), dtype=torch.int64)
+    uniform = torch.rand((count, 3 + 2 * ERASE_TRIES), generator=generator)
+    return _boxes(uniform[:, :3], uniform[:, 3:], config.grey, size, config)
+
+
 def places(uniform: torch.Tensor, size: tuple[int, int], by: float = ENLARGED) -> torch.Tensor:
     """Top and left of parts of enlarged samples, from numbers below 1 (N, 2): int64 (N, 2), all places alike."""
     spans = [big - small + 1 for big, small in zip(enlarged(size, by), size, strict=True)]
@@ -76,20 +87,28 @@ def places(uniform: torch.Tensor, size: tuple[int, int], by: float = ENLARGED) -
 
 
 def _boxes(
-    chance: torch.Tensor, place: torch.Tensor, shape: torch.Tensor, size: tuple[int, int], config: AugmentConfig
+    place: torch.Tensor, shape: torch.Tensor, share: float, size: tuple[int, int], config: AugmentConfig
 ) -> torch.Tensor:
     """Boxes of random erasing (Zhong et al. 2020, algorithm 1): area and aspect uniform, tried again until one fits.
 
-    The paper tries without end; here each sample has `ERASE_TRIES` tries, and erases nothing should none of them fit.
+    The paper tries without end; here each sample has `ERASE_TRIES` tries, and no box should none of them fit.
+
+    Args:
+        place: Uniform numbers (B, 3): whether there is a box, and where.
+        shape: Uniform numbers (B, 2 * ERASE_TRIES): areas, and aspects.
+        share: Probability of a box.
+        size: (height, width).
+        config: The ranges.
     """
     height, width = size
     (area_low, area_high), (aspect_low, aspect_high) = config.erase_area, config.erase_aspect
-    area = (area_low + (area_high - area_low) * shape[:, 0]) * height * width
-    aspect = aspect_low + (aspect_high - aspect_low) * shape[:, 1]
+    areas, aspects = shape.view(-1, 2, ERASE_TRIES).unbind(1)
+    area = (area_low + (area_high - area_low) * areas) * height * width
+    aspect = aspect_low + (aspect_high - aspect_low) * aspects
     tall, wide = (area * aspect).sqrt().round().long(), (area / aspect).sqrt().round().long()
     fits = (tall < height) & (wide < width)
     first = fits.long().argmax(dim=1, keepdim=True)
     tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
-    active = fits.any(dim=1) & (chance < config.erase)
-    top, left = _whole(place[:, 0], height - tall + 1), _whole(place[:, 1], width - wide + 1)
+    active = fits.any(dim=1) & (place[:, 0] < share)
+    top, left = _whole(place[:, 1], height - tall + 1), _whole(place[:, 2], width - wide + 1)
     return torch.stack([top, left, tall, wide], dim=1) * active[:, None]
