@@ -11,6 +11,7 @@ import tyro
 
 from reidgen.cli.generate import GENERATE
 from reidgen.cli.generators import TRAINED
+from reidgen.cli.machine import HERE
 from reidgen.cli.reid import REID
 from reidgen.cli.tables import JUDGED, MADE
 from reidgen.cli.verb import Verb
@@ -61,7 +62,7 @@ def _dispatch(given: list[str]) -> None:
         _run(_commands(GENERATE, given[1:]), given[1:], "reidgen generate", str(generate.__doc__))
     else:
         before, after = _commands({**MADE, **TRAINED}, given), _commands({**JUDGED, **REID}, given)
-        _run({**before, "generate": generate, **after}, given, "reidgen", DESCRIPTION)
+        _run({**before, "generate": generate, **after, **HERE}, given, "reidgen", DESCRIPTION)
 
 
 def generate() -> None:
