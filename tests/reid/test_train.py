@@ -187,6 +187,15 @@ def test_a_network_that_the_last_update_breaks_is_not_kept(table, tmp_path, deca
     assert not (tmp_path / "reid.safetensors").exists()
 
 
+def test_no_checkpoint_is_written_after_the_last_step(table, tmp_path, monkeypatch):
+    """It would cost what the weights cost and be removed at once."""
+    saved = []
+    monkeypatch.setattr(loop, "save_checkpoint", lambda run, state: saved.append(state["training"]["step"]))
+    train_reid(table, replace(TINY, steps=3, checkpoint_sec=0), out=tmp_path)
+    assert saved == [1, 2]
+    assert json.loads((tmp_path / "run.json").read_text())["cost"]["sec_per_step"] > 0
+
+
 def test_a_broken_network_takes_no_checkpoints_place(table, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "save_checkpoint", lambda *_: pytest.fail("kept"))
     with pytest.raises(TrainingError, match=r"The training loss is not a number any more\."):

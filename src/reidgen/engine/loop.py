@@ -59,7 +59,7 @@ class Training(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long a training is, and what comes when. The last step always logs, writes and saves.
+    """How long a training is, and what comes when. The last step logs and writes; no checkpoint follows it.
 
     Attributes:
         label: Stands before the bar.
@@ -121,9 +121,10 @@ def train(run: RunFolder | RunFiles, training: Training, plan: Plan) -> None:
                     run.metrics.write(**figures)
             if writes and first:
                 training.write(run.path)
-            due = step == plan.steps or time.monotonic() - saved_sec >= plan.checkpoint_sec
-            if first and due and training.finite():  # what is not finite is told at the next look, by all processes
-                save_checkpoint(run, {"training": training.state()})
+            last, due = step == plan.steps, time.monotonic() - saved_sec >= plan.checkpoint_sec
+            if first and (last or (due and training.finite())):  # the next look tells of what is not, in all processes
+                if not last:  # the weights follow at once
+                    save_checkpoint(run, {"training": training.state()})
                 run.note_cost(**{f"sec_per_{unit}": round(sec, 4)}, **_gpu_peak(training.fabric.device))
                 saved_sec = time.monotonic()
 
