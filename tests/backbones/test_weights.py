@@ -1,3 +1,4 @@
+import dataclasses
 import urllib.error
 import urllib.request
 
@@ -11,7 +12,7 @@ from reidgen.backbones.reid_model import build_network, save_reid
 from reidgen.backbones.weights import imagenet_file, load_backbone, weights_hash
 from reidgen.config import ReidConfig, as_dict
 from reidgen.engine.checkpoint import load_tensors, load_weights, save_weights
-from reidgen.errors import WeightsError
+from reidgen.errors import ConfigError, WeightsError
 from reidgen.models.resnet import ResNet
 
 
@@ -111,6 +112,18 @@ def test_a_network_of_another_depth_is_told_by_name(names, fix, tmp_path):
     with pytest.raises(WeightsError) as error:
         load_backbone(ResNet("resnet18"), config(tmp_path / "x.safetensors"))
     assert fix in error.value.fix
+
+
+def test_a_network_of_another_width_is_told_by_its_width(tmp_path):
+    save_file(ResNet("resnet18_ibn", base_width=16).state_dict(), tmp_path / "narrow.safetensors")
+    asked = config(tmp_path / "narrow.safetensors", backbone="resnet18_ibn", base_width=16)
+    narrow = ResNet("resnet18_ibn", base_width=16)
+    assert "new" not in load_backbone(narrow, asked)
+    with pytest.raises(WeightsError) as error:
+        load_backbone(ResNet("resnet18_ibn"), dataclasses.replace(asked, base_width=64))
+    assert error.value.fix == "backbone='resnet18_ibn' and base_width=16"
+    with pytest.raises(ConfigError, match=r"no such weights of this width"):
+        ReidConfig(backbone="resnet18", base_width=32)
 
 
 def test_a_pth_file_is_read_by_the_reader_that_rebuilds_tensors_only(tensors, tmp_path):

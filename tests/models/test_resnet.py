@@ -183,6 +183,18 @@ def test_ibn_has_the_published_names_and_normalises_half_by_instance(name, block
         assert network.eval()(torch.zeros(1, 3, 64, 32)).shape == (1, network.channels, 2, 1)
 
 
+def test_a_narrow_network_has_the_shapes_of_its_width():
+    """All 3x3 and 1x1 convolutions shrink with the square of the width, the first one and the norms with the width."""
+    network = ResNet("resnet18_ibn", base_width=16).eval()
+    with torch.no_grad():
+        maps = network.stages(torch.zeros(1, 3, 64, 32))
+    assert [tuple(one.shape) for one in maps] == [(1, 16, 16, 8), (1, 32, 8, 4), (1, 64, 4, 2), (1, 128, 2, 1)]
+    assert network.channels == 128
+    linear = 3 * 49 * 64 + sum(p.numel() for p in ResNet("resnet18").parameters() if p.ndim == 1)
+    square = PARAMETERS["resnet18"] - linear
+    assert sum(p.numel() for p in network.parameters()) == linear // 4 + square // 16
+
+
 def test_bnneck_splits_feature_and_embedding():
     """Luo et al. 2019, figure 5: the feature before the normalisation, the classifier after it, neither has a bias."""
     network = Embedder(ResNet("resnet18"), width=16, people=5, neck="bnneck", pooling="gem")

@@ -24,7 +24,13 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     if config.backbone == "clip-vit-b16":
         return ClipViT(config.size)
     name = cast(ResNetName, config.backbone)  # the config has checked it
-    return ResNet(name, stride_in=config.stride_in, last_stride=config.last_stride, attention=config.attention)
+    return ResNet(
+        name,
+        stride_in=config.stride_in,
+        last_stride=config.last_stride,
+        attention=config.attention,
+        base_width=config.base_width,
+    )
 
 
 def open_backbone(config: BackboneConfig) -> Backbone:

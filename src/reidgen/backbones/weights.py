@@ -210,11 +210,10 @@ def _fix(tensors: dict[str, torch.Tensor]) -> str:
     found = next((name for name, known in DEPTHS.items() if known == (blocks, bottleneck, ibn)), None)
     if found is None:
         return f"a file of torchvision's names, of one of the backbones that {option('backbone')} names"
-    return (
-        option(backbone=found)
-        if found in IMAGENET
-        else f"another file; this is a {found}, which is not a {option('backbone')}"
-    )
+    if found not in IMAGENET:
+        return f"another file; this is a {found}, which is not a {option('backbone')}"
+    width = len(tensors["conv1.weight"]) if "conv1.weight" in tensors else 64
+    return option(backbone=found) + (f" and {option(base_width=width)}" if width != 64 else "")
 
 
 def imagenet_file(backbone: str, *, fix: str = option(weights="FILE.safetensors")) -> Path:

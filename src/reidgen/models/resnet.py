@@ -29,7 +29,7 @@ BLOCKS: dict[str, tuple[int, int, int, int]] = {
     "resnet50": (3, 4, 6, 3),
     "resnet50_ibn": (3, 4, 6, 3),
 }
-WIDTHS = (64, 128, 256, 512)
+WIDTHS = (64, 128, 256, 512)  # of the stages as published
 EXPANSION = 4  # of a bottleneck block: its output has four times the channels of its 3x3 convolution
 
 
@@ -103,11 +103,12 @@ class ResNet(nn.Module):
             stages is `InstanceBatchNorm`.
         stride_in: Which convolution of a bottleneck block carries the stride; resnet18 and -34 know "3x3" alone.
         last_stride: 2 as published, 1 keeps the map of the third stage: four times the positions.
+        base_width: Channels of the first stage; 64 as published.
         attention: "non-local" puts a `NonLocal` after each block of the second half of stages 2 and 3: after two and
             three blocks of resnet50, as in AGW (Ye et al. 2021).
 
     Attributes:
-        channels: Channels of the output: 512, or 2048 for resnet50 and resnet50_ibn.
+        channels: Channels of the output: 8 base widths, or 32 for resnet50 and resnet50_ibn.
         plain: The name of the network without IBN, whose torchvision file has most of the weights.
 
     Raises:
@@ -121,6 +122,7 @@ class ResNet(nn.Module):
         stride_in: StrideIn = "3x3",
         last_stride: Literal[1, 2] = 2,
         attention: Attention = "none",
+        base_width: int = 64,
     ) -> None:
         super().__init__()
         if name not in BLOCKS:
@@ -135,13 +137,14 @@ class ResNet(nn.Module):
                 allowed="3x3",
                 fix=f"{option(stride_in='3x3')}, or {option(backbone='resnet50')}",
             )
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, base_width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base_width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.channels = 64
+        self.channels = base_width
+        widths = [width * base_width // 64 for width in WIDTHS]
         strides = (1, 2, 2, last_stride)
-        stages = zip(WIDTHS, BLOCKS[name], strides, strict=True)
+        stages = zip(widths, BLOCKS[name], strides, strict=True)
         with_ibn = (name != self.plain,) * 3 + (False,)
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             self._stage(width, blocks, stride, stride_in, InstanceBatchNorm if ibn else nn.BatchNorm2d)

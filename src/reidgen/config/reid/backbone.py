@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reidgen.config.base import Part, check_size, require
+from reidgen.config.base import Part, check_counts, check_size, require
 from reidgen.errors import option
 
 StrideIn = Literal["3x3", "1x1"]
@@ -30,6 +30,8 @@ class BackboneConfig(Part):
         stride_in: Which convolution of a block of resnet50 has the stride in the file of weights: "3x3" as in
             torchvision's, "1x1" as in those of Caffe and Keras.
         attention: "non-local" puts non-local blocks into stages 2 and 3 of a ResNet.
+        base_width: Channels of a ResNet's first stage; later ones have 2, 4 and 8 times as many. 64 as published: all
+            published weights have it.
     """
 
     backbone: str = "resnet50"
@@ -38,6 +40,7 @@ class BackboneConfig(Part):
     last_stride: Literal[1, 2] = 2
     stride_in: StrideIn = "3x3"
     attention: Attention = "none"
+    base_width: int = 64
 
     @property
     def of_timm(self) -> bool:
@@ -59,6 +62,14 @@ class BackboneConfig(Part):
         self._check_clip()
 
     def _check_blocks(self) -> None:
+        check_counts(self, "base_width")
+        require(
+            self.base_width == 64 or (self.backbone in RESNETS and self.weights != "imagenet"),
+            "There are no such weights of this width.",
+            got=f"{option(backbone=self.backbone)} {option(weights=self.weights)} {option(base_width=self.base_width)}",
+            allowed=f"{option(base_width=64)}, or a ResNet from random weights or a file of its own",
+            fix=f"{option(base_width=64)}, or {option(weights='random')}",
+        )
         require(
             self.attention == "none" or self.backbone in RESNETS,
             "Non-local blocks go into the ResNets alone.",
