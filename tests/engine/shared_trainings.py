@@ -26,9 +26,12 @@ from reidgen.generators.translation import domain_crops
 from reidgen.generators.translation.cycle import CycleTraining
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.paired import PairedTraining
+from reidgen.generators.views import views_training
+from reidgen.generators.views.views_training import RotatorTraining, ViewCrops, angles_of
 from reidgen.generators.weights import build_generator
 from reidgen.models import resnet
 from tests.generators.translation.conftest import made_crops, tiny_config
+from tests.generators.views import conftest as views
 
 STEPS = 4  # p of the augmentation moves after four
 SMALL = {"size": (16, 8), "z_dim": 8, "batch": 8, "seed": 3}
@@ -39,11 +42,11 @@ def in_float64(fabric, run, folder, world):
     """In each process."""
     torch.set_default_dtype(torch.float64)
     sampling.to_tensor = encoder_training.sampling.to_tensor = lambda pixels: pixels.double() / 127.5 - 1
-    domain_crops.to_tensor = sampling.to_tensor
+    domain_crops.to_tensor = views_training.to_tensor = sampling.to_tensor
     torch.Tensor.float = torch.Tensor.double  # networks that give float32 whatever they compute in
     resnet.WIDTHS = (8, 8, 8, 8)
     store = CropStore.open(ReidTable.read(folder / "crops").train, size=(16, 8))
-    for name, training in trainings(fabric, store).items():
+    for name, training in trainings(fabric, store, folder).items():
         for _ in range(STEPS):
             training.advance()
         figures = {key: value for key, value in training.figures().items() if not isinstance(value, str)}
@@ -53,7 +56,7 @@ def in_float64(fabric, run, folder, world):
             save_file({**told, **weights}, folder / f"{name}-{world}.safetensors")
 
 
-def trainings(fabric, store):
+def trainings(fabric, store, folder):
     common = {"fabric": fabric, "store": store}
     path = StyleGANConfig(**STYLE, path_weight=2.0, path_interval=2, r1_interval=2)
     pairs = StyleGANConfig(**STYLE, network="stylegan3-r", loss="relativistic", layers=4)
@@ -64,6 +67,7 @@ def trainings(fabric, store):
         backbone="resnet18", weights="random", width=4, passes=2, batch=8, norm_batch=4, test_steps=3, steps=10,
         perceptual_weight=0.0, reid_weight=0.0,
     )  # fmt: skip
+    turned, grey = (rotator(fabric, folder, structure) for structure in ("mesh", "grey"))
     parts = {"fabric": fabric, "tested": store.images[:4], "facts": {}}
     return {
         "path": StyleGANTraining(path, **common, ramp=True),
@@ -73,7 +77,15 @@ def trainings(fabric, store):
         "paired": PairedTraining(tiny_config("background-pose", batch=8, norm_batch=4), fabric, made_crops()),
         "cycle": CycleTraining(tiny_config("spgan", batch=4, history=6, blocks=1), fabric, made_crops()),
         "domains": DomainTraining(tiny_config("stargan", batch=4, critic_steps=2, blocks=1), fabric, made_crops()),
+        "turned": turned,
+        "grey": grey,
     }
+
+
+def rotator(fabric, folder, structure):
+    config = views.tiny_config(structure=structure, batch=8, norm_batch=4)
+    table = ReidTable.read(folder / "views")
+    return RotatorTraining(config, fabric, ViewCrops.open(table, config, angles_of(config)))
 
 
 def flat(state, prefix="state"):

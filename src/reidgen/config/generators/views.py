@@ -15,7 +15,7 @@ from reidgen.config.base import (
 )
 from reidgen.config.generators.common import LearnedCropsConfig, WrittenCropsConfig
 from reidgen.config.reid.backbone import RESNETS, BackboneConfig
-from reidgen.config.training import TrainingConfig
+from reidgen.config.training import DevicesConfig, check_shared_batch
 from reidgen.errors import option
 
 Structure = Literal["mesh", "grey", "pose"]
@@ -24,7 +24,7 @@ WEIGHTS = ("reconstruction", "cycle", "code", "contrast")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
+class RotatorConfig(LearnedCropsConfig, DevicesConfig, BackboneConfig):
     """Structure, networks, losses and schedule of a rotator.
 
     Attributes:
@@ -40,6 +40,8 @@ class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
         width: Channels of structure encoder, decoder and discriminators at full size.
         code: Numbers of the code of each of the four parts.
         scales: Sizes at which the discriminator looks.
+        norm_batch: Crops that batch normalisation in the identity encoder takes together (ghost batches). None: the
+            whole batch; it has to be given with several devices, so that their number does not change the result.
         lr: Adam's step size, of all networks.
         identity_lr: That of the identity encoder's backbone, as a share of `lr`; 0 leaves it as it is.
         beta1: Adam's first decay.
@@ -65,6 +67,7 @@ class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
     width: int = 32
     code: int = 128
     scales: int = 3
+    norm_batch: int | None = None
     lr: float = 1e-4
     identity_lr: float = 0.1
     beta1: float = 0.0
@@ -98,8 +101,8 @@ class RotatorConfig(LearnedCropsConfig, TrainingConfig, BackboneConfig):
             fix=option(backbone="resnet50"),
         )
         check_angles(self)
-        check_counts(self, "steps", "batch", "width", "code", "scales", "snapshot_steps")
-        require(self.batch >= 2, f"{option('batch')} is too small.", got=self.batch, allowed="2 or more")
+        check_counts(self, "steps", "batch", "width", "code", "scales", "snapshot_steps", "norm_batch")
+        check_shared_batch(self)
         check_positive(self, "lr", "gan_weight", "temperature")
         check_not_negative(self, "identity_lr", *(f"{name}_weight" for name in WEIGHTS))
         require(0 <= self.beta1 < 1, f"{option('beta1')} is out of range.", got=self.beta1, allowed="0 <= beta1 < 1")

@@ -1,23 +1,27 @@
 """What trainings with adversaries share: networks, optimisers, falling step size, figures, state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reidgen.data.table import ReidTable
+from reidgen.engine.devices.bfloat16 import sound_bfloat16
 from reidgen.engine.devices.device import Fabric, average_buffers, share_of, sum_gradients, summed
 from reidgen.engine.devices.device import generator as random_generator
-from reidgen.engine.loop import finite
+from reidgen.engine.loop import Plan, finite, memory_told, resume, train
+from reidgen.engine.runs.run import RunFiles, RunFolder
 from reidgen.errors import TrainingError, option
 from reidgen.generators.pictures.sheets import write_sheet
 from reidgen.generators.training.updates import add_gradients, clear_gradients
 
 BETA2 = 0.999
 SHOWN = 8  # crops of a sheet
+LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run
 
 
 class AdversarialTraining(ABC):
@@ -157,3 +161,53 @@ class AdversarialTraining(ABC):
         add_gradients(loss / self.fabric.world_size, self.parameters[group])
         sum_gradients(self.fabric, self.parameters[group])
         self.optimisers[group].step()
+
+
+Learning = TypeVar("Learning", bound=AdversarialTraining)
+
+
+def learn(
+    fabric: Fabric, run: RunFolder | RunFiles, config: Any, begin: Callable[[], Learning], *, label: str
+) -> tuple[Learning, dict[str, Any]]:
+    """Train to the end, or from the run's checkpoint to the end.
+
+    Args:
+        fabric: The processes.
+        run: Its run.
+        config: With steps, snapshot_steps, checkpoint_sec, batch, width, size and precision.
+        begin: Makes the training before its first step.
+        label: Stands before the bar.
+
+    Returns:
+        The training, and for the run's summary what was kept in float32.
+
+    Raises:
+        TrainingError: A loss stopped being a number, or memory ran out; the last checkpoint stays.
+    """
+    asked = f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}"
+    smaller = f"a smaller {option('batch')} or {option('width')}, in another {option('out')}"
+    plan = Plan(
+        label=label,
+        steps=config.steps,
+        log_steps=(max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1),),
+        write_steps=(config.snapshot_steps,),
+        checkpoint_sec=config.checkpoint_sec,
+    )
+    with memory_told(run, lambda: (asked, smaller)):
+        training = begin()
+        resume(run, training)
+        with sound_bfloat16(fabric.device, config.precision, tell=fabric.is_global_zero) as kept:
+            train(run, training, plan)
+    return training, {"kept_in_float32": kept} if kept else {}
+
+
+def facts_of(table: ReidTable, config: Any) -> dict[str, Any]:
+    """What was learned from, and for how long, for the run's summary and the weights' file."""
+    return {
+        "split": config.split,
+        "images": len(table),
+        "table": table.hash(),
+        "origins": sorted(table.rows["origin"].unique().to_list()),
+        "people": table.rows["pid"].n_unique(),
+        "steps": config.steps,
+    }

@@ -14,22 +14,21 @@ from reidgen.config.generators.translators import Family
 from reidgen.data.pixels.maps import with_masks
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.devices.bfloat16 import sound_bfloat16
 from reidgen.engine.devices.device import Fabric, setup
-from reidgen.engine.loop import Plan, begun, in_run, memory_told, resume, train
+from reidgen.engine.loop import begun, in_run
 from reidgen.engine.runs.run import RunFiles
 from reidgen.errors import option
 from reidgen.files import file_sha256
+from reidgen.generators.training.adversarial import facts_of, learn
 from reidgen.generators.translation.adversaries import TranslatorTraining
 from reidgen.generators.translation.cycle import CycleTraining
-from reidgen.generators.translation.domain_crops import Crops, check_camera, open_crops, sampler_of, tell_sizes
+from reidgen.generators.translation.domain_crops import check_camera, open_crops, sampler_of, tell_sizes
 from reidgen.generators.translation.domains import DomainTraining
 from reidgen.generators.translation.networks import GENERATOR
 from reidgen.generators.translation.paired import PairedTraining
 from reidgen.generators.translation.pasting import make_paste
 from reidgen.generators.translation.translator import FILE, TrainedTranslator, load_translator, write_translator
 
-LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run
 TRAININGS: dict[Family, type[TranslatorTraining]] = {
     "paired": PairedTraining,
     "cycle": CycleTraining,
@@ -127,41 +126,17 @@ def learned_from(table: ReidTable, config: TranslatorConfig) -> ReidTable:
 def _train(fabric: Fabric, run: RunFolder | RunFiles, table: ReidTable, config: TranslatorConfig) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
     crops = open_crops(table, config.size, masks=config.needs_masks)
-    facts = {
-        "split": config.split,
-        "images": len(table),
-        "table": table.hash(),
-        "origins": sorted(table.rows["origin"].unique().to_list()),
-        "people": table.rows["pid"].n_unique(),
-        "steps": config.steps,
-    }
+    facts = facts_of(table, config)
     left: dict[str, Any] = {}
     if config.family == "paste":
         networks = nn.ModuleDict({GENERATOR: make_paste(config, crops)})
     else:
-        networks, left = _learn(fabric, run, crops, config)
+        kind = TRAININGS[config.family]
+        training, left = learn(
+            fabric, run, config, lambda: kind(config, fabric, crops.to(fabric.device)), label="train translator (steps)"
+        )
+        networks = training.networks
     if not fabric.is_global_zero:
         return {}
     write_translator(run.path / FILE, networks, config=config, cameras=crops.cameras, training=facts)
     return {**facts, **left, "weights": file_sha256(run.path / FILE)}
-
-
-def _learn(
-    fabric: Fabric, run: RunFolder | RunFiles, crops: Crops, config: TranslatorConfig
-) -> tuple[nn.ModuleDict, dict[str, Any]]:
-    asked = f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}"
-    plan = Plan(
-        label="train translator (steps)",
-        steps=config.steps,
-        log_steps=(max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1),),
-        write_steps=(config.snapshot_steps,),
-        checkpoint_sec=config.checkpoint_sec,
-    )
-    with memory_told(
-        run, lambda: (asked, f"a smaller {option('batch')} or {option('width')}, in another {option('out')}")
-    ):
-        training = TRAININGS[config.family](config, fabric, crops.to(fabric.device))
-        resume(run, training)
-        with sound_bfloat16(fabric.device, config.precision, tell=fabric.is_global_zero) as kept:
-            train(run, training, plan)
-    return training.networks, {"kept_in_float32": kept} if kept else {}

@@ -7,17 +7,15 @@ from reidgen.backbones.weights import weights_hash
 from reidgen.config.generators.views import RotatorConfig
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.checkpoint import CHECKPOINT
-from reidgen.engine.devices.bfloat16 import sound_bfloat16
-from reidgen.engine.devices.device import setup
-from reidgen.engine.loop import Plan, memory_told, resume, train
+from reidgen.engine.devices.device import Fabric, setup
+from reidgen.engine.loop import begun, in_run
+from reidgen.engine.runs.run import RunFiles
 from reidgen.errors import DataError, option
 from reidgen.files import file_sha256, sha256
+from reidgen.generators.training.adversarial import facts_of, learn
 from reidgen.generators.views.structures import shapes_of, with_structures
 from reidgen.generators.views.trained_rotator import FILE, TrainedRotator, load_rotator, write_rotator
-from reidgen.generators.views.views_training import OWN, RotatorTraining, ViewCrops
-
-LOG_RECORDS, LOG_STEPS = 50, 100  # a log record each so many steps, but at least so many in a run
+from reidgen.generators.views.views_training import OWN, RotatorTraining, ViewCrops, angles_of
 
 
 def train_rotator(table: ReidTable, config: RotatorConfig | None = None, *, out: Path | str) -> TrainedRotator:
@@ -40,13 +38,14 @@ def train_rotator(table: ReidTable, config: RotatorConfig | None = None, *, out:
     """
     config = config or RotatorConfig()
     crops = learned_from(table, config)
-    angles = (OWN, *config.angles) if config.structure == "mesh" else (OWN,)
-    shapes = sha256(repr(shapes_of(crops, config.structure, angle)).encode() for angle in angles)
+    shapes = sha256(repr(shapes_of(crops, config.structure, angle)).encode() for angle in angles_of(config))
     inputs = {"table": crops.hash(), "structures": shapes, "weights": weights_hash(config.weights)}
-    with RunFolder.begin(out, stage="train-rotator", config=config, inputs=inputs) as run:
+    fabric = setup(config.device, devices=config.devices, nodes=config.nodes)
+    known = {"stage": "train-rotator", "config": config, "inputs": inputs}
+    with begun(fabric, out, **known, adjustable=("devices", "nodes")) as run:
         if not run.done:
-            run.finish(_train(run, ViewCrops.open(crops, config, angles), config))
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
+            ViewCrops.open(crops, config, angles_of(config))  # decode here, with a bar; processes map the files
+            run.finish(in_run(fabric, run, _train, crops, config))
     return load_rotator(run.path, device=config.device)
 
 
@@ -70,32 +69,18 @@ def learned_from(table: ReidTable, config: RotatorConfig) -> ReidTable:
     return crops
 
 
-def _train(run: RunFolder, crops: ViewCrops, config: RotatorConfig) -> dict[str, Any]:
+def _train(fabric: Fabric, run: RunFolder | RunFiles, table: ReidTable, config: RotatorConfig) -> dict[str, Any]:
     """Train to the end, write the weights, and return the run's summary."""
-    fabric = setup(config.device)
-    asked = f"batch {config.batch}, width {config.width}, {config.size[0]}x{config.size[1]}"
-    plan = Plan(
+    crops = ViewCrops.open(table, config, angles_of(config))
+    training, left = learn(
+        fabric,
+        run,
+        config,
+        lambda: RotatorTraining(config, fabric, crops.to(fabric.device)),
         label="train rotator (steps)",
-        steps=config.steps,
-        log_steps=(max(min(LOG_STEPS, config.steps // LOG_RECORDS), 1),),
-        write_steps=(config.snapshot_steps,),
-        checkpoint_sec=config.checkpoint_sec,
     )
-    smaller = f"a smaller {option('batch')} or {option('width')}, in another {option('out')}"
-    with memory_told(run, lambda: (asked, smaller)):
-        training = RotatorTraining(config, fabric, crops.to(fabric.device))
-        resume(run, training)
-        with sound_bfloat16(fabric.device, config.precision) as kept:
-            train(run, training, plan)
-    rows = crops.table.rows
-    facts = {
-        "split": config.split,
-        "images": len(rows),
-        "table": run.record["inputs"]["table"],
-        "origins": sorted(rows["origin"].unique().to_list()),
-        "people": rows["pid"].n_unique(),
-        "steps": config.steps,
-    }
+    if not fabric.is_global_zero:
+        return {}
+    facts = facts_of(table, config)
     write_rotator(run.path / FILE, training.rotator, config=config, training=facts)
-    left = {"kept_in_float32": kept} if kept else {}
     return {**facts, **left, "weights": file_sha256(run.path / FILE)}

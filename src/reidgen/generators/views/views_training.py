@@ -14,13 +14,14 @@ from reidgen.config.generators.views import RotatorConfig
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.samplers import EpochSampler
 from reidgen.data.table import ReidTable
-from reidgen.engine.devices.device import Fabric, derive_seed
+from reidgen.engine.devices.device import Fabric, derive_seed, gathered, summed
 from reidgen.generators.sampling import to_pixels, to_tensor
 from reidgen.generators.training.adversarial import SHOWN, AdversarialTraining
 from reidgen.generators.views.structures import PLANES, Structures
 from reidgen.losses.clusters.cluster_memory import cluster_contrast_loss, moved_memory
 from reidgen.losses.gan.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
 from reidgen.losses.images.reconstruction import absolute_error
+from reidgen.models.reid.ghost_norm import use_parts
 from reidgen.models.views.identity import PARTS, PartEncoder
 from reidgen.models.views.rotator import Rotator, exchanged
 from reidgen.models.views.scales import ScaleDiscriminator
@@ -99,6 +100,8 @@ class RotatorTraining(AdversarialTraining):
         own = np.unique(crops.table.pids, return_inverse=True)[1]
         self.labels = own if config.labels == "people" else np.arange(len(own))
         super().__init__(config, fabric, build_networks(config, int(self.labels.max()) + 1))
+        if config.norm_batch is not None:
+            use_parts(self.identity, config.norm_batch)
         self.sampler = EpochSampler(len(own), config.batch, config.seed)
 
     def moving(self, members: Sequence[str]) -> list[dict[str, Any]]:
@@ -130,7 +133,8 @@ class RotatorTraining(AdversarialTraining):
             self.identity.backbone.eval()
         rows = self.sampler.indices(self.step)
         crops, own, other, partners = self._batch(rows)
-        labels = torch.from_numpy(self.labels[rows]).to(crops.device)
+        people = torch.from_numpy(self.labels[rows]).to(crops.device)
+        labels = people[self.own]
         with self.autocast():
             features, codes = self.identity(crops)
             made, turned = self.rotator(codes.repeat(2, 1, 1), torch.cat([own, other])).chunk(2)
@@ -148,7 +152,7 @@ class RotatorTraining(AdversarialTraining):
         loss_g = weights.gan_weight * gan + weights.reconstruction_weight * reconstruction
         loss_g = loss_g + weights.cycle_weight * cycle + weights.code_weight * kept + weights.contrast_weight * contrast
         self.move(ROTATOR, loss_g)
-        self._remember(features.detach(), labels)
+        self._remember(gathered(self.fabric, features.detach()), people)
         loss_d, real, fake = self._discriminate(crops, turned.detach())
         return loss_g, loss_d, gan, reconstruction, cycle, kept, contrast, real, fake
 
@@ -171,12 +175,17 @@ class RotatorTraining(AdversarialTraining):
         return self.config.structure == "mesh"
 
     def _batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Crops, how they stand, how they shall stand, and other crops of the same people; some mirrored, all alike."""
+        """Crops, how they stand, how they shall stand, and other crops of the same people; some mirrored, all alike.
+
+        Of the rows of a batch those of this process.
+        """
         angles = self.config.angles
-        drawn = torch.rand((3, len(rows)), generator=self.random("batch")).numpy()
+        drawn = torch.rand((3, len(rows)), generator=self.random("batch")).numpy()[:, self.own]
         turns = np.array(angles)[(drawn[0] * len(angles)).astype(np.int64)]
+        others = np.roll(rows, 1)[self.own]
+        rows = rows[self.own]
         parts = [self.crops.images(rows), self._structures(rows, OWN)]
-        parts.append(self._structures(rows, turns) if self.meshes else parts[1].roll(1, 0))
+        parts.append(self._structures(rows, turns) if self.meshes else self._structures(others, OWN))
         if self.config.labels == "people":
             parts.append(self.crops.images(self._partners(rows, drawn[1])))
         if self.config.mirror:
@@ -208,10 +217,11 @@ class RotatorTraining(AdversarialTraining):
         memory = self.networks[MEMORY]
         assert isinstance(memory, Memory)
         self.identity.eval()
-        for rows in np.array_split(np.arange(len(self.labels)), -(-len(self.labels) // self.config.batch)):
+        own = np.arange(len(self.labels))[self.fabric.global_rank :: self.fabric.world_size]
+        for rows in np.array_split(own, -(-len(own) // self.config.batch)):
             features = functional.normalize(self.identity(self.crops.images(rows))[0], dim=1)
             memory.vectors.index_add_(0, torch.from_numpy(self.labels[rows]).to(features.device), features)
-        memory.vectors.copy_(functional.normalize(memory.vectors, dim=1))
+        memory.vectors.copy_(functional.normalize(summed(self.fabric, memory.vectors), dim=1))
         self.identity.train()
 
     def _remember(self, features: Tensor, labels: Tensor) -> None:
@@ -248,6 +258,11 @@ def build_networks(config: RotatorConfig, people: int) -> nn.ModuleDict:
             MEMORY: Memory(people, backbone.channels),
         }
     return nn.ModuleDict(networks)
+
+
+def angles_of(config: RotatorConfig) -> tuple[int, ...]:
+    """The angles from which a training needs each crop's structure."""
+    return (OWN, *config.angles) if config.structure == "mesh" else (OWN,)
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
