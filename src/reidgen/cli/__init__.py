@@ -9,8 +9,10 @@ from typing import Any, NoReturn
 
 import tyro
 
+from reidgen.cli.examples import examples
 from reidgen.cli.generate import GENERATE
 from reidgen.cli.generators import TRAINED
+from reidgen.cli.groups import GROUP
 from reidgen.cli.machine import HERE
 from reidgen.cli.reid import REID
 from reidgen.cli.tables import JUDGED, MADE
@@ -81,6 +83,8 @@ def _run(commands: dict[str, Callable[..., Any]], given: Sequence[str], prog: st
         with contextlib.redirect_stderr(told):
             run = tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=description, args=given)
     except SystemExit as stop:
+        if not stop.code:
+            sys.stdout.write(examples(f"{prog} {given[0]}".removeprefix("reidgen ") if given else ""))
         _refused(stop, told.getvalue())
     run()
 
@@ -92,5 +96,6 @@ def _refused(stop: SystemExit, told: str) -> NoReturn:
     if not isinstance(own, ReidgenError):
         sys.stderr.write(told)
         raise stop
-    part = str(getattr(refusal, "arg", "")).rpartition("config.")[2]
-    raise respelled(own, of_part(part)) from None
+    part = str(getattr(refusal, "arg", "")).partition(f".{GROUP}")[2].partition(".")[2]
+    part = part.removesuffix("augment").removesuffix(".")  # whose errors say it themselves
+    raise (respelled(own, of_part(part)) if part else own) from None

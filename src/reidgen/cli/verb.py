@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from tyro.conf import FlagCreatePairsOff, arg
 
 from reidgen.cli.arguments import DRY_RUN, READ, Tensorboard
+from reidgen.cli.examples import FIRST
+from reidgen.cli.groups import parameters, together
 from reidgen.config import as_dict
 from reidgen.errors import ConfigError
 from reidgen.files import check_apart
@@ -80,7 +82,8 @@ class Verb:
         def command(**options: Any) -> Callable[[], None]:
             return lambda: run(**options)
 
-        def run(*, dry_run: bool, tensorboard: bool = False, **inputs: Any) -> None:
+        def run(*, dry_run: bool, tensorboard: bool = False, **told: Any) -> None:
+            inputs = together(kind, told)
             check_apart(str(inputs["out"]), [str(inputs[name]) for name in READ if inputs.get(name)])
             if dry_run:
                 plan = self.plan(**inputs) if self.plan else self._planned(**inputs)
@@ -89,10 +92,11 @@ class Verb:
             follow(tensorboard)
             sys.stdout.write(f"{self.run(**inputs)}\n")
 
-        parameters = self._parameters(given)
+        config, name = self._config(given)
+        kind, listed = type(config), self._parameters(config, name)
         command.__doc__ = self.run.__doc__
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        command.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in listed}
         return command
 
     def check(self, given: Sequence[str]) -> None:
@@ -100,25 +104,30 @@ class Verb:
         if isinstance(self.config, Named):
             self.config.check(self.name, given)
 
-    def _parameters(self, given: Sequence[str]) -> list[inspect.Parameter]:
-        """Those of `run` with their types and defaults, and the flags that the verb has beside."""
-        config, defaults = self.config, {}
-        if isinstance(config, Named):
-            name = config.asked(given)
-            config, defaults = config.config(name), {config.option.removeprefix("--"): name}
-        defaults["config"] = config
-        hints = typing.get_type_hints(self.run, include_extras=True)
-        hints["config"] = Annotated[type(config), arg(name="")]
+    def _config(self, given: Sequence[str]) -> tuple[Any, str]:
+        """The config with the defaults that a command line asks for, and the name that gives them, if one does."""
+        if not isinstance(self.config, Named):
+            return self.config, ""
+        name = self.config.asked(given)
+        return self.config.config(name), name
+
+    def _parameters(self, config: Any, named: str) -> list[inspect.Parameter]:
+        """Those of `run` with their types and defaults, the groups of its config, and the flags of every verb."""
         flags: dict[str, Any] = {"dry_run": Annotated[FlagCreatePairsOff[bool], arg(help=self.dry_run)]}
         if self.trains:
             flags = {"tensorboard": Tensorboard, **flags}
+        hints = typing.get_type_hints(self.run, include_extras=True)
+        defaults = {self.config.option.removeprefix("--"): named} if named else {}
         own = inspect.signature(self.run).parameters
+        keyword = inspect.Parameter.KEYWORD_ONLY
         return [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
-            for name, hint, default in (
-                *((name, hints[name], defaults.get(name, one.default)) for name, one in own.items()),
-                *((name, hint, False) for name, hint in flags.items()),
-            )
+            *(
+                inspect.Parameter(name, keyword, annotation=hints[name], default=defaults.get(name, one.default))
+                for name, one in own.items()
+                if name != "config"
+            ),
+            *parameters(config, FIRST.get(self.name, ())),
+            *(inspect.Parameter(name, keyword, annotation=hint, default=False) for name, hint in flags.items()),
         ]
 
     def _planned(self, *, out: Any, config: Any, **inputs: Any) -> dict[str, Any]:
