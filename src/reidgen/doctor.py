@@ -32,6 +32,7 @@ EXTRAS = {
     "ray": "sweep --launcher ray",
     "onnx": "export",
     "video": "generate video --format mp4",
+    "view": "reidgen view",
 }
 FILES_OF = {"annotate": f"{PACKAGE}=={VERSION}"}
 SHIPPED = ("generator/generator.safetensors", "pose/movenet.safetensors")

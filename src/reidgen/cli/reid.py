@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from reidgen.cli.arguments import Data, Model, Out, Real, read_table
 from reidgen.cli.verb import Named, by_name, verb
@@ -18,6 +18,7 @@ from reidgen.config import (
     ReportConfig,
     SweepConfig,
     UnsupervisedConfig,
+    ViewConfig,
 )
 from reidgen.config.base import Device
 from reidgen.errors import ConfigError
@@ -167,4 +168,19 @@ def report(
     return f"page: {write_sweep_report(config, sweep=sweep, runs=runs, out=out)}"
 
 
-REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, fidelity, report)
+@verb("view", ViewConfig())
+def view(
+    folders: Annotated[Positional[tuple[Path, ...]], arg(help="Tables and trainings, or folders of such.")],
+    config: ViewConfig,
+    weights: Annotated[tuple[Path, ...], arg(help="Run folders of generators, to make crops again.")] = (),
+    out: Annotated[Path | None, arg(help="Folder of a review: its decisions, and the table with verdicts.")] = None,
+) -> str:
+    """Serve a page on this machine alone: look through crops, decide on them, follow trainings (extra: view)."""
+    from reidgen.view.serve import view as run
+
+    return (
+        "\n".join(f"reviewed table: {folder}" for folder in run(folders, config, weights=weights, out=out)) or "ended"
+    )
+
+
+REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, fidelity, report, view)

@@ -84,7 +84,8 @@ class Verb:
 
         def run(*, dry_run: bool, tensorboard: bool = False, **told: Any) -> None:
             inputs = together(kind, told)
-            check_apart(str(inputs["out"]), [str(inputs[name]) for name in READ if inputs.get(name)])
+            if inputs.get("out"):
+                check_apart(str(inputs["out"]), [str(inputs[name]) for name in READ if inputs.get(name)])
             if dry_run:
                 plan = self.plan(**inputs) if self.plan else self._planned(**inputs)
                 sys.stdout.write(f"{json.dumps(plan, indent=2)}\n")
@@ -130,7 +131,7 @@ class Verb:
             *(inspect.Parameter(name, keyword, annotation=hint, default=False) for name, hint in flags.items()),
         ]
 
-    def _planned(self, *, out: Any, config: Any, **inputs: Any) -> dict[str, Any]:
+    def _planned(self, *, config: Any, out: Any = None, **inputs: Any) -> dict[str, Any]:
         said = {name: str(value) for name, value in {**inputs, "out": out}.items()}
         return {"stage": self.name, **said, "config": as_dict(config)}
 

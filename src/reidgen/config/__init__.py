@@ -38,6 +38,7 @@ from reidgen.config.generators.conversion import ConvertConfig as ConvertConfig
 from reidgen.config.generators.conversion import ExportConfig as ExportConfig
 from reidgen.config.pages import QuickstartConfig as QuickstartConfig
 from reidgen.config.pages import ReportConfig as ReportConfig
+from reidgen.config.pages import ViewConfig as ViewConfig
 from reidgen.config.reid import RECIPES as RECIPES
 from reidgen.config.reid import UNSUPERVISED_RECIPES as UNSUPERVISED_RECIPES
 from reidgen.config.reid import BatchesConfig as BatchesConfig

@@ -1,10 +1,10 @@
-"""The knobs of the report and of the quick start."""
+"""The knobs of the report, of the page to look and decide in, and of the quick start."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_counts, check_seed, require
+from reidgen.config.base import Device, check_between, check_counts, check_seed, require
 from reidgen.errors import option
 
 
@@ -25,6 +25,25 @@ class ReportConfig:
     limits: str = ""
     show_real: Literal["never", "allow"] = "never"
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """Where the page is served, and who decides on it.
+
+    Attributes:
+        port: Of this machine; 0 takes any that is free.
+        reviewer: Who decides, as the reviewed table names them. None: the name of the account.
+        device: Where networks compute.
+    """
+
+    port: int = 8760
+    reviewer: str | None = None
+    device: Device = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_between(self, 0, 65535, "port")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,10 @@ OPTIONAL: dict[str, Column] = {
     "mix": Column(pl.String, "style group that a variant was made with", "generate variants"),
     "parent_origin": Column(pl.String, "origin of the crop that this one was made from", "generate"),
     "target_camid": Column(pl.Int64, "camera that a crop was moved to", "generate translate"),
+    "verdict": Column(pl.String, "what a reviewer says: keep, reject or wrong person", "view"),
+    "verdict_by": Column(pl.String, "the reviewer", "view"),
+    "verdict_at": Column(pl.String, "when, in UTC", "view"),
+    "merged_from": Column(pl.Int64, "pid before a reviewer found two people to be one", "view"),
     "rejected_by": Column(pl.String, "the filter that rejects the crop, empty where none does", "filter"),
 }
 SCORES = Column(pl.Float64, "score by the filter of that name", "filter")  # of every column score_NAME

@@ -18,6 +18,7 @@ KINDS = {
     "decoded crops": ("", re.compile(r"[0-9a-f]{32}-\d+x\d+\.(npy|tmp)")),
     "embeddings": ("", re.compile(r"embeddings-[0-9a-f]{32}\.safetensors")),
     "features": ("", re.compile(r"features-[0-9a-f]{32}\.(f32|part)")),
+    "thumbnails": ("", re.compile(r"thumbnails-\d+\.sqlite3(-journal)?")),
     WEIGHTS: ("weights", re.compile(r"((resnet|alexnet|vgg|clip-).*\.(pth?|safetensors)|yolov4-tiny\.weights)")),
 }
 

@@ -1,7 +1,9 @@
 """How a crop is rendered."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reidgen.errors import DataError
 
@@ -40,6 +42,11 @@ class Rendering:
         height, width = self.size
         who = f"seed={self.seed} person={self.person} camera={self.camera} index={self.index}"
         return f"render v{self.version} {who} size={height}x{width} pose={self.pose}"
+
+    def in_words(self, row: Mapping[str, Any]) -> str:
+        """How the crop of a row came about."""
+        seen = f"person {self.person} of seed {self.seed}, seen by camera {self.camera}, picture {self.index} there"
+        return f"Rendered: {seen}, pose {self.pose}, by version {self.version} of the renderer."
 
     @classmethod
     def parse(cls, text: str | None) -> "Rendering":

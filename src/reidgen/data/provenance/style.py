@@ -1,7 +1,9 @@
 """How a crop of a style generator, or of a DCGAN, is made."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reidgen.errors import DataError
 
@@ -47,6 +49,18 @@ class Style:
         own = _numbered(self.latents, self.w)
         return f"{self.network} psi={self.psi!r} w={own}{mix}{part} noise={self.noise} jpeg={self.quality}"
 
+    def in_words(self, row: Mapping[str, Any]) -> str:
+        """How the crop of a row came about."""
+        w = f"of seed {self.w}" if self.latents is None else f"that was found for a crop (row {self.w})"
+        text = f"Made by the {self.network} generator {maker(row)} from the w {w}, truncated to {self.psi:g}."
+        if self.donor is not None:
+            whose = f"seed {self.donor}" if self.donors is None else f"another crop (row {self.donor})"
+            far = "all the way" if self.weight == 1 else f"by {self.weight:.0%}"
+            group = f" ({row['mix']})" if row.get("mix") else ""
+            layers = ", ".join(map(str, self.layers))
+            text += f" In layers {layers}{group} its style moves {far} towards that of {whose}."
+        return f"{text} Noise of seed {self.noise}; JPEG of quality {self.quality}."
+
     @classmethod
     def parse(cls, text: str | None) -> "Style":
         """Read the text back.
@@ -69,6 +83,11 @@ class Style:
         donor = int(found["donor"]) if found["donor"] else None
         numbers = int(found["w"]), int(found["noise"]), psi, int(found["quality"])
         return cls(found["network"], *numbers, layers, donor, weight, found["latents"], found["donors"])
+
+
+def maker(row: Mapping[str, Any]) -> str:
+    """The weights that a row names, by the first digits of their hash."""
+    return (row["generator"] or "of an unknown hash")[:8]
 
 
 def _numbered(file: str | None, number: int | None) -> str:

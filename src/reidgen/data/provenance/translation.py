@@ -1,9 +1,12 @@
 """How a crop is moved to another camera."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote
 
+from reidgen.data.provenance.style import maker
 from reidgen.errors import DataError
 
 DIGITS = 16  # of a file's SHA-256
@@ -42,6 +45,12 @@ class Translation:
         pose = "" if self.pose is None else f" pose={quote(self.pose)}:{self.posed}"
         way = f"{self.source}>{self.target}"
         return f"translation {way} crop={self.crop}{mask}{pose} noise={self.noise} jpeg={self.quality}"
+
+    def in_words(self, row: Mapping[str, Any]) -> str:
+        """How the crop of a row came about."""
+        pose = "" if self.pose is None else f", standing as {self.pose} stands"
+        moved = f"The crop {row['parent']} of camera {self.source}, as camera {self.target} would show it{pose}."
+        return f"{moved} Made by the translator {maker(row)}; JPEG of quality {self.quality}."
 
     @classmethod
     def parse(cls, text: str | None) -> "Translation":

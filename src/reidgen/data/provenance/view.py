@@ -1,9 +1,12 @@
 """How a person is turned."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote
 
+from reidgen.data.provenance.style import maker
 from reidgen.data.provenance.translation import DIGITS
 from reidgen.errors import DataError
 
@@ -40,6 +43,12 @@ class View:
         of = "" if self.donor is None else f" of={quote(self.donor)}"
         files = f"crop={self.crop} shape={self.shape}"
         return f"view angle={self.angle} structure={self.structure}{of} {files} jpeg={self.quality}"
+
+    def in_words(self, row: Mapping[str, Any]) -> str:
+        """How the crop of a row came about."""
+        by = "its own mesh" if self.donor is None else f"the {self.structure} of {self.donor}"
+        turned = f"The person of {row['parent']}, turned to {self.angle} degrees by {by}."
+        return f"{turned} Made by the rotator {maker(row)}; JPEG of quality {self.quality}."
 
     @classmethod
     def parse(cls, text: str | None) -> "View":

@@ -1,0 +1,192 @@
+"""What the page asks its server: addresses, and the answers."""
+
+import base64
+import struct
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flask import Flask, Response, abort, jsonify, request
+from PIL import Image
+
+from reidgen.data.pixels.images import read_rgb
+from reidgen.errors import DataError, RunError, option
+from reidgen.view.guard import guarded
+from reidgen.view.journal import Journal
+from reidgen.view.relatives import Relatives, in_words
+from reidgen.view.reviewed import write_reviewed
+from reidgen.view.shown import Shown
+from reidgen.view.thumbnails import jpeg, thumbnails
+
+if TYPE_CHECKING:
+    from reidgen.regenerate import Maker
+
+ASSETS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+AT_ONCE = 400  # thumbnails in one answer
+FULL_QUALITY = 95
+
+
+class Answers:
+    """The answers about some tables and runs; each method is an address.
+
+    Args:
+        shown: Tables and runs.
+        journal: Where decisions go; None: the page is to look alone.
+        makers: What can make crops again.
+    """
+
+    def __init__(self, shown: Shown, *, journal: Journal | None = None, makers: "Sequence[Maker]" = ()) -> None:
+        self.shown, self.journal, self.makers = shown, journal, makers
+        self.columns = shown.columns()
+        self._computing = threading.Lock()  # one network at a time
+
+    def index(self) -> Response:
+        """The page itself."""
+        return self.asset("index.html")
+
+    def asset(self, name: str) -> Response:
+        """One of its files."""
+        file = files("reidgen.view") / "assets" / name
+        kind = ASSETS.get(name.rpartition(".")[2])
+        if kind is None or not file.is_file():
+            abort(404, f"There is no {name!a}.")
+        return Response(file.read_bytes(), mimetype=kind)
+
+    def about(self) -> Response:
+        """What there is: the columns and their words, the runs."""
+        named = {name: labels for name, (_, labels) in self.columns.items()}
+        who = None if self.journal is None else self.journal.who
+        return jsonify(crops=len(self.shown.crops), columns=named, scores=self.shown.scores, reviewer=who)
+
+    def column(self, name: str) -> Response:
+        """A column as little-endian int32 or float32."""
+        if name not in self.columns:
+            abort(404, f"There is no column {name!a}.")
+        values = self.columns[name][0]
+        return Response(values.astype(values.dtype.newbyteorder("<")).tobytes(), mimetype="application/octet-stream")
+
+    def thumbnails(self) -> Response:
+        """Thumbnails of the crops `rows`: their lengths as uint32, then the files; none of a crop that is not read."""
+        rows = self._rows(request.args.get("rows", ""))
+        chosen = self.shown.crops.take(rows)
+        made = thumbnails(list(zip(chosen.paths, chosen.shown, strict=True)))
+        lengths = struct.pack(f"<{len(made)}I", *map(len, made))
+        return Response(b"".join([lengths, *made]), mimetype="application/octet-stream")
+
+    def picture(self, row: int) -> Response:
+        """A crop in its own size, coded anew: what else its file holds does not get out."""
+        chosen = self.shown.crops.take(self._rows(str(row)))
+        return Response(
+            jpeg(read_rgb(chosen.paths[0], shown=chosen.shown[0]), quality=FULL_QUALITY), mimetype="image/jpeg"
+        )
+
+    @cached_property
+    def relatives(self) -> Relatives:
+        """The parents of all crops, found when they are first asked for."""
+        return Relatives(self.shown)
+
+    def person(self, row: int) -> Response:
+        """A crop's person: what is known of the crop, and the person's other crops in groups."""
+        self._rows(str(row))
+        groups = [{"title": title, "rows": rows} for title, rows in self.relatives.groups(row)]
+        known = self.shown.crops.rows.row(row, named=True)
+        facts = [[name, _text(value)] for name, value in known.items() if value is not None]
+        program = self.relatives.program(row)
+        return jsonify(words=in_words(self.shown, row), facts=facts, groups=groups, program=program)
+
+    def again(self, row: int) -> Response:
+        """A crop made again, as a picture of its own, and how far it is from the file."""
+        from reidgen.view.again import made_again  # takes seconds to import
+
+        self._rows(str(row))
+        with self._computing:
+            pixels, difference = made_again(self.relatives, row, self.makers)
+        picture = base64.b64encode(jpeg(Image.fromarray(pixels), quality=FULL_QUALITY)).decode()
+        return jsonify(picture=f"data:image/jpeg;base64,{picture}", difference=difference)
+
+    def decisions(self) -> Response:
+        """The decisions after the number `since`."""
+        return jsonify([] if self.journal is None else self.journal.entries(int(request.args.get("since", 0))))
+
+    def decide(self) -> Response:
+        """Take a decision into the journal."""
+        self.check_unchanged()
+        asked = request.get_json()
+        whole = {name: value for name, value in asked.items() if name != "verdict"} if isinstance(asked, dict) else {}
+        right = whole.keys() <= {"seen", "row", "other", "undoes"} and "seen" in whole
+        if (
+            not right
+            or not isinstance(asked.get("verdict"), str)
+            or not all(type(one) is int for one in whole.values())
+        ):
+            raise DataError(
+                "This is no decision.", got=str(asked)[:80], allowed="verdict, seen, and row, other or undoes"
+            )
+        return jsonify(self._journal().add(asked["verdict"], **whole))
+
+    def write(self) -> Response:
+        """Write the tables with verdicts."""
+        return jsonify(folders=[str(folder) for folder in write_reviewed(self._journal())])
+
+    def _journal(self) -> Journal:
+        if self.journal is None:
+            what, fix = "Decisions have no place to go.", f"reidgen view ... {option(out='DIR')}"
+            raise DataError(what, got=f"no {option('out')}", allowed="a folder for the review", fix=fix)
+        return self.journal
+
+    def _rows(self, text: str) -> np.ndarray:
+        """Numbers of crops, as a request gives them."""
+        numbers = text.split(",") if text else []
+        if len(numbers) > AT_ONCE or not all(one.isdecimal() and int(one) < len(self.shown.crops) for one in numbers):
+            what, got = "A request names crops that there are not.", f"{text[:40]!a}"
+            raise DataError(what, got=got, allowed=f"up to {AT_ONCE} numbers below {len(self.shown.crops)}")
+        self.check_unchanged()
+        return np.array(numbers, dtype=np.int64)
+
+    def check_unchanged(self) -> None:
+        """Raise `RunError` where a table is another than the one that the page shows."""
+        if changed := self.shown.changed():
+            raise RunError(
+                f"The table in {changed[0]} has changed since this page was opened.",
+                got="another metadata.parquet",
+                allowed="the table that is shown",
+                fix="end reidgen view with Ctrl-C and start it again; decisions are kept",
+            )
+
+    def addresses(self) -> list[tuple[str, str, Any]]:
+        """Method, address and answer of everything."""
+        return [
+            ("GET", "/", self.index),
+            ("GET", "/assets/<name>", self.asset),
+            ("GET", "/about", self.about),
+            ("GET", "/column/<path:name>", self.column),
+            ("GET", "/thumbnails", self.thumbnails),
+            ("GET", "/picture/<int:row>", self.picture),
+            ("GET", "/person/<int:row>", self.person),
+            ("POST", "/again/<int:row>", self.again),
+            ("GET", "/decisions", self.decisions),
+            ("POST", "/decide", self.decide),
+            ("POST", "/write", self.write),
+        ]
+
+
+def _text(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(f"{one:.4g}" if isinstance(one, float) else str(one) for one in values)
+
+
+def application(answers: Answers, *, token: str, port: int) -> Flask:
+    """The whole as a WSGI application.
+
+    Args:
+        answers: What it answers.
+        token: Who does not bring it gets nothing.
+        port: Where it is served.
+    """
+    app = Flask("reidgen.view", static_folder=None)
+    for method, address, answer in answers.addresses():
+        app.add_url_rule(address, endpoint=address, view_func=answer, methods=[method])
+    return guarded(app, token, port)
