@@ -151,6 +151,9 @@ def downloads(folder):
     np_folders(folder / "cuhk03-np")
     for split, pid in (("train", "anna"), ("query", "ben"), ("gallery", "ben")):
         write_crop(folder / "mine" / split / pid / f"cam{1 + (split == 'gallery')}_1.jpg", seed=len(split))
+    (folder / "mine" / "labels.csv").write_text("path,pid\ntrain/anna/cam1_1.jpg,anna\n")
+    for file in ("cam_a/001_0.bmp", "cam_b/001_90.bmp", "cam_a/002_0.bmp", "cam_b/002_90.bmp"):
+        write_crop(folder / "VIPeR" / file, seed=int(file[6:9]))
     write_darknet(folder / "net", small_cfg())
     for name in ("stylegan3-r-afhqv2-512x512.pkl", "stylegan3-r-ffhq-1024x1024.pkl"):
         (folder / name).write_bytes(upstream_pickle(snapshot(network(golden("stylegan3_r_32")[0], **STYLEGAN3_R))))

@@ -94,8 +94,8 @@ def test_a_folder_without_a_table(tmp_path):
 def test_a_pattern_that_was_forgotten(tmp_path):
     config = PrepareConfig(dataset="folder")
     assert message(ConfigError, lambda: prepare(config, root=tmp_path, out=tmp_path / "out"), tmp_path) == (
-        "dataset='folder' needs pattern.\n"
-        "  got: no pattern\n"
+        "dataset='folder' needs pattern or labels.\n"
+        "  got: neither\n"
         "  allowed: a regular expression with the named group pid, and camid unless nobody knows the cameras; "
         "optionally seq, frame, split\n"
         r"  try: pattern='(?P<pid>\\d+)_c(?P<camid>\\d+)'"
@@ -107,7 +107,8 @@ def test_a_dataset_that_was_withdrawn(tmp_path):
         'The dataset "dukemtmcreid" is not supported: it was withdrawn by its authors in 2019, as the people in it had '
         "not agreed (docs/ethics.md).\n"
         "  got: dukemtmcreid\n"
-        "  allowed: market1501, msmt17, cuhk03, folder, reidgen, sample"
+        "  allowed: market1501, msmt17, cuhk03, folder, reidgen, cuhk01, grid, ilids, mars, occluded-reid, pku-reid, "
+        "prid, viper, sample"
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 # Fields of the config, beside what the verb reads and writes; --seed follows them.
 FIRST: dict[str, tuple[str, ...]] = {
-    "prepare": ("dataset", "variant", "pattern", "train_share", "size", "expect_counts", "bad_files"),
+    "prepare": ("dataset", "pattern", "labels", "split_by", "size", "expect_counts", "bad_files"),
     "annotate": ("what", "masks", "keypoint_confidence", "angles", "device"),
     "train-generator": ("size", "kimg", "batch", "mirror", "snapshot_kimg", "transfer", "device"),
     "train-encoder": ("backbone", "steps", "batch", "lr", "perceptual_backbone", "device"),

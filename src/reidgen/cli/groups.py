@@ -18,8 +18,9 @@ UNTOLD = {  # of fields that say it in no docstring
 # Title of each group, behind which tyro writes "options", and the names of its options (* stands for anything). A name
 # means one thing in all verbs.
 GROUPS: dict[str, str] = {
-    "crop": "size split mirror enlarge augment ada_* quality save_dtype targets_per_crop people cameras donors "
-    "crops_per_person pictures origin seeds camera backgrounds",
+    "crop": "size split variant train_share split_names camera_map skip_unmatched mirror enlarge augment ada_* "
+    "quality save_dtype targets_per_crop people cameras donors crops_per_person pictures origin seeds "
+    "camera backgrounds",
     "network": "backbone base_width weights last_stride stride_in attention neck bottleneck pooling dropout compare "
     "network *_dim mapping_layers layers channel_* width passes depth blocks patch_layers norm style_mixing code "
     "scales parts sees",

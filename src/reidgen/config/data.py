@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reidgen.config.base import check_seed, check_size, require
+from reidgen.config.folders import FolderConfig
 from reidgen.errors import option
 
 
@@ -27,32 +28,33 @@ class PairsConfig:
         check_seed(self.seed)
 
 
+Dataset = Literal[
+    "market1501", "msmt17", "cuhk03", "folder", "reidgen",
+    "cuhk01", "grid", "ilids", "mars", "occluded-reid", "pku-reid", "prid", "viper",
+]  # fmt: skip
+OF_FOLDER = ("pattern", "labels", "split_names", "camera_map", "skip_unmatched")
+SPLIT_THEMSELVES = ("market1501", "msmt17", "cuhk03", "reidgen")
+
+
 @dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
+class PrepareConfig(FolderConfig):
     """Which dataset is read and what is done with the files that the audit finds bad.
 
     Attributes:
-        dataset: Name of the reader; "reidgen" reads a folder that reidgen wrote.
+        dataset: Name of the reader; "folder" reads any folder of crops, "reidgen" one that reidgen wrote.
         variant: CUHK03 only: which boxes.
-        pattern: Folder reader only: a regular expression over the relative path. It has the named group pid, camid
-            unless nobody knows the cameras, and optionally seq, frame and split.
-        train_share: Folder reader only, for patterns without the group split: share of the people in train, drawn by
-            the seed. Of the others one crop a camera is a query. None: all are in train.
         bad_files: "keep" only lists unreadable and absurd images, "drop" leaves them out of the written table.
         size: None writes the files as they are; otherwise crops are resized to (height, width).
         pictures: "as-shown" turns crops as their EXIF asks and lays their transparent parts over white, and writes
             these as JPEG; None leaves pixels as they are stored.
-        expect_counts: "check" compares Market-1501's and the other sets' published counts, "any" accepts a part of
-            the set.
+        expect_counts: "check" compares the published counts of a set, "any" accepts a part of it.
         origin: What the crops are: "real" people who were recorded, "rendered" ones, or "generated" by another program.
             extend adds generated ones; what made them is then unknown (column generator). A folder that reidgen wrote
             says its origin itself.
     """
 
-    dataset: Literal["market1501", "msmt17", "cuhk03", "folder", "reidgen"] = "market1501"
+    dataset: Dataset = "market1501"
     variant: Literal["detected", "labeled"] = "detected"
-    pattern: str | None = None
-    train_share: float | None = None
     bad_files: Literal["keep", "drop"] = "keep"
     size: tuple[int, int] | None = None
     pictures: Literal["as-shown"] | None = None
@@ -61,20 +63,21 @@ class PrepareConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("pattern", "train_share"):
+        super().__post_init__()
+        for name in OF_FOLDER:
             require(
-                getattr(self, name) is None or self.dataset == "folder",
+                not getattr(self, name) or self.dataset == "folder",
                 f"{option(name)} goes with {option(dataset='folder')} only.",
                 got=option(dataset=self.dataset),
                 allowed=option(dataset="folder"),
                 fix=f"leave {option(name)} out, or {option(dataset='folder')}",
             )
         require(
-            self.train_share is None or 0 < self.train_share < 1,
-            f"{option('train_share')} is a share.",
-            got=self.train_share,
-            allowed="above 0 and below 1",
-            fix=option(train_share=0.5),
+            self.split is None or self.dataset not in SPLIT_THEMSELVES,
+            f"{option('train_share')} and {option('split_by')} make a split, and {self.dataset} has one.",
+            got=self.split,
+            allowed=f"{option(dataset='folder')}, or a set without a published split",
+            fix=f"leave them out, or {option(dataset='folder')}",
         )
         require(
             self.origin == "real" or self.dataset != "reidgen",

@@ -66,7 +66,7 @@ def test_numbers_splits_and_cameras_made_here_are_told(tmp_path, capsys):
         write_crop(tmp_path / f"{name}.png")
     load_dataset("folder", root=tmp_path, pattern=NAMES, train_share=0.4, seed=3)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "split made here: 1 of 3 people in train by seed 3, one query a camera"
+    assert lines[0] == "split made here: 1 of 3 people in train, 2 queries, by share:0.4 and seed 3"
     assert lines[1] == "people numbered here: 2 whose names are not numbers or 0: 0 = 8, anna = 9"
     load_dataset("folder", root=tmp_path, pattern=r"(?P<pid>\w+)_")
     assert "set without cameras: train and query crops count as camera 1" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from reidgen.config import PrepareConfig
+from reidgen.config.data import SPLIT_THEMSELVES
 from reidgen.data.audit.findings import Finding, Severity
 from reidgen.data.disk.threads import in_order
 from reidgen.data.pixels.images import TURNED_TIFF, file_otherwise
@@ -35,7 +36,7 @@ NAMED = 3  # names in a line on the error stream; the audit has all
 
 def notes(root: Path | str, table: ReidTable, config: PrepareConfig) -> list[Finding]:
     """What is to be told of a dataset that was read: what its folder holds beside it, numbers and splits made here."""
-    made = _made(table, config) if config.dataset == "folder" else ()
+    made = () if config.dataset in SPLIT_THEMSELVES else _made(table, config)
     return [*made, *passed_over(root, table)]
 
 
@@ -109,10 +110,11 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 def _made(table: ReidTable, config: PrepareConfig) -> Iterator[Finding]:
     rows = table.rows
-    if config.train_share is not None:
+    if config.split is not None:
         people = rows.filter(pl.col("pid") > 0).group_by("pid").agg((pl.col("split") == "train").any())
-        why = f"{people['split'].sum():,} of {len(people):,} people in train by seed {config.seed}, one query a camera"
-        yield Finding("note", "split made here", why)
+        queries = (rows["split"] == "query").sum()
+        why = f"{people['split'].sum():,} of {len(people):,} people in train, {queries:,} queries"
+        yield Finding("note", "split made here", f"{why}, by {config.split} and seed {config.seed}")
     if rows["source_camid"].null_count() == len(rows):
         query, gallery = NO_CAMERAS["query"], NO_CAMERAS["gallery"]
         why = f"train and query crops count as camera {query}, gallery crops as {gallery}, so that none is left out"

@@ -8,7 +8,8 @@ import polars as pl
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable
 from reidgen.errors import DataError, option
 
-Counts = Mapping[str, Mapping[str, int]]  # split -> crops, people, distractors, junk -> how many
+ALL = "all"  # in place of a split
+Counts = Mapping[str, Mapping[str, int]]  # split -> crops, people, distractors, junk, of ALL also images -> how many
 
 
 def count(table: ReidTable) -> dict[str, dict[str, int]]:
@@ -33,7 +34,7 @@ def check(table: ReidTable, published: Counts, expect: Literal["check", "any"]) 
     Raises:
         DataError: A size differs.
     """
-    found = count(table)
+    found = {**count(table), ALL: _totals(table)}
     differ = [
         f"{split} {found[split][what]:,} {what} instead of {number:,}"
         for split, numbers in published.items()
@@ -48,3 +49,14 @@ def check(table: ReidTable, published: Counts, expect: Literal["check", "any"]) 
             fix=f"download and unpack it again, or read what is there with {option(expect_counts='any')}",
         )
     return table
+
+
+def _totals(table: ReidTable) -> dict[str, int]:
+    """Of all splits: image files whoever is on them, people, distractors, cameras."""
+    rows, person = table.rows, pl.col("pid") > DISTRACTOR
+    return {
+        "images": rows.height,
+        "people": rows.filter(person)["pid"].n_unique(),
+        "distractors": rows.filter(pl.col("pid") == DISTRACTOR).height,
+        "cameras": rows["camid"].n_unique(),
+    }

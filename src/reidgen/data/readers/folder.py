@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from reidgen.config import PrepareConfig
+from reidgen.config.folders import named
 from reidgen.data.pixels.images import ENDINGS
+from reidgen.data.readers.labels import labelled
 from reidgen.data.readers.names import images_in, unparsed
-from reidgen.data.readers.splitting import split_people
+from reidgen.data.readers.splitting import split
 from reidgen.data.table import DISTRACTOR, JUNK, ReidTable
 from reidgen.errors import ConfigError, DataError, option
 
@@ -23,41 +25,46 @@ SPLITS = {
 }
 NO_CAMERAS = {"train": 1, "query": 1, "gallery": 2}  # so that the query's camera removes nothing from its gallery
 EXAMPLE = r"(?P<pid>\d+)_c(?P<camid>\d+)"
+Said = list[tuple[str, dict[str, str | None]]]  # each image, and what its path or a table says of it
 
 
 def read(root: Path, config: PrepareConfig) -> ReidTable:
-    """Read all images below `root`; the pattern is searched in each path relative to it, with "/" between folders.
+    """Read all images below `root` by a pattern, or those that a CSV file names.
 
-    The named group pid is required; camid, seq and frame, whole numbers, and split (train, query, gallery or test,
-    or Market-1501's folder names) are optional. Without camid, gallery crops are of camera 2 and all others of camera
-    1. Without split every crop is in the train split, or people are split by `config.train_share`.
+    The pattern is searched in each path relative to `root`, with "/" between folders. Its group, or the file's column,
+    pid is required; camid, seq and frame, whole numbers, and split (train, query, gallery or test, Market-1501's folder
+    names, or those of `config.split_names`) are optional. Without camid, gallery crops are of camera 2 and all others
+    of camera 1. Without split every crop is in the train split. `config.split` makes another one.
 
     Whole numbers of people are kept as they are, -1 (also as 00-1) for junk and 0 for distractors as in Market-1501.
     Other names, and a person 0 of train or query, who cannot be a distractor, are numbered after the largest number,
-    in natural order; cameras likewise. `source_pid` and `source_camid` keep the names.
+    in natural order; cameras likewise, or by `config.camera_map`. `source_pid` and `source_camid` keep the names.
 
     Raises:
         ConfigError: The pattern is missing, no regular expression, or lacks a group.
         DataError: There are no images, a folder may not be read, or a path does not match.
     """
-    pattern = _compiled(config.pattern)
-    if config.train_share is not None and "split" in pattern.groupindex:
-        raise ConfigError(f"{option('train_share')} makes a split.", got=f"a {option('pattern')} with the group split",
-                          allowed="one of them", fix=f"leave {option('train_share')} or the group out")  # fmt: skip
-    files = images_below(root)
-    found = [(file, pattern.search(file)) for file in files]
-    wrong = [file for file, match in found if match is None]
-    if wrong:
-        raise unparsed(wrong, pattern, folder=root, example="paths in which the pattern is found",
-                       fix=f"widen {option('pattern')}, or move the other images away")  # fmt: skip
-    rows = [_row(file, match.groupdict(), root) for file, match in found if match is not None]
-    _number_cameras(rows)
+    said = _by_pattern(root, config) if config.labels is None else labelled(root, Path(config.labels))
+    splits = SPLITS | named("split_names", config.split_names)
+    rows = [_row(file, groups, root, splits) for file, groups in said]
+    _number_cameras(rows, config.cameras())
     _number_people(rows)
-    if config.train_share is not None:
-        split_people(rows, share=config.train_share, seed=config.seed)
+    if config.split is not None:
+        rows = split(rows, config, own=any(groups.get("split") for _, groups in said))
+    without = all(row["source_camid"] is None for row in rows)
     for row in rows:
-        row["camid"] = row["camid"] if "camid" in pattern.groupindex else NO_CAMERAS[row["split"]]
+        row["camid"] = NO_CAMERAS[row["split"]] if without else row["camid"]
     return ReidTable.from_rows(rows, root=root, name=root.name)
+
+
+def _by_pattern(root: Path, config: PrepareConfig) -> Said:
+    pattern = _compiled(config.pattern)
+    found = [(file, pattern.search(file)) for file in images_below(root)]
+    wrong = [file for file, match in found if match is None]
+    if wrong and (not config.skip_unmatched or len(wrong) == len(found)):
+        raise unparsed(wrong, pattern, folder=root, example="paths in which the pattern is found",
+                       fix=f"widen {option('pattern')}, or {option(skip_unmatched=True)}")  # fmt: skip
+    return [(file, match.groupdict()) for file, match in found if match is not None]
 
 
 def whole(name: str) -> int | None:
@@ -75,7 +82,10 @@ def _compiled(text: str | None) -> re.Pattern[str]:
     fix = option(pattern=EXAMPLE)
     if text is None:
         raise ConfigError(
-            f"{option(dataset='folder')} needs {option('pattern')}.", got="no pattern", allowed=groups, fix=fix
+            f"{option(dataset='folder')} needs {option('pattern')} or {option('labels')}.",
+            got="neither",
+            allowed=groups,
+            fix=fix,
         )
     try:
         pattern = re.compile(text)
@@ -125,12 +135,11 @@ def images_below(root: Path, *, field: str = "root") -> list[str]:
     return sorted(files)
 
 
-def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]:
-    split = SPLITS.get(groups.get("split") or "train")
+def _row(file: str, groups: dict[str, str | None], root: Path, splits: dict[str, str]) -> dict[str, Any]:
+    split = splits.get(groups.get("split") or "train")
     if split is None:
         raise DataError(f"{root / file} is in a split that is not known.", got=groups["split"],
-                        allowed=", ".join(SPLITS),
-                        fix=f"rename the folder, or leave the group split out of {option('pattern')}")  # fmt: skip
+                        allowed=", ".join(splits), fix=option(split_names=f"{groups['split']}=train"))  # fmt: skip
     for group in ("pid", "camid"):
         if group in groups and not groups[group]:
             raise DataError(f"{root / file} has an empty {group}.", got="a group that matched nothing",
@@ -152,9 +161,14 @@ def _row(file: str, groups: dict[str, str | None], root: Path) -> dict[str, Any]
     }
 
 
-def _number_cameras(rows: list[dict[str, Any]]) -> None:
+def _number_cameras(rows: list[dict[str, Any]], given: dict[str, int]) -> None:
     names = {row["source_camid"] or "1" for row in rows}
-    numbers = _numbered({name: None if whole(name) == JUNK else whole(name) for name in names})
+    unknown = _natural(names - given.keys())
+    if given and unknown:
+        raise DataError(f"{option('camera_map')} lacks cameras.", got=", ".join(unknown[:8]),
+                        allowed=f"a number for each of the {len(names):,} cameras",
+                        fix=option(camera_map=f"{','.join(unknown[:8])}={max(given.values()) + 1}"))  # fmt: skip
+    numbers = given or _numbered({name: None if whole(name) == JUNK else whole(name) for name in names})
     for row in rows:
         row["camid"] = numbers[row["source_camid"] or "1"]
 
