@@ -36,6 +36,33 @@ def test_masks_and_yaws_of_rendered_people(model):
     assert np.median(errors) < 25
 
 
+def test_somebody_else_is_seen(model):
+    """Two rendered crops beside each other, squeezed into one, against each of them alone."""
+    crops = [np.array(read_rgb(path)) for path in rg.load_dataset("reidgen", root=SAMPLE).paths[5::23]][:16]
+    pairs = [np.concatenate(pair, axis=1)[:, ::2] for pair in zip(crops, crops[1:] + crops[:1], strict=True)]
+    alone, beside = ([model.others(crop, model.find(crop)) for crop in side] for side in (crops, pairs))
+    assert np.mean([one > other for one in beside for other in alone]) > 0.8  # as often as that a pair has more
+
+
+def test_what_counts_as_somebody_else(model, monkeypatch):
+    """By hand: a person of 8 pixels, painted over; of the 16 pixels found then 12 are not of it or its margin."""
+    seen = []
+
+    def find(crop):
+        seen.append(crop)
+        mask = np.zeros((16, 8), bool)
+        mask[6:14, :2] = True
+        return landmarks.Landmarks(mask, 0.8, 0.0)
+
+    monkeypatch.setattr(model, "find", find)
+    crop = np.full((16, 8, 3), 50, np.uint8)
+    person = np.zeros((16, 8), bool)
+    person[2:6, :2] = True
+    crop[person] = 250
+    assert model.others(crop, landmarks.Landmarks(person, 1.0, 0.0)) == pytest.approx(0.8 * 12 / 8)
+    assert (seen[0] == 50).all()  # nothing of the person is left
+
+
 def test_nobody_is_in_an_even_crop(model):
     assert model.find(np.full((128, 64, 3), 120, np.uint8)).presence < 0.5
 

@@ -125,6 +125,9 @@ def test_yaw_of_both_is_between(tmp_path, monkeypatch):
         def find(self, crop):
             return finding.Landmarks(np.ones(crop.shape[:2], bool), 1.0, 40.0)
 
+        def others(self, crop, found):
+            return 0.5
+
     monkeypatch.setattr(finding, "yaw_of", lambda points, views: 20.0)
     monkeypatch.setattr(finding, "LandmarkModel", lambda path: Model())
     monkeypatch.setattr(finding, "model_file", lambda asked: None)
@@ -134,6 +137,11 @@ def test_yaw_of_both_is_between(tmp_path, monkeypatch):
     made = rg.annotate(table, out=tmp_path / "out", **options)
     assert made.rows["yaw"].to_list() == [30.0]
     assert made.rows["mask"].to_list() == ["maps/mask/0001_c1s1_000000_00.png"]
+    assert made.rows["others"].to_list() == [0.5]
+    told = read_run(tmp_path / "out")["summary"]
+    assert told["others"] == 1 and "in 1 crops somebody else is seen" in in_words(told)
+    less = rg.annotate(table, out=tmp_path / "less", **options, others_share=0.6)
+    assert less.rows["others"].to_list() == [0.5] and read_run(tmp_path / "less")["summary"]["others"] == 0
 
 
 def test_options_out_of_range():

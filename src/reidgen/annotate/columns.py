@@ -19,10 +19,10 @@ from reidgen.data.tree import free_map
 from reidgen.models.pose.movenet import POINTS
 
 # Places in a crop's row of numbers, which are not a number where nothing was asked: x, y and score of each point; 1
-# where a mask was written; IoU with the truth; degrees.
+# where a mask was written; IoU with the truth; degrees; how much of somebody else is there.
 POINTS_AT = slice(0, 3 * POINTS)
-MASKED, OVERLAP, YAW = range(3 * POINTS, 3 * POINTS + 3)
-NUMBERS = 3 * POINTS + 3
+MASKED, OVERLAP, YAW, OTHERS = range(3 * POINTS, 3 * POINTS + 4)
+NUMBERS = 3 * POINTS + 4
 
 
 def mask_targets(table: ReidTable, wanted: Wanted) -> dict[int, Path]:
@@ -56,6 +56,9 @@ def filled(
         root = Path(rows["root"][0])
         masked = {row: path for row, path in targets.items() if of_row[row][MASKED] == 1}
         rows = _set(rows, "mask", wanted, {row: path.relative_to(root).as_posix() for row, path in masked.items()})
+        if np.isfinite(values[:, OTHERS]).any():
+            others = {row: value[OTHERS] for row, value in of_row.items() if np.isfinite(value[OTHERS])}
+            rows = rows.with_columns(pl.Series("others", map(others.get, range(len(table))), dtype=pl.Float64))
     found = {row: value[POINTS_AT].reshape(POINTS, 3) for row, value in of_row.items()}
     found = {row: points for row, points in found.items() if points[:, 2].mean() >= config.keypoint_confidence}
     if "keypoints" in config.what:
@@ -70,15 +73,18 @@ def filled(
     return dataclasses.replace(table, rows=rows)
 
 
-def summary(table: ReidTable, wanted: Wanted, values: np.ndarray) -> dict[str, Any]:
+def summary(table: ReidTable, wanted: Wanted, values: np.ndarray, config: AnnotateConfig) -> dict[str, Any]:
     """What is told of a run: of each column how many crops were known, made, or could not be; errors against the truth.
 
     Args:
         table: The crops with their columns.
         wanted: What was asked.
         values: Numbers of the crops of `wanted.rows`.
+        config: Thresholds.
     """
     told: dict[str, Any] = {"crops": len(table)}
+    if np.isfinite(values[:, OTHERS]).any():
+        told["others"] = int((values[:, OTHERS] >= config.others_share).sum())
     for what, made in wanted.made.items():
         if made.any() or wanted.checked[what].any():
             empty = table.rows[what].is_null().to_numpy()
@@ -115,6 +121,8 @@ def in_words(told: dict[str, Any]) -> str:
             lines[-1] += f", {counts['known']:,} the renderer's" if what in ERRORS else ""
             if counts["without"]:
                 lines[-1] += f", {counts['without']:,} without, as nobody was found with confidence"
+        if what == "mask" and "others" in told:
+            lines.append(f"  in {told['others']:,} crops somebody else is seen (column others)")
         if what in told["against_the_renderer"]:
             one = told["against_the_renderer"][what]
             lines.append(f"  against the renderer's, {one['crops']:,} crops: {ERRORS[what].format(**one)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reidgen.annotate.columns import MASKED, NUMBERS, OVERLAP, POINTS_AT, YAW
+from reidgen.annotate.columns import MASKED, NUMBERS, OTHERS, OVERLAP, POINTS_AT, YAW
 from reidgen.annotate.keypoints import KeypointFinder
 from reidgen.annotate.landmarks import LandmarkModel, Landmarks, model_file
 from reidgen.annotate.masks import MaskFolder, MaskFunction, called, place_mask, read_mask
@@ -115,6 +115,8 @@ class Finder:
         else:
             sure = modelled is not None and modelled.presence >= self.config.mask_confidence
             mask = modelled.mask if modelled is not None and sure else None
+            if target is not None and modelled is not None and mask is not None and self.model is not None:
+                value[OTHERS] = self.model.others(crop, modelled)
         if target is None:
             unknown = self.folder is not None and file is None
             value[OVERLAP] = np.nan if unknown else overlap(mask, read_mask(Path(known["root"]) / known["mask"]))

@@ -12,6 +12,7 @@ from reidgen.annotate.squares import place
 from reidgen.engine.devices.machine import cores
 from reidgen.errors import WeightsError, importing, option
 from reidgen.files import file_sha256
+from reidgen.models.translation.paste import inpaint, without_people
 
 PACKAGE, VERSION, FOLDER = "mediapipe", "0.10.21", "modules/pose_landmark"
 # First digits of the SHA-256 of the published files; others are not opened, as the interpreter trusts what it reads.
@@ -70,6 +71,17 @@ class LandmarkModel:
         return Landmarks(
             (logits > 0).numpy(), round(float(out["presence"][0, 0]), 4), yaw_of(out["world"].reshape(POINTS, 3))
         )
+
+    def others(self, crop: np.ndarray, found: Landmarks) -> float:
+        """How much of somebody else it sees once the person is painted over with what is around.
+
+        Its confidence then, times the area of that mask outside of the first one, as a share of the first one's.
+        """
+        known = without_people(torch.from_numpy(found.mask)[None, None].float())
+        painted = inpaint(torch.from_numpy(crop).permute(2, 0, 1)[None].float(), known)[0].permute(1, 2, 0)
+        again = self.find(painted.round().byte().numpy())
+        new = again.mask & (known[0, 0] > 0).numpy()
+        return round(again.presence * float(new.sum() / max(found.mask.sum(), 1)), 4)
 
 
 def yaw_of(points: np.ndarray) -> float:

@@ -51,9 +51,10 @@ def annotate(
 
     Returns:
         The table with the columns that were asked for: `mask` (path of a PNG, 255 on the person; null where nobody was
-        found), `keypoints` (17 times x, y in pixels and 2 seen, 1 hidden, 0 outside) with `keypoint_scores`, and
-        `yaw` (degrees, 0 faces the camera, 90 looks to the right of the picture); `body` (see `Body`) with
-        `body_error`; `mesh_N` (path of a PNG, 0 beside the body, turned by N degrees) with `body_overlap`.
+        found) and, where the model found them, `others` (how much of somebody else is seen beside that person);
+        `keypoints` (17 times x, y in pixels and 2 seen, 1 hidden, 0 outside) with `keypoint_scores`; `yaw` (degrees, 0
+        faces the camera, 90 looks to the right of the picture); `body` (see `Body`) with `body_error`; `mesh_N` (path
+        of a PNG, 0 beside the body, turned by N degrees) with `body_overlap`.
 
     Raises:
         ConfigError: An option is out of range.
@@ -96,7 +97,7 @@ def annotate(
             drawn = ScoreFolder(work / "meshes", run.identity)
             whole = with_meshes(whole, config, folders=meshes, kept=drawn, crops=crops)
         whole.write_metadata(run.path)
-        run.finish(summary(whole, wanted, values) | told_of_bodies(whole, config))
+        run.finish(summary(whole, wanted, values, config) | told_of_bodies(whole, config))
         shutil.rmtree(work, ignore_errors=True)
     return ReidTable.read(run.path)
 

@@ -30,6 +30,8 @@ class AnnotateConfig:
         pose_model: "package" reads the model out of the installed package mediapipe; a path reads another .tflite file
             of that family, such as pose_landmark_heavy.tflite.
         mask_confidence: The model's confidence that somebody is there, from which a mask is written.
+        others_share: From how much of somebody else a crop counts as one of two people: a share of the person's area,
+            times the model's confidence (the table's column others).
         keypoint_confidence: Mean score of the 17 points from which key points and yaw are written.
         visible_score: Score of a point from which it counts as seen (2), and not as hidden (1).
         yaw_from: "keypoints" fits the way that people stand and walk to the key points; "both" takes the mean with
@@ -46,6 +48,7 @@ class AnnotateConfig:
     masks: str = "mediapipe"
     pose_model: str = "package"
     mask_confidence: float = 0.5
+    others_share: float = 0.25
     keypoint_confidence: float = 0.1
     visible_score: float = 0.3
     yaw_from: Literal["keypoints", "both"] = "keypoints"
@@ -75,7 +78,7 @@ class AnnotateConfig:
         )
         check_size("mesh_size", self.mesh_size)
         check_counts(self, "body_points")
-        check_not_negative(self, "checked")
+        check_not_negative(self, "checked", "others_share")
         check_seed(self.seed)
 
     @property

@@ -59,6 +59,9 @@ class Column:
 # Further columns may be of any type and meaning.
 OPTIONAL: dict[str, Column] = {
     "mask": Column(pl.String, "file of the person's mask, of the crop's size, 255 on the person", "render, annotate"),
+    "others": Column(
+        pl.Float64, "area of somebody else as a share of the person's, times the model's confidence", "annotate"
+    ),
     "keypoints": Column(
         pl.List(pl.Float64), "COCO's 17 points: x, y in pixels and 2 seen, 1 hidden, 0 outside", "render, annotate"
     ),
