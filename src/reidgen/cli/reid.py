@@ -172,6 +172,7 @@ def report(
 def view(
     folders: Annotated[Positional[tuple[Path, ...]], arg(help="Tables and trainings, or folders of such.")],
     config: ViewConfig,
+    model: Annotated[tuple[Path, ...], arg(help="Run folders of train-reid, to search; two: side by side.")] = (),
     weights: Annotated[tuple[Path, ...], arg(help="Run folders of generators, to make crops again.")] = (),
     out: Annotated[Path | None, arg(help="Folder of a review: its decisions, and the table with verdicts.")] = None,
 ) -> str:

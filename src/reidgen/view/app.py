@@ -1,11 +1,14 @@
 """What the page asks its server: addresses, and the answers."""
 
 import base64
+import secrets
 import struct
+import tempfile
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 
 from reidgen.data.pixels.images import read_rgb
 from reidgen.errors import DataError, RunError, option
+from reidgen.view.curves import curves
 from reidgen.view.guard import guarded
 from reidgen.view.journal import Journal
 from reidgen.view.relatives import Relatives, in_words
@@ -23,10 +27,12 @@ from reidgen.view.thumbnails import jpeg, thumbnails
 
 if TYPE_CHECKING:
     from reidgen.regenerate import Maker
+    from reidgen.view.ranked import Query, Ranker
 
 ASSETS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 AT_ONCE = 400  # thumbnails in one answer
 FULL_QUALITY = 95
+PICTURES = 16  # brought from elsewhere, that are kept
 
 
 class Answers:
@@ -36,10 +42,19 @@ class Answers:
         shown: Tables and runs.
         journal: Where decisions go; None: the page is to look alone.
         makers: What can make crops again.
+        rankers: Networks that search.
     """
 
-    def __init__(self, shown: Shown, *, journal: Journal | None = None, makers: "Sequence[Maker]" = ()) -> None:
-        self.shown, self.journal, self.makers = shown, journal, makers
+    def __init__(
+        self,
+        shown: Shown,
+        *,
+        journal: Journal | None = None,
+        makers: "Sequence[Maker]" = (),
+        rankers: "Sequence[Ranker]" = (),
+    ) -> None:
+        self.shown, self.journal, self.makers, self.rankers = shown, journal, makers, rankers
+        self._pictures: dict[str, Image.Image] = {}  # that were brought to be searched for, the last few
         self.columns = shown.columns()
         self._computing = threading.Lock()  # one network at a time
 
@@ -59,7 +74,9 @@ class Answers:
         """What there is: the columns and their words, the runs."""
         named = {name: labels for name, (_, labels) in self.columns.items()}
         who = None if self.journal is None else self.journal.who
-        return jsonify(crops=len(self.shown.crops), columns=named, scores=self.shown.scores, reviewer=who)
+        runs, networks = [str(run) for run in self.shown.runs], [one.name for one in self.rankers]
+        known = {"crops": len(self.shown.crops), "columns": named, "scores": self.shown.scores}
+        return jsonify(**known, reviewer=who, runs=runs, networks=networks)
 
     def column(self, name: str) -> Response:
         """A column as little-endian int32 or float32."""
@@ -104,8 +121,7 @@ class Answers:
         self._rows(str(row))
         with self._computing:
             pixels, difference = made_again(self.relatives, row, self.makers)
-        picture = base64.b64encode(jpeg(Image.fromarray(pixels), quality=FULL_QUALITY)).decode()
-        return jsonify(picture=f"data:image/jpeg;base64,{picture}", difference=difference)
+        return jsonify(picture=_address(Image.fromarray(pixels)), difference=difference)
 
     def decisions(self) -> Response:
         """The decisions after the number `since`."""
@@ -130,6 +146,59 @@ class Answers:
     def write(self) -> Response:
         """Write the tables with verdicts."""
         return jsonify(folders=[str(folder) for folder in write_reviewed(self._journal())])
+
+    def upload(self) -> Response:
+        """Take a picture to search for; the answer names it."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "picture"
+            file.write_bytes(request.get_data())
+            try:
+                picture = read_rgb(file)
+            except DataError as error:
+                raise DataError("This is no picture.", got=error.got, allowed=error.allowed) from error
+        key = secrets.token_urlsafe(8)
+        self._pictures[key] = picture
+        while len(self._pictures) > PICTURES:
+            self._pictures.pop(next(iter(self._pictures)))
+        return jsonify(picture=key)
+
+    def search(self) -> Response:
+        """The crops nearest to the query by a network; or that it is still looking at all crops."""
+        ranker, query, _ = self._asked()
+        if not ranker.ready:
+            return jsonify(waiting=True)
+        with self._computing:
+            rows, distances = ranker.ranked(query, AT_ONCE)
+        return jsonify(rows=rows, distances=distances, compared=ranker.compared)
+
+    def maps(self) -> Response:
+        """Maps of a network over the query and some crops, as pictures of their own."""
+        ranker, query, asked = self._asked()
+        rows = self._rows(",".join(map(str, asked.get("rows", ())))).tolist()
+        with self._computing:
+            drawn = ranker.maps(query, rows)
+        return jsonify([_address(one) for one in drawn])
+
+    def _asked(self) -> "tuple[Ranker, Query, dict[str, Any]]":
+        """Network and query of a request."""
+        asked = request.get_json()
+        network = asked.get("network") if isinstance(asked, dict) else None
+        if type(network) is not int or not 0 <= network < len(self.rankers):
+            what, fix = "There is no such network.", f"reidgen view ... {option(model='RUN')}"
+            raise DataError(what, got=network, allowed=f"one of {len(self.rankers)} that were given", fix=fix)
+        if "picture" not in asked:
+            return self.rankers[network], int(self._rows(str(asked.get("row")))[0]), asked
+        if asked["picture"] not in self._pictures:
+            raise DataError(
+                "The picture is not there any more.", allowed=f"one of the last {PICTURES}", fix="drop it again"
+            )
+        return self.rankers[network], self._pictures[asked["picture"]], asked
+
+    def curves(self, run: int) -> Response:
+        """The figures of a run so far, if it has others than the size `known`."""
+        if run >= len(self.shown.runs):
+            abort(404, "There is no such run.")
+        return jsonify(curves(self.shown.runs[run], request.args.get("known", -1, type=int)))
 
     def _journal(self) -> Journal:
         if self.journal is None:
@@ -167,10 +236,19 @@ class Answers:
             ("GET", "/picture/<int:row>", self.picture),
             ("GET", "/person/<int:row>", self.person),
             ("POST", "/again/<int:row>", self.again),
+            ("GET", "/curves/<int:run>", self.curves),
+            ("POST", "/upload", self.upload),
+            ("POST", "/search", self.search),
+            ("POST", "/maps", self.maps),
             ("GET", "/decisions", self.decisions),
             ("POST", "/decide", self.decide),
             ("POST", "/write", self.write),
         ]
+
+
+def _address(picture: Image.Image) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(picture, quality=FULL_QUALITY)).decode()}"
 
 
 def _text(value: Any) -> str:

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
 
     from reidgen.regenerate import Maker
+    from reidgen.view.ranked import Ranker
 
 HOST = "127.0.0.1"
 
 
 def view(
-    folders: Sequence[Path], config: ViewConfig, *, weights: Sequence[Path] = (), out: Path | None = None
+    folders: Sequence[Path],
+    config: ViewConfig,
+    *,
+    models: Sequence[Path] = (),
+    weights: Sequence[Path] = (),
+    out: Path | None = None,
 ) -> list[Path]:
     """Serve the page about some folders until Ctrl-C.
 
     Args:
         folders: Tables, run folders, or folders of such.
         config: Where it is served, and who reviews.
+        models: Run folders of train-reid, whose networks search.
         weights: Generators, translators and rotators that can make crops again.
         out: Folder of the review; None: decisions are not taken.
 
@@ -49,7 +56,7 @@ def view(
         from reidgen.view.app import Answers, application
     shown = Shown.read(folders)
     journal = None if out is None else _journal(out, shown, config)
-    answers = Answers(shown, journal=journal, makers=_makers(weights, config))
+    answers = Answers(shown, journal=journal, makers=_makers(weights, config), rankers=_rankers(models, shown, config))
     with started(lambda token, port: application(answers, token=token, port=port), config.port) as (server, address):
         say(f"{address}  (this machine alone; Ctrl-C ends it)")
         with contextlib.suppress(KeyboardInterrupt):
@@ -80,6 +87,14 @@ def started(application: "Callable[[str, int], Flask]", port: int) -> "Iterator[
         server = make_server(HOST, port, made, threaded=True, request_handler=Quiet, fd=listening.fileno())
         with contextlib.closing(server.socket):
             yield server, f"http://{HOST}:{port}/?token={token}"
+
+
+def _rankers(models: Sequence[Path], shown: Shown, config: ViewConfig) -> "list[Ranker]":
+    if not models or not len(shown.crops):
+        return []
+    from reidgen.view.ranked import Ranker
+
+    return [Ranker(path, shown, device=config.device) for path in models]
 
 
 def _makers(weights: Sequence[Path], config: ViewConfig) -> "list[Maker]":

@@ -13,8 +13,8 @@ from reidgen.data.schema import FOLDERS
 from reidgen.data.table import ReidTable
 from reidgen.data.tree import holds_table
 from reidgen.errors import DataError
+from reidgen.view.curves import has_curves
 
-METRICS = "metrics.jsonl"
 MADE = {Style: "generated", Translation: "other camera", View: "other side", Rendering: "rendered"}
 NOT_FILTERED, KEPT = "not filtered", "kept by all filters"
 SCORE = "score_"
@@ -28,7 +28,7 @@ class Shown:
         crops: All crops; a crop's number is its row.
         folders: The tables' folders.
         table: int32 (N,), which folder a crop is of.
-        runs: Run folders with a metrics.jsonl.
+        runs: Run folders with figures that grow.
         stamps: Size and time of each table's files when they were read.
     """
 
@@ -46,7 +46,7 @@ class Shown:
             DataError: A folder holds nothing to show, or a table that cannot be read.
         """
         found = [one for folder in folders for one in _found(folder)]
-        tables, runs = [one for one in found if holds_table(one)], [one for one in found if (one / METRICS).is_file()]
+        tables, runs = [one for one in found if holds_table(one)], [one for one in found if has_curves(one)]
         stamps = tuple(map(_stamp, tables))  # before they are read: a later change is then a change
         parts = [ReidTable.read(folder) for folder in tables]
         crops = ReidTable.concat(parts) if parts else ReidTable.from_rows([], root=folders[0])
@@ -115,7 +115,7 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _is_shown(folder: Path) -> bool:
-    return holds_table(folder) or (folder / METRICS).is_file()
+    return holds_table(folder) or has_curves(folder)
 
 
 def _stamp(folder: Path) -> tuple[Any, ...]:
