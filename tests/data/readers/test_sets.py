@@ -109,6 +109,11 @@ def test_published_counts_are_checked(tmp_path, name):
         load_dataset(name, tmp_path)
 
 
+def test_a_split_that_is_drawn_is_told(tmp_path, capsys):
+    made(tmp_path, "viper")
+    assert "split made here: 1 of 2 people in train, 1 queries, by share:0.5 and seed 0" in capsys.readouterr().err
+
+
 def test_a_complete_set_passes_its_check(tmp_path):
     for pid in range(632):
         for camera, angle in (("a", 45), ("b", 135)):

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import polars as pl
 
 from reidgen.data.audit.findings import SEVERITIES, Audit, Finding, Severity
 from reidgen.data.audit.inspect import Look, inspect
+from reidgen.data.audit.near import near_pairs
 from reidgen.data.disk.notes import FROM_ZERO
 from reidgen.data.readers.counts import count
 from reidgen.data.table import DISTRACTOR, FOLDERS, ReidTable
 
 BAD = {"unreadable": "unreadable image", "absurd": "absurd image", "mode": "image that is not plain RGB"}
+NEAR_AT_MOST = 150_000  # pictures: beyond, the search takes minutes
 PERSON = pl.col("pid") > DISTRACTOR
 TEST = pl.col("split") != "train"
 
@@ -30,6 +33,7 @@ def audit(table: ReidTable, looks: Iterable[list[Look]] | None = None, told: Ite
         *told,
         *_bad_images(seen),
         *_duplicates(table.rows, seen),
+        *_near_duplicates(table.rows, seen),
         *_splits(table),
         *_people(table.rows),
         *_queries(table),
@@ -80,6 +84,37 @@ def _duplicate_cases(pids: set[int], splits: set[str]) -> Iterator[tuple[Severit
         yield "warning", "duplicates across query and gallery", "the query itself is in the gallery"
     elif len(pids) == 1:
         yield "warning", f"duplicates within {next(iter(splits))}", "the same pixels more than once"
+
+
+def _near_duplicates(rows: pl.DataFrame, seen: list[Look]) -> Iterator[Finding]:
+    """Pairs of pictures that are nearly one, where that contradicts a label or a split; exact ones are told above."""
+    shown = [number for number, one in enumerate(seen) if one.thumbnail is not None]
+    if len(shown) > NEAR_AT_MOST:
+        yield Finding("note", "near-duplicates", f"not looked for among more than {NEAR_AT_MOST:,} pictures")
+        return
+    thumbnails = [one.thumbnail for one in seen if one.thumbnail is not None]
+    labels = rows.select("file_name", "pid", "camid", "split").rows()
+    cases: dict[tuple[str, str], list[str]] = {}
+    for first, second in near_pairs(np.stack(thumbnails)) if thumbnails else ():
+        one, other = shown[first], shown[second]
+        if seen[one].pixels != seen[other].pixels:
+            for case in _near_cases(labels[one], labels[other]):
+                cases.setdefault(case, []).append(f"{labels[one][0]} = {labels[other][0]}")
+    for (what, why), files in sorted(cases.items()):
+        yield Finding("warning", what, f"{_many(len(files), 'pair', 'pairs')}: {why}", tuple(files))
+
+
+def _near_cases(one: tuple[str, int, int, str], other: tuple[str, int, int, str]) -> Iterator[tuple[str, str]]:
+    """What is odd about two pictures (file, person, camera, split) that are nearly one."""
+    (_, pid, camid, split), (_, pid_b, camid_b, split_b) = one, other
+    if pid != pid_b:
+        yield "near-duplicates of several people", "one of the two labels is wrong, or both people are in the picture"
+    if (split == "train") != (split_b == "train"):
+        yield "near-duplicates across train and test", "a test picture is learned from, or nearly"
+    if camid != camid_b:
+        yield "near-duplicates across cameras", "a copy counts as a match; one of the two cameras is wrong"
+    elif {split, split_b} == {"query", "gallery"}:
+        yield "near-duplicates across query and gallery", "protocol all finds the query itself, or nearly"
 
 
 def _splits(table: ReidTable) -> Iterator[Finding]:

@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from reidgen.data.audit.near import thumbnail
 from reidgen.data.disk.threads import chunks, in_order
 from reidgen.data.pixels.images import DECODE_ERRORS, MODES, decode, opened, reason, shown_otherwise
 from reidgen.data.table import ReidTable
@@ -28,6 +31,7 @@ class Look:
         kind: "" for a good crop, otherwise "unreadable", "absurd" or "mode".
         reason: What is wrong, in words.
         otherwise: Why a viewer shows its pixels otherwise than they are stored, in words; "" if it does not.
+        thumbnail: uint8 (16, 9, 3), or None where it cannot be decoded.
     """
 
     file_name: str
@@ -37,6 +41,7 @@ class Look:
     kind: str = ""
     reason: str = ""
     otherwise: str = ""
+    thumbnail: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def inspect(table: ReidTable) -> Iterator[list[Look]]:
@@ -61,16 +66,18 @@ def look(file_name: str, path: Path) -> Look:
             if mode not in MODES:
                 return Look(file_name, size, None, content, "mode", f"image mode {mode}, which has no 8-bit colours")
             otherwise = shown_otherwise(image)
-            pixels = _hash(repr(size).encode() + decode(image).tobytes())
+            decoded = decode(image)
+            pixels, small = _hash(repr(size).encode() + decoded.tobytes()), thumbnail(decoded)
     except DECODE_ERRORS as error:
         return Look(file_name, size, None, content, "unreadable", reason(path, error))
+    seen = Look(file_name, size, pixels, content, otherwise=otherwise, thumbnail=small)
     if absurd:
-        return Look(file_name, size, pixels, content, "absurd", absurd, otherwise)
+        return replace(seen, kind="absurd", reason=absurd)
     if otherwise:
-        return Look(file_name, size, pixels, content, "mode", otherwise, otherwise)
+        return replace(seen, kind="mode", reason=otherwise)
     if mode != "RGB":
-        return Look(file_name, size, pixels, content, "mode", f"{MODE_NAMES.get(mode, 'not RGB')} (mode {mode})")
-    return Look(file_name, size, pixels, content)
+        return replace(seen, kind="mode", reason=f"{MODE_NAMES.get(mode, 'not RGB')} (mode {mode})")
+    return seen
 
 
 def _absurd(size: tuple[int, int]) -> str:

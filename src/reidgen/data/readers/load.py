@@ -93,7 +93,7 @@ def read(root: Path | str, config: PrepareConfig) -> tuple[ReidTable, list[Findi
         ConfigError: As `load_dataset`.
     """
     table = READERS[config.dataset](Path(root), config)
-    found = notes(root, table, config)
+    found = notes(root, table, sets.of_folder(config))
     tell(found)
     return table, found
 

@@ -27,7 +27,19 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
     """
     one = known()[config.dataset]
     place = find_folder(root, one["inner"], holds=one["holds"], dataset=one["title"])
-    own = replace(
+    table = replace(folder.read(place, of_folder(config)), name=one["title"])
+    published = one["published"]
+    if config.split:  # not the authors'
+        published = {split: counts for split, counts in published.items() if split == "all"}
+    return check(table, published, config.expect_counts)
+
+
+def of_folder(config: PrepareConfig) -> PrepareConfig:
+    """A set's config as that of the folder reader; that of another reader as it is."""
+    one = known().get(config.dataset)
+    if one is None:
+        return config
+    return replace(
         config,
         dataset="folder",
         pattern=one["pattern"],
@@ -36,8 +48,3 @@ def read(root: Path, config: PrepareConfig) -> ReidTable:
         skip_unmatched=one.get("skip", False),
         split_by=config.split_by if config.split else one.get("split"),
     )
-    table = replace(folder.read(place, own), name=one["title"])
-    published = one["published"]
-    if config.split:  # not the authors'
-        published = {split: counts for split, counts in published.items() if split == "all"}
-    return check(table, published, config.expect_counts)
