@@ -87,6 +87,8 @@ def toy(words):
         )
     if verb == "train-reid" and "--backbone" not in words:
         more += ["--backbone", "resnet18"]
+    if "--views" in words:
+        more += ["--epochs", "4"]
     if verb == "extend" and "--people" in words:
         more += ["--people", "3"]
     if "detector" in words and "--detector" not in words:

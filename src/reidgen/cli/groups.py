@@ -33,6 +33,7 @@ GROUPS: dict[str, str] = {
     "record and test": "snapshot_* log_steps test_* validation keep kept multi_query checked",
     "cluster": "k1 k2 eps min_samples agreement_k",
     "generated crop": "generated_*",
+    "turned person": "views view_* mesh mesh_*",
     "inversion": "way search_* noise_weight tune_* tuned keeps mix weight psi",
     "ranking": "flip *_expansion expansion_* rerank* protocol embeddings",
     "picture": "person scale keyframes segment_frames compression height maps",

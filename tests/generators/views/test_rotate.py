@@ -39,6 +39,16 @@ def test_every_crop_is_turned_by_every_angle(turned, people, rotator):
     assert sheet.size == (SIZE[1] * 3, SIZE[0] * 6)  # six people: the crop, and two angles
 
 
+def test_people_who_are_not_turned_stand_as_their_own_bodies_do(rotator, people, tmp_path):
+    made = rg.rotate(rotator, people, angles=(0,), out=tmp_path)
+    assert made.rows["operation"].str.starts_with("view angle=0 structure=mesh ").all()
+    crop = people.where(pl.col("file_name") == made.rows["parent"][3])
+    body = np.array(read_rgb(crop.paths[0].parents[1] / crop.rows["mesh_0"][0], size=SIZE))[:, :, 0]
+    stands = torch.from_numpy(body).float()[None, None] / 127.5 - 1
+    pixels = rotator.rotate(np.array(read_rgb(crop.paths[0], size=SIZE))[None], stands)
+    assert np.array_equal(regenerate_turned(rotator, made.take([3]), people), pixels)
+
+
 def test_rows_make_their_pixels_again_in_any_batch(turned, people, rotator):
     rows = [5, 0, 40, 17]
     alone = [regenerate_turned(rotator, turned.take([row]), people)[0] for row in rows]

@@ -115,7 +115,7 @@ class RotateConfig(WrittenCropsConfig):
 
     Attributes:
         angles: Degrees by which each person is turned: with meshes as annotate drew them (`angles`), else by the
-            structure of a crop whose heading is nearest to that.
+            structure of a crop whose heading is nearest to that. 0 shows it as its own crop does.
         nearest: With grey crops and key points: of how many crops with the nearest headings one is drawn.
         split: Whose crops are turned; anything but "train" puts test people into the train split.
         device: "auto" computes where the rotator was loaded.
@@ -135,12 +135,12 @@ class RotateConfig(WrittenCropsConfig):
 
 
 def check_angles(config: RotatorConfig | RotateConfig) -> None:
-    """Raise `ConfigError` unless the angles are whole degrees that turn, each once."""
-    angles = config.angles
+    """Raise `ConfigError` unless the angles are whole degrees, each once; a training has those that turn."""
+    angles, least = config.angles, 0 if isinstance(config, RotateConfig) else 1
     require(
-        bool(angles) and len(set(angles)) == len(angles) and all(0 < angle < 360 for angle in angles),
+        bool(angles) and len(set(angles)) == len(angles) and all(least <= angle < 360 for angle in angles),
         f"{option('angles')} names whole degrees, each once.",
         got=" ".join(map(str, angles)) or "none",
-        allowed="1 to 359",
+        allowed=f"{least} to 359",
         fix=option(angles=ANGLES),
     )

@@ -78,10 +78,10 @@ class GeneratedUseConfig(Part):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert len(self.uses) == len(self.generated_use), "an unusable one has raised"
+        assert len(self.uses_of_texts) == len(self.generated_use), "an unusable one has raised"
 
     @property
-    def uses(self) -> tuple[GeneratedUse, ...]:
+    def uses_of_texts(self) -> tuple[GeneratedUse, ...]:
         """The texts, read."""
         return tuple(_read(text) for text in self.generated_use)
 

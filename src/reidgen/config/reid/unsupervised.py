@@ -18,11 +18,12 @@ from typing import Any, Literal
 from reidgen.config.base import check_counts, check_not_negative, check_positive, check_shares, fill, require
 from reidgen.config.data import AugmentConfig
 from reidgen.config.reid.backbone import BackboneConfig
-from reidgen.config.reid.clusters import ClustersConfig, GeneratedUseConfig
+from reidgen.config.reid.clusters import ClustersConfig, GeneratedUse
 from reidgen.config.reid.network import Pooling
 from reidgen.config.reid.recipes import OF_RECIPE
 from reidgen.config.reid.schedule import Optimizer
 from reidgen.config.reid.supervised import ReidConfig
+from reidgen.config.reid.ways import WaysConfig
 from reidgen.config.training import DevicesConfig
 from reidgen.errors import NO_VALUE, ConfigError, option, respelled
 
@@ -60,7 +61,7 @@ UNSUPERVISED_RECIPES: dict[UnsupervisedRecipe, dict[str, Any]] = {"pplr": PPLR, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, DevicesConfig):
+class UnsupervisedConfig(WaysConfig, ClustersConfig, BackboneConfig, DevicesConfig):
     """A re-ID training without labels: crops are clustered at the beginning of each epoch, and clusters are learned.
 
     Attributes:
@@ -161,6 +162,7 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
             allowed="> 0",
         )
         self._check_parts()
+        self.uses_of_views(self.epochs)
         try:
             self.as_reid()  # checks network, schedule and batches
         except ConfigError as error:
@@ -189,6 +191,11 @@ class UnsupervisedConfig(GeneratedUseConfig, ClustersConfig, BackboneConfig, Dev
             allowed="float32, bf16",
             fix=option(precision="bf16"),
         )
+
+    @property
+    def uses(self) -> tuple[GeneratedUse, ...]:
+        """What generated crops are: turned ones as `views` says, others as the texts."""
+        return (*self.uses_of_views(self.epochs), *self.uses_of_texts)
 
     def scale(self, width: int) -> float:
         """Factor of the scores for features of a width."""

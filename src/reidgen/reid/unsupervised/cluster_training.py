@@ -1,6 +1,8 @@
 """One step of a training without labels, its clusterings, and everything that is kept to go on exactly."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from reidgen.reid.supervised.recipe import learning_rate, like_parameters, make_
 from reidgen.reid.unsupervised.crops import Crops
 from reidgen.reid.unsupervised.epoch import Epoch, Fault
 from reidgen.reid.unsupervised.look import Look
+from reidgen.reid.unsupervised.mask_images import Combination
 from reidgen.reid.unsupervised.objectives import Batch, Classifier, Memory, Objective, proxies_loss
 
 EMBED_BATCH = 64
@@ -41,6 +44,7 @@ class UnsupervisedTraining:
         network: The re-ID network.
         origin: Where its backbone came from, in words.
         objective: The loss, with what it keeps for each cluster.
+        combination: What makes features of crops and of their mask images one; None: there are no mask images.
         epoch: The clusters that are learned from; None before the first step.
         good: Weights (`PartEmbedder.global_state`) that the last sound clusters were found with.
         best: Stability of the clusters that the weights `stable` led to; for `keep` "stable".
@@ -59,6 +63,8 @@ class UnsupervisedTraining:
         self.optimizer = make_optimizer(self.network, self.schedule)
         self.wrapped, self.stepper = fabric.setup(self.network, self.optimizer)
         self.store = CropStore.open(crops.table, size=config.size).to(fabric.device)
+        self.masks = None if crops.masks is None else crops.masks.open(self.store)
+        self.combination = None if self.masks is None else Combination(config, fabric.device)
         kind = Classifier if config.loss == "classifier" else Memory
         self.objective: Objective = kind(config, fabric.device, width=self.network.width)
         self.steps = config.epochs * config.epoch_steps
@@ -83,7 +89,8 @@ class UnsupervisedTraining:
         seen = []
         for part in range(config.accumulate):
             whole, mine = self._shares(part)
-            images = apply(self.store.batch(rows[mine]), changes.part(mine), config.augment)
+            change = partial(apply, draws=changes.part(mine), config=config.augment)
+            images = self._seen(rows[mine], change)
             batch = self._known(rows[whole])
             with self.fabric.no_backward_sync(self.wrapped, enabled=part < config.accumulate - 1):
                 out = self._see(images, part)
@@ -95,6 +102,8 @@ class UnsupervisedTraining:
         for out, batch in seen:
             self.objective.follow(out, batch)
         self.objective.step(lr, self.fabric.world_size)
+        if self.combination is not None:
+            self.combination.step(lr, self.fabric)
         average_buffers(self.fabric, self.network)
         self.step += 1
 
@@ -160,6 +169,8 @@ class UnsupervisedTraining:
         number = self.step // self.config.epoch_steps
         lr = learning_rate(self.schedule, (self.step - 1) / self.steps)
         record = {"epoch": number, "step": self.step, "lr": lr, "train_loss": self._mean_loss(), **self.epoch.figures}
+        if self.combination is not None:
+            record["crop_weight"] = round(self.combination.share, 6)
         self.loss = torch.zeros_like(self.loss)
         if self.test is not None and number % self.config.test_every == 0 and self.fabric.is_global_zero:
             self.wrapped.eval()
@@ -190,6 +201,7 @@ class UnsupervisedTraining:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "objective": self.objective.state(),
+            "combination": None if self.combination is None else self.combination.state(),
             "epoch": None if self.epoch is None else self.epoch.state(),
             "good": self.good,
             "stable": self.stable,
@@ -203,6 +215,8 @@ class UnsupervisedTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         like_parameters(self.optimizer)
         self.objective.load(state["objective"], device)
+        if self.combination is not None:
+            self.combination.load(state["combination"])
         self.step, self.loss, self.best = state["step"], state["loss"].to(device), state["best"]
         self.epoch = None if state["epoch"] is None else Epoch.from_state(state["epoch"])
         self.good, self.stable = state["good"], state["stable"]
@@ -227,10 +241,19 @@ class UnsupervisedTraining:
         self.wrapped.eval()
         found = []
         for start in range(0, len(mine), EMBED_BATCH):
-            out = self.wrapped(normalise(self.store.batch(mine[start : start + EMBED_BATCH])))
+            out = self._mixed(self.wrapped(self._seen(mine[start : start + EMBED_BATCH], normalise)))
             both = torch.cat([out.embedding[:, None], out.parts], dim=1).float()
             found.append(functional.normalize(both, dim=2))
         return gathered(self.fabric, torch.cat(found))[: len(rows)]
+
+    def _seen(self, rows: np.ndarray, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """Crops as the network shall see them, and then their mask images, changed alike."""
+        images = change(self.store.batch(rows))
+        return images if self.masks is None else torch.cat([images, change(self.masks.batch(rows))])
+
+    def _mixed(self, out: Parted) -> Parted:
+        """What the network says of crops, and of their mask images, as of crops."""
+        return out if self.combination is None else self.combination(out)
 
     def _known(self, rows: np.ndarray) -> Batch:
         """What is known of the crops of a batch, on the device."""
@@ -251,7 +274,7 @@ class UnsupervisedTraining:
     def _see(self, images: Tensor, part: int) -> Parted:
         """What the network says of a part of the batch, of the crops of all processes."""
         with seeded(self.fabric.device, "reid", self.config.seed, "layers", self.step, part, self.fabric.global_rank):
-            out = self.wrapped(images)
+            out = self._mixed(self.wrapped(images))
         return Parted(*(gathered(self.fabric, values) for values in out))
 
     def _shares(self, part: int) -> tuple[slice, slice]:

@@ -10,6 +10,7 @@ from reidgen.config.reid.clusters import GeneratedUse
 from reidgen.data.provenance.parents import ends_of_chains
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError, DataError, option
+from reidgen.reid.unsupervised.mask_images import STANDS, MaskTables
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class Crops:
         cameras: int64 (N,), what each counts as.
         parents: int64 (N,), row of the real crop that a generated one comes from; -1 for none.
         uses: What generated crops are, and when.
+        masks: What their mask images are made of; None: there are none.
     """
 
     table: ReidTable
@@ -29,6 +31,7 @@ class Crops:
     cameras: np.ndarray
     parents: np.ndarray
     uses: tuple[GeneratedUse, ...]
+    masks: MaskTables | None = None
 
     @classmethod
     def of(cls, table: ReidTable, generated: ReidTable | None, config: UnsupervisedConfig) -> "Crops":
@@ -43,7 +46,11 @@ class Crops:
         if not len(real):
             raise DataError(f"{table.name or 'The table'} has no crops in split train.", got="0", allowed="some")
         made = real.where([False] * len(real)) if generated is None else generated.train.kept
-        _check_uses(made, generated is not None, config)
+        masks = MaskTables.of(real, made, config) if config.mesh != "none" else None
+        if config.standing:
+            made = made.where(~STANDS)
+        _check_angles(made, config)
+        _check_uses(made, len(made) > 0 or not (generated is None or config.standing), config)
         parents = _parents(real, made)
         cameras = np.concatenate([real.camids, _cameras(real, made, parents, config)])
         if config.cameras == "proxies" and len(np.unique(cameras)) < 2:
@@ -53,7 +60,7 @@ class Crops:
                 allowed="two camera numbers or more in the train split",
                 fix=option(cameras="none"),
             )
-        crops = cls(ReidTable.concat([real, made]), len(real), cameras, parents, config.uses)
+        crops = cls(ReidTable.concat([real, made]), len(real), cameras, parents, config.uses, masks)
         crops._check_parents()
         return crops
 
@@ -88,12 +95,26 @@ class Crops:
         }
 
 
+def _check_angles(made: ReidTable, config: UnsupervisedConfig) -> None:
+    """Whether there are turned crops of all angles that `views` takes."""
+    has = made.rows["operation"].cast(pl.String).str.extract(r"^view angle=(\d+) ").drop_nulls().cast(pl.Int64)
+    angles = sorted(has.unique())
+    missing = [] if config.views == "none" else [angle for angle in config.view_angles if angle not in angles]
+    if missing:
+        raise ConfigError(
+            f"{option('views')} {config.views} needs crops turned by {', '.join(map(str, missing))} degrees.",
+            got=f"crops turned by {', '.join(map(str, angles))}" if angles else "no turned crops",
+            allowed=f"{option('generated')}, the {option('out')} of reidgen generate rotate",
+            fix=option(view_angles=angles) if angles else f"reidgen generate rotate with {option(angles=missing)}",
+        )
+
+
 def _check_uses(made: ReidTable, given: bool, config: UnsupervisedConfig) -> None:
     if given and not config.uses:
         raise ConfigError(
             "Nothing says what the generated crops are.",
             got=f"{len(made):,} generated crops and no {option('generated_use')}",
-            allowed="KIND:WAY:FROM-TO, such as all:cluster:0- or all:parent:0-",
+            allowed=f"{option('views')}, or KIND:WAY:FROM-TO, such as all:cluster:0- or all:parent:0-",
             fix=option(generated_use="all:parent:0-"),
         )
     for use in config.uses:

@@ -51,8 +51,10 @@ def train_unsupervised(
 
     Raises:
         DataError: There are too few crops, they do not fall into two clusters at the beginning, a crop cannot be
-            decoded, there are no two cameras for a loss by cameras, or a generated crop lacks a parent or a camera.
-        ConfigError: Generated crops without a use, a use without crops, or fewer GPUs than asked for.
+            decoded, there are no two cameras for a loss by cameras, a generated crop lacks a parent or a camera, or a
+            crop its mask image.
+        ConfigError: Generated crops without a use, a use without crops, angles that there are not, or fewer GPUs than
+            asked for.
         WeightsError: The backbone's weights cannot be had, or do not fit.
         RunError: `out` belongs to another run.
         TrainingError: The loss or the network is not a number any more, the memory does not suffice, or a process died.
@@ -67,12 +69,16 @@ def train_unsupervised(
     crops = Crops.of(table, generated, config)
     look = Look.of(table, config.size) if config.test_every else None
     inputs = {"crops": crops.table.hash(), "weights": weights_hash(config.weights)}
+    if crops.masks is not None:
+        inputs["masks"] = crops.masks.hash()
     if look is not None:
         inputs |= {"query": look.query.hash(), "gallery": look.gallery.hash()}
     with begun(fabric, out, stage="train-unsupervised", config=config, inputs=inputs) as run:
         if not run.done:
             tell_nobody(table.train.kept)
-            CropStore.open(crops.table, size=config.size)  # decode here, with a bar; processes then map the file
+            store = CropStore.open(crops.table, size=config.size)  # decode here, with a bar; processes then map it
+            if crops.masks is not None:
+                crops.masks.open(store)
             run.finish(in_run(fabric, run, _train, crops, config, inputs["crops"], look))
         if fabric.is_global_zero:
             _tell_collapse(run.path)
