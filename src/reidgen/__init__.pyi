@@ -105,6 +105,7 @@ from reidgen.render.dataset import render_people as render_people
 from reidgen.report.page import write_report as write_report
 from reidgen.report.statistics.spread import Spread as Spread
 from reidgen.report.statistics.spread import difference as difference
+from reidgen.report.sweep.measure import worth as worth
 from reidgen.report.sweep.sweep_page import write_sweep_report as write_sweep_report
 from reidgen.search import search_gallery as search_gallery
 from reidgen.sweep.result import SweepResult as SweepResult

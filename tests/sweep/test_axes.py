@@ -52,7 +52,7 @@ def test_every_option_but_a_few_is_an_axis():
         ("people=0,0", "has a value twice"),
         ("people=0,10,...,35", "does not say how to go on"),
         ("people=0,...,35", "does not say how to go on"),
-        ("real=0", "takes shares"),
+        ("real=-1/4", "takes shares"),
         ("real=5/4", "takes shares"),
         ("generated=maybe", "without, with"),
         ("size=64", "as 64x32"),

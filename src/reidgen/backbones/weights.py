@@ -21,6 +21,7 @@ from reidgen.models.reid.clip import ClipBackbone
 from reidgen.models.resnet import ResNet
 
 Backbone = ResNet | TimmBackbone | ClipBackbone
+NAMES = ("imagenet", "openai", "random")
 TRAINED = "reid.safetensors"  # of train-reid, in its run folder
 # torchvision's IMAGENET1K_V1 files, and those of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
@@ -56,7 +57,7 @@ def weights_hash(weights: str) -> str:
     Raises:
         WeightsError: The file does not exist.
     """
-    if weights in ("imagenet", "openai", "random"):
+    if weights in NAMES:
         return weights
     path = _file(weights)
     if not path.is_file():
@@ -133,11 +134,24 @@ def _backbone_of(
 
 
 def _trained_config(metadata: dict[str, str]) -> dict[str, Any] | None:
+    return _description(metadata).get("reid")
+
+
+def description_of(weights: str) -> dict[str, Any]:
+    """What a re-ID training has written into a file of weights about itself; empty of all other files and names.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    return {} if weights in NAMES else _description(read_weights(_file(weights))[1])
+
+
+def _description(metadata: dict[str, str]) -> dict[str, Any]:
     try:
-        trained = json.loads(metadata.get("config", "{}")).get("reid")
-    except (ValueError, RecursionError, AttributeError):  # another program's idea of the same word
-        return None
-    return trained if isinstance(trained, dict) else None
+        known = json.loads(metadata.get("config", "{}"))
+    except (ValueError, RecursionError):  # another program's idea of the same word
+        return {}
+    return known if isinstance(known, dict) and isinstance(known.get("reid"), dict) else {}
 
 
 def _beside_torchvision(network: nn.Module) -> set[str]:

@@ -40,6 +40,12 @@ SWEPT = Named(
     first="ide",
     config=lambda recipe: SweepConfig(reid=ReidConfig(recipe=recipe)),
 )
+MEASURED = Named(
+    option="--reid.recipe",
+    names=RECIPES,
+    first="ide",
+    config=lambda recipe: SweepConfig(preset="worth", seeds=5, reid=ReidConfig(recipe=recipe)),
+)
 Fakes = Annotated[Path | None, arg(help="Table of generated crops, filtered or not.")]
 
 
@@ -130,6 +136,25 @@ def sweep(real: Real, out: Out, config: SweepConfig, generated: Fakes = None) ->
     return str(run(real, config, generated=generated, out=out))
 
 
+def _worth_points(real: Path, out: Path, config: SweepConfig) -> dict[str, Any]:
+    from reidgen.report.sweep.measure import check_worth
+
+    check_worth(config)
+    return _points(real, out, config, None)
+
+
+@verb("worth", MEASURED, trains=True, plan=_worth_points, dry_run="Print all points and what they cost, and stop.")
+def worth(real: Real, out: Out, config: SweepConfig) -> str:
+    """Measure what arms are worth: how many labelled people the baseline needs for the same mAP; ends with a page."""
+    from reidgen.report.page import PAGE
+    from reidgen.report.sweep.measure import WORTH_PAGE
+    from reidgen.report.sweep.measure import worth as run
+
+    run(real, config, out=out)
+    page = out / WORTH_PAGE
+    return f"{(page / 'worth.md').read_text(encoding='utf-8')}\npage: {page / PAGE}"
+
+
 @verb("fidelity", FidelityConfig())
 def fidelity(
     real: Annotated[Path, arg(help="Table of real (or rendered) crops.")],
@@ -184,4 +209,4 @@ def view(
     )
 
 
-REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, fidelity, report, view)
+REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, worth, fidelity, report, view)

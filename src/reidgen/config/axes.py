@@ -181,9 +181,9 @@ def _share(word: str) -> float:
         share = 1.0 if word == "all" else float(Fraction(word))
     except (ValueError, ZeroDivisionError):
         share = -1.0
-    allowed = "all, or a share of the real train people above 0 and up to 1, as 1/4 or 0.25"
+    allowed = "all, or a share of the real train people from 0 to 1, as 1/4 or 0.25"
     require(
-        0 < share <= 1,
+        0 <= share <= 1,
         f"{option('axis')} real takes shares.",
         got=word,
         allowed=allowed,

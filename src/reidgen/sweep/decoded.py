@@ -21,7 +21,8 @@ class Decoded:
         self._left: dict[object, list[str]] = defaultdict(list)
         for job in jobs:
             if job.extend is not None or job.share < 1:
-                self._left[(job.share, job.seed if job.share < 1 else None, job.extend)].append(job.name)
+                drawn = job.seed if job.share < 1 else None
+                self._left[(job.share, drawn, job.extend, job.extend and job.generated)].append(job.name)
 
     def free(self, results: Mapping[str, Ended]) -> None:
         """Delete what only runs that have ended have used."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, UnsupervisedConfig, require
+from reidgen.config.arms import BASELINE, Arm
 from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.config.base import refilled
 from reidgen.errors import ConfigError, option
+from reidgen.reid.ranking.rankings import as_trained
 
 Training = ReidConfig | UnsupervisedConfig
 ABOUT_GENERATED = "generated_"  # options of train-reid with these names say nothing where there are no generated crops
@@ -27,6 +29,7 @@ class Job:
         share: Share of the real train people.
         extend: What is added; None adds nothing.
         training: The training.
+        generated: Folder of its arm's table; None: the sweep's.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Job:
     share: float
     extend: ExtendConfig | None
     training: Training
+    generated: str | None = None
 
     @property
     def steps(self) -> int | None:
@@ -77,19 +81,33 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         allowed=f"no {option('generated')}",
         fix=f"leave {option('generated')} out",
     )
-    if not generated:
+    require(
+        not (generated and config.arms),
+        "Each arm has its own generated crops.",
+        got=option("generated"),
+        allowed=option(arm="NAME: generated=DIR"),
+        fix=f"leave {option('generated')} out",
+    )
+    if not generated and not any(arm.generated for arm in config.arms):
         _check_needs_none(axes, config)
+    arms = {arm.name: arm for arm in config.arms}
     points = []
     for values in itertools.product(*(axis.values for axis in axes)):
         made = dict(zip((axis.name for axis in axes), values, strict=True))
-        extend = _extend(config, axes, made) if generated else None
-        training = _training(config, axes, made, extend is not None)
-        if isinstance(training, ReidConfig) and training.steps is None and config.length == "steps" and steps_of:
-            training = dataclasses.replace(training, steps=steps_of(training))
+        arm = arms.get(made.get("arm", BASELINE), Arm())
+        own = (*axes, *arm.options), {**made, **{one.name: one.values[0] for one in arm.options}}
+        extend = _extend(config, *own) if generated or arm.generated else None
+        training = _training(config, *own, extend is not None)
+        if arm.options:
+            plain = _with_steps(_training(config, axes, made, False), config, steps_of)
+            training = _as_long(training, plain, arm, config)
+        else:
+            training = _with_steps(training, config, steps_of)
         name = _name(axes, made, extend is not None)
         share = made.get("real", 1.0)
         for seed in config.all_seeds:
-            job = Job(f"{name}/seed-{seed}", seed, share, extend, dataclasses.replace(training, seed=seed))
+            seeded = dataclasses.replace(training, seed=seed)
+            job = Job(f"{name}/seed-{seed}", seed, share, extend, seeded, arm.generated)
             points.append(Point(made, job))
     unused = config.reid.generated_features is not None and all(
         getattr(point.job.training, "generated_features", None) is None for point in points
@@ -148,6 +166,39 @@ def _training(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], g
     return training if training.generated_label == "slsr" else dataclasses.replace(training, generated_features=None)
 
 
+def _with_steps(training: Training, config: SweepConfig, steps_of: Callable[[ReidConfig], int] | None) -> Training:
+    """A training that has epochs alone with the steps that these are on all of the real table."""
+    if isinstance(training, ReidConfig) and training.steps is None and config.length == "steps" and steps_of:
+        return dataclasses.replace(training, steps=steps_of(training))
+    return training
+
+
+def _as_long(training: Training, plain: Training, arm: Arm, config: SweepConfig) -> ReidConfig:
+    """An arm's training with the length of the baseline's.
+
+    Raises:
+        ConfigError: The arm asks for another length or batch, or its networks would be tested in another way.
+    """
+    assert isinstance(training, ReidConfig) and isinstance(plain, ReidConfig), "arms are trainings with labels"
+    lengths = [one.name for one in arm.options if one.name in ("steps", "epochs")]
+    require(
+        not lengths and training.batch == plain.batch,
+        f"{option('arm')} {arm.name} is a training of another length than the baseline.",
+        got=", ".join(lengths) or f"batch {training.batch}",
+        allowed=f"the baseline's steps and batch {plain.batch}",
+        fix=f"batch={plain.batch} in the arm, and {option('reid.steps')} for all",
+    )
+    tests = [as_trained(config.evaluate, one) for one in (plain, training)]
+    require(
+        tests[0] == tests[1],
+        f"{option('arm')} {arm.name} is tested in another way than the baseline, by its recipe.",
+        got=f"{tests[1].metric}, flip {tests[1].flip}",
+        allowed=f"{tests[0].metric}, flip {tests[0].flip}",
+        fix=f"{option(**{'evaluate.metric': tests[0].metric})} {option(**{'evaluate.flip': tests[0].flip})}",
+    )
+    return dataclasses.replace(training, epochs=plain.epochs, steps=plain.steps)
+
+
 def without_generated(reid: ReidConfig) -> ReidConfig:
     """The same training with the defaults of all options about generated crops."""
     names = [field.name for field in dataclasses.fields(reid) if _about_generated(field.name)]
@@ -161,9 +212,13 @@ def _about_generated(name: str) -> bool:
 
 def _name(axes: Iterable[Axis], made: dict[str, Any], generated: bool) -> str:
     """The folder of a combination: what tells it from others, without what says nothing without generated crops."""
-    parts = [] if generated else ["baseline"]
+    parts = [] if generated or made.get("arm", BASELINE) != BASELINE else [BASELINE]
     for axis in axes:
-        if axis.name == "generated" or (not generated and (axis.where == "extend" or _about_generated(axis.name))):
+        if (
+            axis.name == "generated"
+            or made[axis.name] == BASELINE
+            or (not generated and (axis.where == "extend" or _about_generated(axis.name)))
+        ):
             continue
         value = made[axis.name]
         text = share_in_words(value).replace("/", "of") if axis.name == "real" else shown(value)

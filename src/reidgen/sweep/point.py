@@ -99,6 +99,7 @@ def run_point(order: Order) -> dict[str, Any]:
         if before is not None:
             return before
         from reidgen.evaluate import evaluate_reid
+        from reidgen.reid.ranking.rankings import as_trained
         from reidgen.sweep.tables import read_table, table_of
 
         real = read_table(Path(order["real"]))
@@ -106,9 +107,12 @@ def run_point(order: Order) -> dict[str, Any]:
         extend = None if asked["extend"] is None else from_dict(ExtendConfig, asked["extend"])
         kind = next(kind for kind, name in TRAINS.items() if name in asked)
         training: Training = from_dict(kind, asked[TRAINS[kind]])
+        test = from_dict(EvaluateConfig, asked["evaluate"])
+        if isinstance(training, ReidConfig):  # whatever recipe a start is of that is measured as it is
+            test = as_trained(test, training)
         job = Job(order["name"], asked["seed"], asked["share"], extend, training)
         model = _train(table_of(job, real, generated), training, folder / TRAIN)
-        result = evaluate_reid(model, real, from_dict(EvaluateConfig, asked["evaluate"]), out=folder / RESULT)
+        result = evaluate_reid(model, real, test, out=folder / RESULT)
         runs = [read_run(folder / part) for part in (TRAIN, RESULT)]
         costs = [run["cost"] for run in runs]
         found = {
@@ -133,6 +137,10 @@ def _train(table: "ReidTable", training: Training, out: Path) -> "ReidModel":
         from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
 
         return train_unsupervised(table, training, out=out)
+    if not len(table.train):
+        from reidgen.sweep.start import start_network
+
+        return start_network(training, out=out)
     from reidgen.reid.train import train_reid
 
     return train_reid(table, training, out=out)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reidgen.backbones.weights import weights_hash
 from reidgen.config import SweepConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
@@ -19,10 +20,19 @@ from reidgen.sweep.launching.local import LocalWorkers, default_threads, default
 from reidgen.sweep.plan import Job, Point, jobs, plan
 from reidgen.sweep.point import Order, finished, order_of, read_point
 from reidgen.sweep.result import SweepResult, points_table, write_points
-from reidgen.sweep.tables import check_served, check_tested, hashes_of, read_table, steps_of_each, steps_on
+from reidgen.sweep.start import check_starts
+from reidgen.sweep.tables import (
+    check_people,
+    check_served,
+    check_tested,
+    hashes_of,
+    read_table,
+    steps_of_each,
+    steps_on,
+)
 
 WHERE = ("launcher", "workers", "threads", "retries", "ray_address")  # no part of what is asked
-MORE = ("preset", "axis", "seeds")  # a sweep may grow
+MORE = ("preset", "axis", "arm", "seeds")  # a sweep may grow
 
 
 def sweep(
@@ -50,26 +60,75 @@ def sweep(
     """
     real, out = Path(real), Path(out)
     generated = None if generated is None else Path(generated)
-    check_apart(out, [real, *([generated] if generated else [])])
-    crops, made = read_table(real), None if generated is None else read_table(generated)
-    hashes = hashes_of(crops, made)
+    folders = _folders(config, generated)
+    check_apart(out, [real, *(folder for folder in folders if folder)])
+    crops, made = read_table(real), {folder: None if folder is None else read_table(folder) for folder in folders}
+    hashes = {folder: hashes_of(crops, table) for folder, table in made.items()}
     asked = _as_recorded(config, out)
     with (
         telling_full_disk(),
-        RunFolder.begin(out, stage="sweep", config=asked, inputs=hashes, adjustable=WHERE, reopening=MORE) as run,
+        RunFolder.begin(
+            out, stage="sweep", config=asked, inputs=hashes[generated], adjustable=WHERE, reopening=MORE
+        ) as run,
     ):
         if not run.done:
-            points = plan(config, generated=made is not None, steps_of=steps_on(crops))
+            points = plan(config, generated=generated is not None, steps_of=steps_on(crops))
             todo = jobs(points)
-            check_tested(crops, config.evaluate)
-            check_served(todo, crops, made, varied=[axis.name for axis in config.axes])
+            _check(config, todo, crops, made, generated)
             orders = [
-                order_of(job, evaluate=config.evaluate, real=real, generated=generated, out=out, hashes=hashes)
+                order_of(
+                    job,
+                    evaluate=config.evaluate,
+                    real=real,
+                    generated=_folder(job, generated),
+                    out=out,
+                    hashes=hashes[_folder(job, generated)] | _start(job, config),
+                )
                 for job in todo
             ]
             results = _run(orders, points, config, out)
             run.finish(_summary(todo, results, out))
     return SweepResult.read(out)
+
+
+def _folders(config: SweepConfig, generated: Path | None) -> dict[Path | None, None]:
+    """The folders of generated crops, that of the sweep itself, or None, first."""
+    return dict.fromkeys([generated, *(Path(arm.generated) for arm in config.arms if arm.generated)])
+
+
+def _folder(job: Job, generated: Path | None) -> Path | None:
+    """Where the generated crops of a job are."""
+    return generated if job.generated is None else Path(job.generated)
+
+
+def _start(job: Job, config: SweepConfig) -> dict[str, str | None]:
+    """What an arm's result depends on beside crops and options: the file that its weights are of."""
+    return {"weights": weights_hash(job.training.weights)} if config.arm else {}
+
+
+def _check(
+    config: SweepConfig,
+    todo: Sequence[Job],
+    crops: ReidTable,
+    made: Mapping[Path | None, ReidTable | None],
+    generated: Path | None,
+    *,
+    downloads: bool = True,
+) -> None:
+    """Everything that can be told before the first run.
+
+    Raises:
+        ConfigError: The crops do not suffice for an axis.
+        DataError: Nothing can be evaluated, or there are too few people.
+        WeightsError: The weights of an arm cannot be had, or do not fit.
+    """
+    check_tested(crops, config.evaluate)
+    check_people(todo, crops)
+    for folder, table in made.items():
+        some = [job for job in todo if _folder(job, generated) == folder]
+        check_served(some, crops, table, varied=[axis.name for axis in config.axes])
+    if config.arm:
+        check_starts(todo, crops, downloads=downloads)
 
 
 def _run(orders: Sequence[Order], points: Sequence[Point], config: SweepConfig, out: Path) -> dict[str, Ended]:
@@ -155,14 +214,18 @@ def describe(real: Path, config: SweepConfig, *, generated: Path | None, out: Pa
     Raises:
         ConfigError: As `sweep`.
     """
-    crops, made = _if_there(real), None if generated is None else _if_there(generated)
+    folders = _folders(config, generated)
+    crops, made = _if_there(real), {folder: None if folder is None else _if_there(folder) for folder in folders}
     points = plan(config, generated=generated is not None, steps_of=None if crops is None else steps_on(crops))
     todo = jobs(points)
     steps: Mapping[str, int | None] = {job.name: job.steps for job in todo}
-    if crops is not None and (made is not None or generated is None):
-        check_tested(crops, config.evaluate)
-        check_served(todo, crops, made, varied=[axis.name for axis in config.axes])
-        steps = steps_of_each(todo, crops, made)
+    if crops is not None and all(table is not None for folder, table in made.items() if folder):
+        _check(config, todo, crops, made, generated, downloads=False)
+        every = [
+            steps_of_each([job for job in todo if _folder(job, generated) == folder], crops, table)
+            for folder, table in made.items()
+        ]
+        steps = {name: length for some in every for name, length in some.items()}
     return {
         "stage": "sweep",
         "real": str(real),

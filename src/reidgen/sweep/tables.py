@@ -1,7 +1,7 @@
 """The table that a job trains on, and whether the crops suffice for what the axes ask."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, UnsupervisedConfig
+from reidgen.config.axes import share_in_words
+from reidgen.config.reid.generated import WITH_IDENTITY
 from reidgen.data.provenance.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.run import read_run
@@ -37,6 +39,9 @@ def read_table(folder: Path) -> ReidTable:
 def table_of(job: Job, real: ReidTable, generated: ReidTable | None) -> ReidTable:
     """The crops of a job: a share of the real train people, all of query and gallery, and the generated crops.
 
+    Without any real people these are the generated crops that say themselves who is on them, or no train crop at all:
+    crops that have their label from real people are of nobody then.
+
     Raises:
         ConfigError: The generated table cannot give what is asked.
         DataError: There is nothing to add, or nothing to add to.
@@ -45,7 +50,14 @@ def table_of(job: Job, real: ReidTable, generated: ReidTable | None) -> ReidTabl
     if job.extend is None:
         return part
     assert generated is not None, "the plan adds nothing where there is no generated table"
-    return run_extend(part, _of_people(part, real, generated, job), job.extend)
+    added = _of_people(part, real, generated)
+    if job.share > 0:
+        return run_extend(part, added, job.extend)
+    named = job.extend.label == "new" and getattr(job.training, "generated_label", "") in WITH_IDENTITY
+    if not named or not len(added.train.kept):
+        return part
+    table = run_extend(real, added, job.extend)
+    return table.take(range(len(real), len(table)))
 
 
 def share_of(real: ReidTable, share: float, *, seed: int) -> ReidTable:
@@ -55,27 +67,65 @@ def share_of(real: ReidTable, share: float, *, seed: int) -> ReidTable:
 
     Args:
         real: The whole table.
-        share: Above 0, at most 1; the number of people is rounded up.
+        share: From 0 to 1; the number of people is rounded up.
         seed: Of the draw.
     """
     if share == 1:
         return real
-    people = np.unique(real.train.pids[real.train.pids > 0])
-    order = np.random.default_rng((seed, len(people))).permutation(people)
-    chosen = order[: math.ceil(share * len(people))].tolist()
+    order = _drawn(real, seed)
+    chosen = order[: math.ceil(share * len(order))].tolist()
     return real.where((pl.col("split") != "train") | pl.col("pid").is_in(chosen))
 
 
-def _of_people(part: ReidTable, real: ReidTable, generated: ReidTable, job: Job) -> ReidTable:
-    """Without crops of real people who are left out: they have nobody to be added to."""
-    assert job.extend is not None
-    if job.share == 1 or job.extend.label != "same":
+def _drawn(real: ReidTable, seed: int) -> np.ndarray:
+    """All train people in the order in which a seed draws them."""
+    people = np.unique(real.train.pids[real.train.pids > 0])
+    return np.random.default_rng((seed, len(people))).permutation(people)
+
+
+def check_people(jobs: Sequence[Job], real: ReidTable) -> None:
+    """Whether each share of real people, to which nothing is added, is people and crops enough for a batch.
+
+    Raises:
+        ConfigError: One is not; the smallest that is, is told.
+    """
+    learned: dict[str, Counter[int]] = {}
+    for job in jobs:
+        training = job.training
+        if not 0 < job.share < 1 or job.extend is not None or isinstance(training, UnsupervisedConfig):
+            continue
+        if training.validation not in learned:
+            people = People.of(real, training)
+            learned[training.validation] = Counter(people.table.pids[people.train].tolist())
+        order = _drawn(real, job.seed)
+        crops = np.cumsum([learned[training.validation][pid] for pid in order.tolist()])
+        least = training.batch // training.crops_per_person if training.sampler == "people" else 2
+        needed = max(least, int(np.searchsorted(crops, training.batch)) + 1)
+        asked = math.ceil(job.share * len(order))
+        if asked < needed:
+            raise ConfigError(
+                "A share of the real people is too small to train on.",
+                got=f"{share_in_words(job.share)}, {asked} of {len(order):,} people, seed {job.seed}",
+                allowed=f"{needed} people or more: shares from {needed}/{len(order)} on, or 0",
+                fix=f"{option(axis=f'real=all,{needed}/{len(order)}')}, or a smaller {option('reid.batch')}",
+            )
+
+
+def _of_people(part: ReidTable, real: ReidTable, generated: ReidTable) -> ReidTable:
+    """Without crops that were made from real people who are left out: their label is not known either.
+
+    A crop of another dataset may have the name of one that is left out; `parent_origin` tells them apart, where it is.
+    """
+    if len(part) == len(real):
         return generated
-    here = set(part.train.rows["file_name"])
-    left_out = set(real.train.rows["file_name"]) - here
-    parents = dict(generated.rows.select("file_name", "parent").iter_rows())
-    ends = [end_of_chain(name, parents) for name in generated.rows["file_name"]]
-    return generated.where([end not in left_out for end in ends])
+    here, rows = set(part.train.rows["file_name"]), generated.rows
+    names = real.train.rows.select("file_name", "origin").iter_rows()
+    gone = {name: origin for name, origin in names if name not in here}
+    parents = dict(rows.select("file_name", "parent").iter_rows())
+    told = "parent_origin" in rows.columns
+    origins = dict(rows.select("parent", "parent_origin").iter_rows()) if told else {}
+    ends = [end_of_chain(name, parents) for name in rows["file_name"]]
+    return generated.where([end not in gone or origins.get(end) not in (None, gone[end]) for end in ends])
 
 
 def hashes_of(real: ReidTable, generated: ReidTable | None) -> dict[str, str | None]:
@@ -112,7 +162,7 @@ def steps_of_each(jobs: Sequence[Job], real: ReidTable, generated: ReidTable | N
         DataError: A table has too few people to learn from.
     """
     every = _crops_of_each(jobs, real, generated)
-    return {job.name: job.steps or _steps(job.training, *crops) for job, crops in every}
+    return {job.name: (job.steps or _steps(job.training, *crops)) if any(crops) else 0 for job, crops in every}
 
 
 def _steps(training: Training, crops: int, of_real: int) -> int:
@@ -154,7 +204,8 @@ def check_served(
         DataError: A table has too few people to learn from.
     """
     for job, (crops, _) in _crops_of_each(jobs, real, generated, varied):
-        _steps_per_epoch(crops, job.training.batch)
+        if crops:
+            _steps_per_epoch(crops, job.training.batch)
     if generated is not None:
         _check_crops([job.extend for job in jobs if job.extend is not None], generated)
 
@@ -182,7 +233,9 @@ def _crops_of_each(
 
 
 def _learned_from(table: ReidTable, training: Training) -> tuple[int, int]:
-    """Crops that a training sees, and how many of these are real."""
+    """Crops that a training sees, and how many of these are real; none where there is nothing to learn from."""
+    if not len(table.train):
+        return 0, 0
     if isinstance(training, UnsupervisedConfig):
         crops = Crops.of(table, None, training)
         return crops.real, crops.real

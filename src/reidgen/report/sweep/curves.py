@@ -116,7 +116,7 @@ def _gained(view: SweepView) -> str:
 
 def _horizontal(view: SweepView) -> Any:
     """The axis that is drawn from left to right: the compared one, or, where that is only with and without, another."""
-    if len(view.compared.values) == 2 and view.others:
+    if (len(view.compared.values) == 2 or view.compared.name == "arm") and view.others:
         return max(view.others, key=lambda axis: len(axis.values))
     return view.compared
 

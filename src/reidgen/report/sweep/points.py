@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from reidgen.config.arms import BASELINE
 from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.engine.runs.metrics_log import MetricsLog
 from reidgen.errors import RunError
@@ -18,7 +19,7 @@ from reidgen.report.sweep.published import Published, published
 from reidgen.sweep.point import RESULT, TRAIN
 from reidgen.sweep.result import SweepResult, column_of
 
-ABOUT_GENERATED = ("people", "crops_per_person", "generated")
+ABOUT_GENERATED = ("arm", "people", "crops_per_person", "generated")
 NAMES = {
     "people": "generated people",
     "crops_per_person": "generated crops per person",
@@ -179,7 +180,7 @@ class SweepView:
     @property
     def reference_value(self) -> Any:
         """Nothing generated, or the first value."""
-        nothing = "without" if self.compared.name == "generated" else 0
+        nothing = {"generated": "without", "arm": BASELINE}.get(self.compared.name, 0)
         return nothing if self.about_generated and nothing in self.compared.values else self.compared.values[0]
 
     @cached_property
@@ -202,6 +203,8 @@ class SweepView:
 
     def name(self, value: Any) -> str:
         """A value of the compared axis in words."""
+        if self.compared.name == "arm":
+            return str(value)
         if self.about_generated and value == self.reference_value and value in (0, "without"):
             return "baseline, no generated crops"
         if self.compared.name == "generated":
@@ -263,7 +266,8 @@ def in_words(name: str, value: Any) -> str:
     """An axis with its value in words."""
     text = value_text(name, value)
     if name == "real":
-        return "all real people" if value == 1 else f"{text} of the real people"
+        known = {0: "no labelled people", 1: "all real people"}
+        return known.get(value, f"{text} of the real people")
     return f"{text} {NAMES[name]}" if name in NAMES else f"{name} {text}"
 
 

@@ -18,6 +18,7 @@ from reidgen.report.page import PAGE, cost, document, limits, paragraphs, proven
 from reidgen.report.sections.fidelity import fidelity_section
 from reidgen.report.sections.people import discards, generator, sheets, variants
 from reidgen.report.sections.ranked import ranked_section
+from reidgen.report.sweep import worth
 from reidgen.report.sweep.curves import Drawing, drawings, training_drawings
 from reidgen.report.sweep.points import Group, Place, SweepView, value_text
 from reidgen.report.sweep.published import WHY_NOT, Published
@@ -48,6 +49,7 @@ def write_sweep_report(
 ) -> Path:
     """Write index.html, sweep.md, sweep.tex, sweep.csv, report.json and `figures/` (PNG and SVG) of a sweep.
 
+    Of arms, or generated crops, at several shares of the real people there are worth.md, worth.csv and worth.json too.
     Only run folders are read. A sweep that is not finished gives a page of the points that it has; once it has more,
     the same call makes the page anew.
 
@@ -71,14 +73,19 @@ def write_sweep_report(
     asked = _Asked(**vars(config), points=file_sha256(folder / POINTS))
     with RunFolder.begin(out, stage="report", config=asked, inputs=inputs, reopening=("points",)) as run:
         if not run.done:
+            people = worth.measured(view)
             every = [*drawings(view), *training_drawings(view)]
-            _write_figures(every, run.path / "figures")
-            answer, cautions = headline(view), [*warnings(view), *leaks(evidence)]
+            _write_figures([*every, *worth.drawings(people)], run.path / "figures")
+            answer, cautions = headline(view), [*warnings(view), *worth.cautions(people), *leaks(evidence)]
             write_text(run.path / PAGE, render_page(view, evidence, config, every, cautions))
             write_text(run.path / "sweep.md", as_markdown(view, answer, cautions))
             write_text(run.path / "sweep.tex", as_latex(view, cautions))
             write_text(run.path / "sweep.csv", beside_published(view).write_csv())
             write_json(run.path / "report.json", as_json(view, answer, cautions))
+            if people:
+                write_text(run.path / "worth.md", worth.as_markdown(view))
+                write_text(run.path / "worth.csv", worth.frame(people).write_csv())
+                write_json(run.path / "worth.json", {"how": worth.HOW, "places": worth.frame(people).to_dicts()})
             run.finish({"answer": answer, "warnings": cautions})
     return run.path / PAGE
 
@@ -120,6 +127,7 @@ def render_page(
             tag("h1", title),
             [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
             _answer(view, cautions),
+            worth.worth_section(view),
             _results(view, [one for one in every if not one.name.startswith("training-")]),
             _tests(view),
             limits(config),

@@ -7,11 +7,13 @@ import polars as pl
 from reidgen.config import ReportConfig
 from reidgen.report.statistics.significance import LEVEL
 from reidgen.report.sweep.points import NAMES, Group, Place, SweepView, capital, in_words
+from reidgen.report.sweep.worth import sentences
 
 HEADINGS = {
     "people": "Did generated people help?",
     "crops_per_person": "Did generated crops of each person help?",
     "generated": "Did generated crops help?",
+    "arm": "What are they worth?",
     "real": "What does the number of real people change?",
 }
 OWN_LENGTH = ("steps", "epochs", "batch")  # axes that are about the length of a training
@@ -30,7 +32,8 @@ def headline(view: SweepView) -> str:
     last = group.others[-1] if group.others else None
     if group.reference is None or last is None:
         return "There is nothing to compare yet: the reference, or every other place, has no finished run."
-    return f"{_first(view, group, group.reference, last)} {_count(view)}".strip()
+    worths = sentences(view)[-1:] if view.compared.name == "arm" else []
+    return " ".join([*worths, _first(view, group, group.reference, last), _count(view)]).strip()
 
 
 def _first(view: SweepView, group: Group, reference: Place, last: Place) -> str:
@@ -86,7 +89,7 @@ def small_print(view: SweepView) -> str:
 
 def _length(view: SweepView) -> str:
     steps = [_facts(group, "steps") for group in view.groups]
-    if all(len(one) == 1 for one in steps):
+    if all(len(one) <= 1 for one in steps):
         return (
             "equal optimisation steps" if len(set.union(*steps)) == 1 else "equal optimisation steps in each comparison"
         )
@@ -96,7 +99,8 @@ def _length(view: SweepView) -> str:
 
 
 def _facts(group: Group, name: str) -> set[float]:
-    return {value for place in group.places for value in place.fact(name)}
+    """Of the runs that learned; a network that is measured as it starts has no length."""
+    return {value for place in group.places for row in place.rows.values() for value in [row[name]] if row["steps"]}
 
 
 def _range(values: set[float]) -> str:
