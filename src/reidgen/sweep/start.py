@@ -84,6 +84,7 @@ def check_starts(jobs: Iterable[Job], real: ReidTable, *, downloads: bool = True
             starts.setdefault(key, []).append(job)
     for (weights, *_), some in starts.items():
         assert isinstance(some[0].training, ReidConfig), "those of the other kind are not looked at"
+        weights_hash(weights)
         open_backbone(some[0].training)
         _check_unseen(weights, real, all_people=all(job.share == 1 for job in some))
 

@@ -101,5 +101,5 @@ def _touching(at: np.ndarray, gaps: np.ndarray, factor: float) -> list[float]:
     (saa, sar), (_, srr) = np.cov(start, rise, ddof=1)
     a, r = start.mean(), rise.mean()
     roots = np.roots([r**2 - factor * srr, 2 * (a * r - factor * sar), a**2 - factor * saa])
-    real = roots[np.isreal(roots)].real
+    real = roots.real[np.abs(roots.imag) < 1e-6]  # where the seeds agree the two roots are one, but for rounding
     return [float(at[0] + x * (at[1] - at[0])) for x in real if 0 <= x <= 1]
