@@ -58,6 +58,7 @@ TOY = {
     "train-unsupervised": "--epochs 1 --epoch-steps 1 --backbone resnet18 --weights random --size 32 16 --batch 8"
     " --crops-per-cluster 2 --norm-batch 4 --k1 3 --k2 1 --eps 0.5 --min-samples 2 --agreement-k 3",
     "sweep": "--seeds 1 --reid.backbone resnet18 --reid.weights random --reid.batch 2 --reid.size 32 16 --reid.steps 1",
+    "worth": "--seeds 2 --axis real=all,1/2 --reid.size 32 16 --reid.batch 2 --reid.steps 1 --reid.bottleneck 8",
     "evaluate": "--rerank-k1 3 --rerank-k2 2 --expansion-neighbours 2",
     "search": "--shown 2",
     "fidelity": "--fakes 4",
@@ -68,7 +69,7 @@ BLIND = (
     " --unsupervised.crops-per-cluster 2 --unsupervised.k1 3 --unsupervised.k2 1"
     " --unsupervised.norm-batch 4 --unsupervised.eps 0.5 --unsupervised.min-samples 2 --unsupervised.agreement-k 3"
 )
-REAL = ("sweep-people", "sweep-blind")  # the sweeps that train
+REAL = ("sweep-people", "sweep-blind", "worth")  # the sweeps that train
 AXES = {
     "norm_batch": "norm_batch=4,8",
     "people": "people=0,2",
@@ -115,8 +116,8 @@ class Workspace:
         if out not in self.ended:
             self.ended[out] = None
             words = self.writes[out]
-            for word in words:
-                path = word.removeprefix("reid:")
+            for word in " ".join(words).split():
+                path = word.rpartition("=")[2].removeprefix("reid:")
                 for other in self.writes:
                     if other != out and (path == other or path.startswith(f"{other}/")):
                         self.run(other)

@@ -15,6 +15,7 @@ import reidgen as rg
 
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = (
+    "reidgen.config.arms",
     "reidgen.config.axes",
     "reidgen.data.provenance",
     "reidgen.data.provenance.rendering",
@@ -32,6 +33,7 @@ WITH_EXAMPLES = (
     "reidgen.metrics.ssim",
     "reidgen.report.statistics.significance",
     "reidgen.report.statistics.spread",
+    "reidgen.report.statistics.worth",
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from reidgen.backbones.opening import open_backbone
 from reidgen.backbones.reid_model import ReidModel, build_network, load_reid, save_reid
 from reidgen.backbones.weights import NAMES, TRAINED, description_of, load_backbone, weights_hash
-from reidgen.config import ReidConfig, as_dict
+from reidgen.config import BackboneConfig, ReidConfig, as_dict
 from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.devices.device import generator
@@ -23,6 +23,7 @@ NOTHING: dict[str, Any] = {  # what `facts` of a training would be; the hash is 
     **dict.fromkeys(("epochs", "generated_share"), 0.0),
     "table": sha256([]),
 }
+_OF_BACKBONE = [field.name for field in dataclasses.fields(BackboneConfig)]
 
 
 def start_network(training: ReidConfig, *, out: Path) -> ReidModel:
@@ -56,7 +57,7 @@ def _trained(training: ReidConfig) -> tuple[Embedder, ReidConfig, list[int]]:
 
 
 def _features(training: ReidConfig) -> tuple[Embedder, ReidConfig, list[int]]:
-    names = ("backbone", "weights", "size", "last_stride", "stride_in", "attention", "pooling", "seed")
+    names = [*_OF_BACKBONE, "pooling", "seed"]
     config = ReidConfig(recipe="softmax", **{name: getattr(training, name) for name in names})  # without a neck
     network = build_network(config, 1)
     network.initialise(generator("reid", "weights", config.seed))
@@ -76,17 +77,16 @@ def check_starts(jobs: Iterable[Job], real: ReidTable, *, downloads: bool = True
         WeightsError: Weights cannot be had, or do not fit the backbone.
         DataError: A start has learned from query or gallery crops, or, with labels, from people who are left out.
     """
-    starts: dict[tuple[Any, ...], list[Job]] = {}
+    starts: dict[BackboneConfig, list[Job]] = {}
     for job in jobs:
         one = job.training
         if isinstance(one, ReidConfig) and one.weights != "random" and (downloads or one.weights not in NAMES):
-            key = (one.weights, one.backbone, one.last_stride, one.stride_in, one.attention, one.size)
+            key = BackboneConfig(**{name: getattr(one, name) for name in _OF_BACKBONE})
             starts.setdefault(key, []).append(job)
-    for (weights, *_), some in starts.items():
-        assert isinstance(some[0].training, ReidConfig), "those of the other kind are not looked at"
-        weights_hash(weights)
-        open_backbone(some[0].training)
-        _check_unseen(weights, real, all_people=all(job.share == 1 for job in some))
+    for start, some in starts.items():
+        weights_hash(start.weights)
+        open_backbone(start)
+        _check_unseen(start.weights, real, all_people=all(job.share == 1 for job in some))
 
 
 def _check_unseen(weights: str, real: ReidTable, *, all_people: bool) -> None:
