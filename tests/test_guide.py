@@ -43,7 +43,7 @@ LIKENESS = "--perceptual-backbone resnet18 --perceptual-weights data/resnet18.sa
 # What is added to the commands of a verb, so that it takes a moment: of two values of an option the last one counts.
 TOY = {
     "prepare": "--expect-counts any",
-    "render": "--people 2 --cameras 1 --images-per-camera 2 --workers 1",
+    "render": "--people 8 --cameras 2 --images-per-camera 2 --workers 1",
     "annotate": "--keypoint-confidence 0 --visible-score 0 --body-points 1",
     "train-generator": "--size 16 8 --kimg 0.004 --batch 4 --z-dim 32",
     "train-encoder": f"--width 8 --steps 2 --batch 2 --passes 1 --test-crops 2 --weights random {LIKENESS}",
