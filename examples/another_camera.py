@@ -9,7 +9,8 @@ crops alone, and, where cameras are without labels, all labels. All re-ID traini
 they are evaluated on the test crops of these cameras.
 
 A run that is stopped goes on where it was: give the same command again. With other --seeds or --arms it takes what is
-there and adds the rest. The tables are results.md and results.json.
+there and adds the rest. The tables are results.md and results.json; page-ARM-SEEDS/index.html shows an arm, with the
+thesis's rows of the same setting.
 """
 
 import dataclasses
@@ -97,13 +98,16 @@ def main(plan: Plan) -> None:
         tables[ALL] = table
     for arm in plan.arms:
         moved = translated(plan, arm, table, known, cameras)
-        tables[arm] = rg.extend(labelled, moved, label="same", unjudged="allow")
+        out = plan.out / f"extended-{arm}"
+        tables[arm] = rg.extend(labelled, moved, label="same", unjudged="allow", out=out)
     found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in tables}
     for seed in plan.seeds:  # all arms of a seed before the next seed: an early look is at whole comparisons
         for name, crops in tables.items():
             found[name][seed] = trained(plan, name, crops, table, seed)
         write_tables(plan, found, known, cameras)
     print((plan.out / "results.md").read_text(encoding="utf-8"))
+    for arm in plan.arms:
+        print(page(plan, arm))
 
 
 def translated(
@@ -150,7 +154,7 @@ def config_of(plan: Plan, arm: rg.TranslatorPreset, pair: tuple[int, int] | None
 
 def trained(plan: Plan, arm: str, table: rg.ReidTable, test: rg.ReidTable, seed: int) -> dict[str, float]:
     """One network and its evaluation: mAP, rank1, and the number of moved crops that it learned from."""
-    name = f"{arm.replace(' ', '-')}-{seed}"
+    name = name_of(arm, seed)
     done = plan.out / f"result-{name}"
     if not (done / "result.json").is_file():
         model = rg.train_reid(table, dataclasses.replace(plan.reid, seed=seed), out=plan.out / f"reid-{name}")
@@ -158,6 +162,23 @@ def trained(plan: Plan, arm: str, table: rg.ReidTable, test: rg.ReidTable, seed:
     result = json.loads((done / "result.json").read_text(encoding="utf-8"))
     print(f"{name}: mAP {result['mAP']:.2%}, rank-1 {result['rank1']:.2%}", flush=True)
     return {"mAP": result["mAP"], "rank1": result["rank1"], "moved": result["facts"]["generated_images"]}
+
+
+def name_of(arm: str, seed: int) -> str:
+    """Of a training, in the names of its folders."""
+    return f"{arm.replace(' ', '-')}-{seed}"
+
+
+def page(plan: Plan, arm: str) -> Path:
+    """A page of an arm beside the labelled crops alone."""
+    names = [[name_of(one, seed) for seed in plan.seeds] for one in (ALONE, arm)]
+    before, after = ([plan.out / f"result-{name}" for name in group] for group in names)
+    kinds = (f"translator-{arm}", f"translator-{arm}-[0-9]*", f"translated-{arm}-[0-9]*", f"extended-{arm}")
+    made = [folder for kind in kinds for folder in sorted(plan.out.glob(kind))]
+    trainings = [plan.out / f"reid-{name}" for group in names for name in group]
+    out = plan.out / f"page-{arm}-{'-'.join(map(str, plan.seeds))}"
+    title = rg.ReportConfig(title=f"Did people moved by {arm} help?")
+    return rg.write_report(title, baseline=before, extended=after, runs=[*made, *trainings], out=out)
 
 
 def write_tables(

@@ -56,6 +56,10 @@ def test_another_camera(tmp_path):
     rows = [line.split(" | ") for line in first.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows] == ["| arm", "| labelled alone", "| all labels", "| paste", "| camstyle"]
     assert [row[1] for row in rows[1:]] == ["0", "0", "90", "90"]  # each crop of camera 1 in the style of camera 2
+    for arm in ("paste", "camstyle"):
+        page = (tmp_path / "camera" / f"page-{arm}-0-1" / "index.html").read_text()
+        assert "Beside what the thesis on pairs of cameras published: one camera has labels" in page
+        assert "as camera 2" in page and "c6+G3, background" in page
     assert said(*command, "--out", tmp_path / "camera") == first
 
 

@@ -18,6 +18,7 @@ from reidgen.report.sections.conversion import conversion
 from reidgen.report.sections.encoder import encoder
 from reidgen.report.sections.fidelity import fidelity_section
 from reidgen.report.sections.people import curves, discards, generator, sheets, variants
+from reidgen.report.sections.published_cameras import published_cameras
 from reidgen.report.sections.ranked import ranked_section
 from reidgen.report.sections.translators import translators
 
@@ -83,6 +84,7 @@ def render_page(evidence: Evidence, config: ReportConfig) -> str:
             [tag("p", paragraph, class_="lead") for paragraph in paragraphs(config.note)],
             _answer(evidence),
             _results(evidence) if evidence.baseline else None,
+            published_cameras(evidence),
             limits(config),
             sheets(evidence, viewer),
             variants(evidence, viewer),

@@ -20,9 +20,9 @@ def figures(key, distance, *, real=24, fake=18):
             "density": 1.0, "coverage": 0.5, "manifold_crops": 18}  # fmt: skip
 
 
-def fidelity_run(folder, curve, *, measure="FID", real="aa" * 32, seed=0):
+def fidelity_run(folder, curve, *, measure="FID", real="aa" * 32, seed=0, camera=None):
     """A measurement; curve: thousand images (None for files) -> distance."""
-    config = FidelityConfig(snapshots="all", fakes=18, seed=seed)
+    config = FidelityConfig(snapshots="all", fakes=18, seed=seed, camera=camera)
     key = measure.lower().replace("-", "_")
     found = [
         {"name": f"snapshot-{kimg or 0:06d}", "kimg": kimg, "weights": f"{kimg}", **figures(key, distance),
