@@ -205,6 +205,14 @@ def test_folders_of_tables_and_of_trainings_are_found_one_level_deep(tmp_path):
     assert Shown.read([tmp_path / "all" / "people", tmp_path / "other" / "people"]).names == ["people-1", "people-2"]
 
 
+def test_a_review_beside_its_tables_is_not_shown_with_them(tmp_path):
+    """`view runs --out runs/reviewed` again."""
+    family(tmp_path)
+    written(tmp_path / "reviewed", [1])
+    assert Shown.read([tmp_path], without=tmp_path / "reviewed").names == ["moved", "people"]
+    assert Shown.read([tmp_path]).names == ["moved", "people", "reviewed"]
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_a_folder_with_nothing_to_show(tmp_path, made):
     if made:

@@ -82,7 +82,7 @@ def test_a_picture_from_elsewhere_finds_its_crop(answers):
 
 def test_maps_are_pictures_over_the_query_and_the_crops(answers):
     drawn = client_of(answers).post("/maps", {"network": 0, "row": 0, "rows": [3, 1]}).json
-    assert len(drawn) == 3 and len(set(drawn)) == 3 and all(one.startswith("data:image/jpeg;base64,") for one in drawn)
+    assert len(drawn) == 3 and len(set(drawn)) == 3 and all(one.startswith("data:image/png;base64,") for one in drawn)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff\xe0" + b"0" * 50])

@@ -1,5 +1,6 @@
 """Decisions: kept in order, taken back, refused where somebody was quicker, and never lost; and the table of them."""
 
+import errno
 import json
 import threading
 
@@ -110,6 +111,34 @@ def test_a_line_that_was_cut_off_was_no_decision(journal):
     assert len(again.entries()) == 1
     again.add("reject", seen=1, row=2)
     assert journal.path.read_bytes().startswith(whole) and len(journal.entries()) == 2
+
+
+@pytest.mark.parametrize("left", [None, 10])
+def test_a_journal_that_lost_lines_under_the_page_is_told(journal, left):
+    journal.add("keep", seen=0, row=0)
+    journal.add("keep", seen=1, row=2)
+    content = journal.path.read_bytes()
+    journal.path.unlink()
+    if left is not None:
+        journal.path.write_bytes(content[:left])
+    for act in (journal.entries, lambda: journal.add("reject", seen=2, row=0)):
+        with pytest.raises(RunError, match="is damaged"):
+            act()
+    assert left is None or journal.path.read_bytes() == content[:left], "nothing is written over what is left"
+
+
+def test_a_full_disk_is_told_and_the_decision_can_be_made_again(tmp_path, shown, monkeypatch):
+    client = client_of(answers_of([tmp_path / "table"], out=tmp_path / "out"))
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        told = client.post("/decide", {"verdict": "keep", "row": 0, "seen": 0})
+    assert told.status_code == 500 and "decisions.jsonl: No space left on device" in told.json["error"]
+    known = len(client.get("/decisions").json)
+    assert client.post("/decide", {"verdict": "keep", "row": 0, "seen": known}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from reidgen.view.journal import Journal
 from reidgen.view.relatives import Relatives, in_words
 from reidgen.view.reviewed import write_reviewed
 from reidgen.view.shown import Shown
-from reidgen.view.thumbnails import jpeg, thumbnails
+from reidgen.view.thumbnails import coded, thumbnails
 
 if TYPE_CHECKING:
     from reidgen.regenerate import Maker
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ASSETS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 AT_ONCE = 400  # thumbnails in one answer
-FULL_QUALITY = 95
 PICTURES = 16  # brought from elsewhere, that are kept
 
 
@@ -96,9 +95,8 @@ class Answers:
     def picture(self, row: int) -> Response:
         """A crop in its own size, coded anew: what else its file holds does not get out."""
         chosen = self.shown.crops.take(self._rows(str(row)))
-        return Response(
-            jpeg(read_rgb(chosen.paths[0], shown=chosen.shown[0]), quality=FULL_QUALITY), mimetype="image/jpeg"
-        )
+        picture = read_rgb(chosen.paths[0], shown=chosen.shown[0])
+        return Response(coded(picture, "PNG"), mimetype="image/png")
 
     @cached_property
     def relatives(self) -> Relatives:
@@ -115,33 +113,27 @@ class Answers:
         return jsonify(words=in_words(self.shown, row), facts=facts, groups=groups, program=program)
 
     def again(self, row: int) -> Response:
-        """A crop made again, as a picture of its own, and how far it is from the file."""
+        """A crop made again, as a picture of its own, and how it compares with the file."""
         from reidgen.view.again import made_again  # takes seconds to import
 
         self._rows(str(row))
         with self._computing:
-            pixels, difference = made_again(self.relatives, row, self.makers)
-        return jsonify(picture=_address(Image.fromarray(pixels)), difference=difference)
+            pixels, same, difference = made_again(self.relatives, row, self.makers)
+        return jsonify(picture=_address(Image.fromarray(pixels)), same=same, difference=difference)
 
     def decisions(self) -> Response:
         """The decisions after the number `since`."""
-        return jsonify([] if self.journal is None else self.journal.entries(int(request.args.get("since", 0))))
+        return jsonify([] if self.journal is None else self.journal.entries(request.args.get("since", 0, type=int)))
 
     def decide(self) -> Response:
         """Take a decision into the journal."""
         self.check_unchanged()
         asked = request.get_json()
-        whole = {name: value for name, value in asked.items() if name != "verdict"} if isinstance(asked, dict) else {}
-        right = whole.keys() <= {"seen", "row", "other", "undoes"} and "seen" in whole
-        if (
-            not right
-            or not isinstance(asked.get("verdict"), str)
-            or not all(type(one) is int for one in whole.values())
-        ):
-            raise DataError(
-                "This is no decision.", got=str(asked)[:80], allowed="verdict, seen, and row, other or undoes"
-            )
-        return jsonify(self._journal().add(asked["verdict"], **whole))
+        known = {"verdict": str, "seen": int, "row": int, "other": int, "undoes": int}
+        right = isinstance(asked, dict) and {"verdict", "seen"} <= asked.keys() <= known.keys()
+        if not right or any(type(value) is not known[name] for name, value in asked.items()):
+            raise DataError("This is no decision.", got=str(asked)[:80], allowed=", ".join(known))
+        return jsonify(self._journal().add(**asked))
 
     def write(self) -> Response:
         """Write the tables with verdicts."""
@@ -189,9 +181,8 @@ class Answers:
         if "picture" not in asked:
             return self.rankers[network], int(self._rows(str(asked.get("row")))[0]), asked
         if asked["picture"] not in self._pictures:
-            raise DataError(
-                "The picture is not there any more.", allowed=f"one of the last {PICTURES}", fix="drop it again"
-            )
+            allowed = f"one of the last {PICTURES}"
+            raise DataError("The picture is not there any more.", allowed=allowed, fix="drop it again")
         return self.rankers[network], self._pictures[asked["picture"]], asked
 
     def curves(self, run: int) -> Response:
@@ -248,7 +239,7 @@ class Answers:
 
 def _address(picture: Image.Image) -> str:
     """A picture as an address that holds it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(picture, quality=FULL_QUALITY)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(coded(picture, 'PNG')).decode()}"
 
 
 def _text(value: Any) -> str:

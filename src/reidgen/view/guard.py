@@ -63,6 +63,7 @@ def guarded(app: Flask, token: str, port: int) -> Flask:
     app.after_request(dressed)
     app.register_error_handler(HTTPException, lambda error: ({"error": error.description}, error.code))
     app.register_error_handler(ReidgenError, _told)
+    app.register_error_handler(OSError, lambda error: ({"error": f"{error.filename}: {error.strerror}."}, 500))
     return app
 
 

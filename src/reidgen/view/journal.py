@@ -174,8 +174,12 @@ class Journal:
     def _read(self) -> None:
         """Take in the whole lines that have come since."""
         if not self.path.exists():
+            if self._position:
+                raise damaged(self.path, "no such file")
             return
         with self.path.open("rb") as stream:
+            if stream.seek(0, os.SEEK_END) < self._position:
+                raise damaged(self.path, "fewer decisions than were made")
             stream.seek(self._position)
             new = stream.read()
         whole = new[: new.rfind(b"\n") + 1]

@@ -1,7 +1,8 @@
 """Who is like a crop: the shown crops ranked by a network, and where it looks."""
 
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,15 @@ class Ranker:
             check_map(self.model.network, "match")
         except ConfigError:
             self.kind = "energy"
+        self._embedded: Future[torch.Tensor] = Future()
+        threading.Thread(target=self._embed, daemon=True).start()  # Ctrl-C does not wait for it
+
+    def _embed(self) -> None:
         flip, batch = self.config.mirror, self.config.batch
-        worker = ThreadPoolExecutor(1)
-        self._embedded = worker.submit(embeddings_of, self.model, shown.crops, flip=flip, batch=batch)
-        worker.shutdown(wait=False)
+        try:
+            self._embedded.set_result(embeddings_of(self.model, self.shown.crops, flip=flip, batch=batch))
+        except Exception as error:  # told to whoever searches
+            self._embedded.set_exception(error)
 
     @property
     def ready(self) -> bool:

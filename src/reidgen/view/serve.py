@@ -54,7 +54,7 @@ def view(
     """
     with importing("flask", extra="view", purpose="The page"):
         from reidgen.view.app import Answers, application
-    shown = Shown.read(folders)
+    shown = Shown.read(folders, without=out if out is not None and out.exists() else None)
     journal = None if out is None else _journal(out, shown, config)
     answers = Answers(shown, journal=journal, makers=_makers(weights, config), rankers=_rankers(models, shown, config))
     with started(lambda token, port: application(answers, token=token, port=port), config.port) as (server, address):

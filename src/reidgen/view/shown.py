@@ -39,13 +39,17 @@ class Shown:
     stamps: tuple[Any, ...]
 
     @classmethod
-    def read(cls, folders: Sequence[Path]) -> "Shown":
+    def read(cls, folders: Sequence[Path], *, without: Path | None = None) -> "Shown":
         """Read tables, and find trainings. A folder that is neither is looked through, one level deep.
+
+        Args:
+            folders: What is named.
+            without: A folder that is left out of what is found in those.
 
         Raises:
             DataError: A folder holds nothing to show, or a table that cannot be read.
         """
-        found = [one for folder in folders for one in _found(folder)]
+        found = [one for folder in folders for one in _found(folder, without)]
         tables, runs = [one for one in found if holds_table(one)], [one for one in found if has_curves(one)]
         stamps = tuple(map(_stamp, tables))  # before they are read: a later change is then a change
         parts = [ReidTable.read(folder) for folder in tables]
@@ -100,10 +104,11 @@ class Shown:
         return [name for name in self.crops.rows.columns if name.startswith(SCORE)]
 
 
-def _found(folder: Path) -> list[Path]:
+def _found(folder: Path, without: Path | None) -> list[Path]:
     if _is_shown(folder):
         return [folder]
-    inner = sorted(one for one in folder.iterdir() if one.is_dir() and _is_shown(one)) if folder.is_dir() else []
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    inner = [one for one in inside if one.is_dir() and _is_shown(one) and not (without and one.samefile(without))]
     if not inner:
         raise DataError(
             f"There is nothing to show in {folder}.",

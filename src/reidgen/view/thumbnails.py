@@ -77,11 +77,11 @@ def _made(crop: tuple[Path, bool]) -> bytes:
     except DataError:  # the page says that it cannot be read; the crop's own page says why
         return b""
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return jpeg(image, quality=QUALITY)
+    return coded(image, "JPEG", quality=QUALITY)
 
 
-def jpeg(image: Image.Image, *, quality: int) -> bytes:
-    """A picture as a JPEG file, without anything but its pixels."""
+def coded(image: Image.Image, kind: str, **options: int) -> bytes:
+    """A picture as a file of a kind that Pillow knows, without anything but its pixels."""
     stream = io.BytesIO()
-    Image.frombytes("RGB", image.size, image.tobytes()).save(stream, "JPEG", quality=quality)
+    Image.frombytes("RGB", image.size, image.tobytes()).save(stream, kind, **options)
     return stream.getvalue()

@@ -67,7 +67,7 @@ function again(known) {
     const made = await telling(() => post(`/again/${asked}`));
     make.disabled = false;
     if (!made) return;
-    const told = made.difference ? `largest difference from the file: ${made.difference} of 255 (its JPEG)` : "the same pixels as the file";
+    const told = made.same ? "the same file, byte for byte" : `as it was before JPEG; a pixel of the file differs by ${made.difference} of 255 at most`;
     place.replaceChildren(element("img", {src: made.picture, alt: "the crop made again", id: "again"}), element("p", {className: "soft"}, told));
   }}, "Make it again");
   const copy = element("button", {onclick: () => navigator.clipboard.writeText(known.program).then(() => toast("Copied."), () => toast("The browser does not let this page copy."))}, "Copy");
