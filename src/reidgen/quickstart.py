@@ -118,6 +118,7 @@ def _orders(kind: str, table: str, config: QuickstartConfig, out: Path) -> list[
         {
             "name": f"reid-{kind}-{seed}",
             "reid": as_dict(replace(REID, steps=config.steps, device=config.device, seed=seed)),
+            "steps": config.steps,
             "table": str((out / table).absolute()),
             "test": str((out / "people").absolute()),
             "model": str((out / f"reid-{kind}-{seed}").absolute()),

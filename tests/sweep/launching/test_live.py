@@ -2,7 +2,9 @@ import io
 
 from rich.console import Console
 
+from reidgen.config import QuickstartConfig
 from reidgen.engine.runs.metrics_log import MetricsLog
+from reidgen.quickstart import _orders
 from reidgen.sweep.launching import live
 from reidgen.sweep.launching.launch import Ended
 
@@ -57,6 +59,17 @@ def test_a_line_a_minute_says_how_far_it_is(tmp_path, capsys, monkeypatch):
     assert said[0][1].startswith("0 of 20 runs, 10 at work, 0 s; run-0 step 0/100; run-1 step 0/100; ")
     assert said[1][1].startswith("0 of 20 runs, 10 at work, 60 s; run-0 step 0/100; run-1 step 40/100; ")
     assert said[2][1].endswith("; run-7 step 0/100; and 2 more")
+
+
+def test_a_line_of_the_quick_start_too(tmp_path, capsys):
+    made = _orders("extended", "extended", QuickstartConfig(seeds=1, steps=7), tmp_path)
+    log = MetricsLog(tmp_path / "reid-extended-0" / "metrics.jsonl")
+    log.path.parent.mkdir()
+    log.write(step=3, train_loss=1.0)
+    lines = live.Lines(made, {}, lambda _: None)
+    lines.started("reid-extended-0")
+    lines.tick()
+    assert capsys.readouterr().err == "0 of 1 runs, 1 at work, 0 s; reid-extended-0 step 3/7\n"
 
 
 def test_a_live_table_on_a_terminal(tmp_path, monkeypatch):
