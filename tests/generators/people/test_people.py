@@ -153,7 +153,7 @@ def test_other_weights(table, gan):
 
 
 def test_other_operations(table, gan):
-    with pytest.raises(DataError, match="not made by generate people"):
+    with pytest.raises(DataError, match="another command than generate people"):
         regenerate_styles(gan, ReidTable(table.rows.with_columns(operation=pl.lit("flip")), "x"))
 
 
@@ -179,7 +179,7 @@ def test_operations_of_before():
     "text", [None, "", "flip", "stylegan2 psi=x w=1 noise=1 jpeg=95", "stylegan2 psi=1 w=1 jpeg=95"]
 )
 def test_texts_of_other_operations(text):
-    with pytest.raises(DataError, match="not made by generate people"):
+    with pytest.raises(DataError, match="another command than generate people"):
         Style.parse(text)
 
 

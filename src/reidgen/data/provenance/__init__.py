@@ -5,11 +5,11 @@ The first word of a text tells its kind. A new kind is a class here and a line i
 
 from reidgen.data.provenance.rendering import Rendering as Rendering
 from reidgen.data.provenance.style import Style as Style
+from reidgen.data.provenance.text import Operation as Operation
 from reidgen.data.provenance.translation import Translation as Translation
 from reidgen.data.provenance.view import View as View
 from reidgen.errors import DataError
 
-Operation = Style | Translation | View | Rendering
 KINDS: dict[str, type[Operation]] = {
     **dict.fromkeys(("stylegan2", "stylegan3-t", "stylegan3-r", "dcgan"), Style),
     "translation": Translation,

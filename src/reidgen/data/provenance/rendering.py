@@ -3,19 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from reidgen.errors import DataError
+from reidgen.data.provenance.text import Operation
 
 VERSION = 1  # of the renderer: goes up when a crop of the same numbers has other pixels
-_TEXT = re.compile(
-    r"render v(?P<version>\d+) seed=(?P<seed>\d+) person=(?P<person>\d+) camera=(?P<camera>\d+) index=(?P<index>\d+)"
-    r" size=(?P<height>\d+)x(?P<width>\d+) pose=(?P<pose>\S+)"
-)
 
 
 @dataclass(frozen=True)
-class Rendering:
+class Rendering(Operation):
     """How `render` makes a crop.
 
     Attributes:
@@ -30,6 +26,12 @@ class Rendering:
     'render v1 seed=0 person=12 camera=3 index=1 size=128x64 pose=walk'
     """
 
+    command: ClassVar[str] = "render"
+    form: ClassVar[str] = "render v1 seed=... person=... camera=... index=... size=... pose=..."
+    pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"render v(?P<version>\d+) seed=(?P<seed>\d+) person=(?P<person>\d+) camera=(?P<camera>\d+)"
+        r" index=(?P<index>\d+) size=(?P<size>\d+x\d+) pose=(?P<pose>\S+)"
+    )
     seed: int
     person: int
     camera: int
@@ -47,21 +49,3 @@ class Rendering:
         """How the crop of a row came about."""
         seen = f"person {self.person} of seed {self.seed}, seen by camera {self.camera}, picture {self.index} there"
         return f"Rendered: {seen}, pose {self.pose}, by version {self.version} of the renderer."
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Rendering":
-        """Read the text back.
-
-        Raises:
-            DataError: It is not the text of a rendered crop, or one of a version that did not write the numbers down.
-        """
-        found = _TEXT.fullmatch(text or "")
-        if found is None:
-            raise DataError(
-                "The crop was not rendered, or by a version that did not write down how.",
-                got=f"operation {text!r}",
-                allowed="render v1 seed=... person=... camera=... index=... size=... pose=...",
-            )
-        seed, person, camera, index = (int(found[name]) for name in ("seed", "person", "camera", "index"))
-        size = int(found["height"]), int(found["width"])
-        return cls(seed, person, camera, index, size, found["pose"], int(found["version"]))

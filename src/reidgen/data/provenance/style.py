@@ -3,19 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from reidgen.errors import DataError
-
-_TEXT = re.compile(
-    r"(?P<network>[a-z][a-z0-9-]*) psi=(?P<psi>\S+) w=(?:(?P<latents>[0-9a-f]{16}):)?(?P<w>\d+)"
-    r"(?: layers=(?P<layers>[\d,]+) from=(?:(?P<donors>[0-9a-f]{16}):)?(?P<donor>\d+)(?: weight=(?P<weight>\S+))?)?"
-    r" noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
-)
+from reidgen.data.provenance.text import HASH, NUMBER, Operation, maker
 
 
 @dataclass(frozen=True)
-class Style:
+class Style(Operation):
     """How `generate people` or `generate variants` makes a crop. The weights are named by the column `generator`.
 
     Attributes:
@@ -31,6 +25,13 @@ class Style:
         donors: Likewise for `donor`.
     """
 
+    command: ClassVar[str] = "generate people or variants"
+    form: ClassVar[str] = "NETWORK psi=... w=... noise=... jpeg=..."
+    pattern: ClassVar[re.Pattern[str]] = re.compile(
+        rf"(?P<network>[a-z][a-z0-9-]*) psi=(?P<psi>{NUMBER}) w=(?:(?P<latents>{HASH}):)?(?P<w>\d+)"
+        rf"(?: layers=(?P<layers>[\d,]+) from=(?:(?P<donors>{HASH}):)?(?P<donor>\d+)(?: weight=(?P<weight>{NUMBER}))?)?"
+        r" noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
+    )
     network: str
     w: int
     noise: int
@@ -60,34 +61,6 @@ class Style:
             layers = ", ".join(map(str, self.layers))
             text += f" In layers {layers}{group} its style moves {far} towards that of {whose}."
         return f"{text} Noise of seed {self.noise}; JPEG of quality {self.quality}."
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Style":
-        """Read the text back.
-
-        Raises:
-            DataError: It is not the text of a generated person.
-        """
-        found = _TEXT.fullmatch(text or "")
-        try:
-            if found is None:
-                raise ValueError(text)
-            psi, weight = float(found["psi"]), float(found["weight"] or 1)
-        except ValueError as error:
-            raise DataError(
-                "The crop was not made by generate people or variants.",
-                got=f"operation {text!r}",
-                allowed="NETWORK psi=... w=... noise=... jpeg=...",
-            ) from error
-        layers = tuple(int(layer) for layer in (found["layers"] or "").split(",") if layer)
-        donor = int(found["donor"]) if found["donor"] else None
-        numbers = int(found["w"]), int(found["noise"]), psi, int(found["quality"])
-        return cls(found["network"], *numbers, layers, donor, weight, found["latents"], found["donors"])
-
-
-def maker(row: Mapping[str, Any]) -> str:
-    """The weights that a row names, by the first digits of their hash."""
-    return (row["generator"] or "of an unknown hash")[:8]
 
 
 def _numbered(file: str | None, number: int | None) -> str:

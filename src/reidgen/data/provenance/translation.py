@@ -3,21 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from reidgen.data.provenance.style import maker
-from reidgen.errors import DataError
-
-DIGITS = 16  # of a file's SHA-256
-_TEXT = re.compile(
-    r"translation (?P<source>\d+)>(?P<target>\d+) crop=(?P<crop>[0-9a-f]{16})(?: mask=(?P<mask>[0-9a-f]{16}))?"
-    r"(?: pose=(?P<pose>[^\s:]+):(?P<posed>[0-9a-f]{16}))? noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
-)
+from reidgen.data.provenance.text import HASH, Operation, maker
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(Operation):
     """How one crop was moved to another camera. The weights are named by the column `generator`, the crop by `parent`.
 
     Attributes:
@@ -31,6 +24,12 @@ class Translation:
         posed: First 16 digits of the SHA-256 of that mask's file.
     """
 
+    command: ClassVar[str] = "generate translate"
+    form: ClassVar[str] = "translation SOURCE>TARGET crop=... noise=... jpeg=..."
+    pattern: ClassVar[re.Pattern[str]] = re.compile(
+        rf"translation (?P<source>\d+)>(?P<target>\d+) crop=(?P<crop>{HASH})(?: mask=(?P<mask>{HASH}))?"
+        rf"(?: pose=(?P<pose>[^\s:]+):(?P<posed>{HASH}))? noise=(?P<noise>\d+) jpeg=(?P<quality>\d+)"
+    )
     source: int
     target: int
     crop: str
@@ -51,23 +50,3 @@ class Translation:
         pose = "" if self.pose is None else f", standing as {self.pose} stands"
         moved = f"The crop {row['parent']} of camera {self.source}, as camera {self.target} would show it{pose}."
         return f"{moved} Made by the translator {maker(row)}; JPEG of quality {self.quality}."
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Translation":
-        """Read the text back.
-
-        Raises:
-            DataError: It is not the text of a translated crop.
-        """
-        found = _TEXT.fullmatch(text or "")
-        if found is None:
-            raise DataError(
-                "The crop was made by another command than generate translate.",
-                got=f"operation {text!r}",
-                allowed="translation SOURCE>TARGET crop=... noise=... jpeg=...",
-            )
-        pose = None if found["pose"] is None else unquote(found["pose"])
-        numbers = int(found["noise"]), int(found["quality"])
-        return cls(
-            int(found["source"]), int(found["target"]), found["crop"], *numbers, found["mask"], pose, found["posed"]
-        )

@@ -3,21 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from reidgen.data.provenance.style import maker
-from reidgen.data.provenance.translation import DIGITS
-from reidgen.errors import DataError
-
-_TEXT = re.compile(
-    rf"view angle=(?P<angle>\d+) structure=(?P<structure>mesh|grey|pose)(?: of=(?P<donor>\S+))?"
-    rf" crop=(?P<crop>[0-9a-f]{{{DIGITS}}}) shape=(?P<shape>[0-9a-f]{{{DIGITS}}}) jpeg=(?P<quality>\d+)"
-)
+from reidgen.data.provenance.text import HASH, Operation, maker
 
 
 @dataclass(frozen=True)
-class View:
+class View(Operation):
     """How one crop's person was turned. The weights are named by the column `generator`, the crop by `parent`.
 
     Attributes:
@@ -32,6 +25,12 @@ class View:
     'view angle=90 structure=mesh crop=0000000000000000 shape=1111111111111111 jpeg=95'
     """
 
+    command: ClassVar[str] = "generate rotate"
+    form: ClassVar[str] = "view angle=... structure=... crop=... shape=... jpeg=..."
+    pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"view angle=(?P<angle>\d+) structure=(?P<structure>mesh|grey|pose)(?: of=(?P<donor>\S+))?"
+        rf" crop=(?P<crop>{HASH}) shape=(?P<shape>{HASH}) jpeg=(?P<quality>\d+)"
+    )
     angle: int
     structure: str
     crop: str
@@ -49,21 +48,3 @@ class View:
         by = "its own mesh" if self.donor is None else f"the {self.structure} of {self.donor}"
         turned = f"The person of {row['parent']}, turned to {self.angle} degrees by {by}."
         return f"{turned} Made by the rotator {maker(row)}; JPEG of quality {self.quality}."
-
-    @classmethod
-    def parse(cls, text: str | None) -> "View":
-        """Read the text back.
-
-        Raises:
-            DataError: It is not the text of a turned person.
-        """
-        found = _TEXT.fullmatch(text or "")
-        if found is None:
-            raise DataError(
-                "The crop was made by another command than generate rotate.",
-                got=f"operation {text!r}",
-                allowed="view angle=... structure=... crop=... shape=... jpeg=...",
-            )
-        donor = None if found["donor"] is None else unquote(found["donor"])
-        files = found["crop"], found["shape"]
-        return cls(int(found["angle"]), found["structure"], *files, int(found["quality"]), donor)

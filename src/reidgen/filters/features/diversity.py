@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.engine.progress import progress
@@ -25,27 +24,14 @@ class DiversityFilter(FeatureFilter):
     """Rejects crops that are nearly an earlier crop of the same person.
 
     The score is the distance between features to the nearest earlier crop of the person that is kept itself, in table
-    order. A person's first crop has none, nor have distractors and junk: no score, and kept.
-
-    Attributes:
-        features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
-        threshold: Lowest distance that is kept. None: the 5 % quantile of real crops, each against all earlier ones.
-        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
-        batch: Crops a forward pass.
-        device: Where the network runs.
+    order. A person's first crop has none, nor have distractors and junk: no score, and kept. An open threshold is the
+    5 % quantile of real crops, each against all earlier ones.
     """
 
     name: ClassVar[str] = "diversity"
     by_hand: ClassVar[str] = option(diversity_threshold=0.1)
     needs: ClassVar[str] = "at least one person with two crops"
-    features: str
-    threshold: float | None = None
-    size: tuple[int, int] | None = None
-    batch: int = 64
-    device: Device = "auto"
-
-    def __post_init__(self) -> None:
-        self.check("distance")
+    score: ClassVar[str] = "distance"
 
     @property
     def rule(self) -> str:
@@ -109,27 +95,12 @@ class CopiesFilter(FeatureFilter):
 
     The score is the distance to the nearest real crop over the distance from that one to its nearest other real crop
     (at most 1000). A real crop is scored as if it were not among the real ones.
-
-    Attributes:
-        features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
-        threshold: Lowest ratio that is kept. None: the 5 % quantile of real crops.
-        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
-        batch: Crops a forward pass.
-        device: Where the network runs.
     """
 
     name: ClassVar[str] = "copies"
     by_hand: ClassVar[str] = option(copies_threshold=0.5)
     needs: ClassVar[str] = "three real crops or more"
     compares: ClassVar[bool] = True
-    features: str
-    threshold: float | None = None
-    size: tuple[int, int] | None = None
-    batch: int = 64
-    device: Device = "auto"
-
-    def __post_init__(self) -> None:
-        self.check("ratio")
 
     @property
     def rule(self) -> str:

@@ -1,6 +1,8 @@
 """Features that filters share: computed once for a table and a network, and kept in the cache folder."""
 
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -55,18 +57,32 @@ def features_of(table: ReidTable, features: str, *, size: tuple[int, int], batch
     return torch.nn.functional.normalize(known) if features.startswith(REID) else known
 
 
+@dataclass(frozen=True)
 class FeatureFilter(SizedFilter, QuantileFilter):
-    """What the filters share that compare features; frozen dataclasses.
+    """What the filters share that compare features.
 
     Attributes:
+        score: What its scores are, in a word.
         features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
+        threshold: Lowest score that is kept. None: the 5 % quantile of real crops.
+        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
         batch: Crops a forward pass.
         device: Where the network runs.
     """
 
+    score: ClassVar[str] = "ratio"
     features: str
-    batch: int
-    device: Device
+    threshold: float | None = None
+    size: tuple[int, int] | None = None
+    batch: int = 64
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.threshold < 0:
+            what = f"{type(self).__name__}'s threshold must be a {self.score}."
+            raise ConfigError(what, got=self.threshold, allowed=">= 0, or None")
+        if self.batch < 1:
+            raise ConfigError(f"{type(self).__name__}'s batch must be positive.", got=self.batch, allowed=">= 1")
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of the feature network's weights."""
@@ -76,14 +92,6 @@ class FeatureFilter(SizedFilter, QuantileFilter):
         """Features of a table's crops, float32 (N, D)."""
         size = self.size or crop_size(table)
         return features_of(table, self.features, size=size, batch=self.batch, device=self.device)
-
-    def check(self, threshold: str) -> None:
-        """Raise `ConfigError` for a negative threshold, or a batch of nothing."""
-        if self.threshold is not None and self.threshold < 0:
-            what = f"{type(self).__name__}'s threshold must be a {threshold}."
-            raise ConfigError(what, got=self.threshold, allowed=">= 0, or None")
-        if self.batch < 1:
-            raise ConfigError(f"{type(self).__name__}'s batch must be positive.", got=self.batch, allowed=">= 1")
 
 
 def _open(features: str, device: Device) -> Extractor:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidgen.config import Device
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import ConfigError, DataError, option
@@ -29,36 +28,26 @@ class RealismFilter(FeatureFilter):
 
     Each real crop has a ball that reaches to its k-th nearest neighbour. A crop's score is the largest ratio of a
     ball's radius to the distance from its centre: 1 or more lies within a ball. A real crop is scored as if its person
-    were not in the set, so its score is like that of a crop of somebody new.
+    were not in the set, so its score is like that of a crop of somebody new. The published precision is threshold 1.
 
     Attributes:
-        features: "reid:RUNFOLDER" of a re-ID network, "inception", or "inception:FILE".
-        threshold: Lowest score that is kept; 1 is the published precision. None: the 5 % quantile of real crops.
         neighbours: k.
         among: "people" counts k other people, each by the nearest crop, and leaves the person of a scored real crop
             out. "crops" counts crops, as published: where people have several, the balls are as large as a person.
         balls: "all" keeps all balls, as precision does (equation 1); "half" leaves out the half with the largest radii,
             as the published score of a single crop does (equation 3).
-        size: (height, width) at which crops are compared; None takes the size of the table's first crop.
-        batch: Crops a forward pass.
-        device: Where the network runs.
     """
 
     name: ClassVar[str] = "realism"
     by_hand: ClassVar[str] = option(realism_threshold=1)
     needs: ClassVar[str] = "crops of people (pid > 0)"
     compares: ClassVar[bool] = True
-    features: str
-    threshold: float | None = None
     neighbours: int = 3
     among: Literal["people", "crops"] = "people"
     balls: Literal["half", "all"] = "all"
-    size: tuple[int, int] | None = None
-    batch: int = 64
-    device: Device = "auto"
 
     def __post_init__(self) -> None:
-        self.check("ratio")
+        super().__post_init__()
         if self.neighbours < 1:
             raise ConfigError("RealismFilter's neighbours must be positive.", got=self.neighbours, allowed=">= 1")
         if self.among not in ("people", "crops") or self.balls not in ("half", "all"):

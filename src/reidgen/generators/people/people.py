@@ -1,7 +1,7 @@
 """New people: random w, and variants of each by mixing in other people's styles."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +18,7 @@ from reidgen.data.table import ReidTable
 from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.devices.device import derive_seed
-from reidgen.engine.progress import progress
-from reidgen.generators.crops import CropWriter, check_maker
+from reidgen.generators.crops import check_maker, write_made
 from reidgen.generators.inversion.inverted import read_inverted
 from reidgen.generators.people.mixing import mix_styles, variant_layers
 from reidgen.generators.trained import TrainedGenerator
@@ -65,8 +64,13 @@ def _generate(
     """Write all crops and the table, and return the run's summary."""
     gan = gan.on(config.device)
     rows = plan_people(gan, config, layers)
-    _write_missing(gan, rows, config, folder)
-    ReidTable.from_rows(rows, root=folder, name="generated people").write_metadata(folder)
+    operations = [Style.parse(text) for text in rows["operation"]]
+
+    def make(missing: list[int]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        for part in chunks(missing, config.batch):
+            yield part, render(gan, [operations[number] for number in part], psi=float(config.psi))
+
+    write_made(rows, make, folder, stage="generate people", name="generated people", quality=config.quality)
     return {"people": config.people, "crops": len(rows), "generator": gan.hash, "generator_training": gan.training}
 
 
@@ -164,14 +168,3 @@ def render(
 ) -> np.ndarray:
     """The pixels of crops of one psi, uint8 (N, H, W, 3)."""
     return gan.synthesize(styles(gan, operations, psi=psi, inverted=inverted), [o.noise for o in operations])
-
-
-def _write_missing(gan: TrainedGenerator, rows: pl.DataFrame, config: GenerateConfig, folder: Path) -> None:
-    """Make the crops whose files are not there; a file that is there is whole, as files are written in one step."""
-    todo = [(folder / name, text) for name, text in rows.select("file_name", "operation").iter_rows()]
-    missing = [(path, Style.parse(text)) for path, text in todo if not path.exists()]
-    with progress("generate people (crops)", len(todo), start=len(todo) - len(missing)) as bar, CropWriter() as writer:
-        for chunk in chunks(missing, config.batch):
-            crops = render(gan, [operation for _, operation in chunk], psi=float(config.psi))
-            bar.advance(writer.write([path for path, _ in chunk], crops, quality=config.quality))
-        bar.advance(writer.wait())

@@ -13,6 +13,7 @@ from reidgen.data.table import ReidTable
 from reidgen.engine.devices.device import derive_seed
 from reidgen.engine.devices.device import generator as random_generator
 from reidgen.errors import ConfigError, DataError, option
+from reidgen.generators.crops import real_people
 from reidgen.generators.inversion.encoder import NOISE_SEED
 from reidgen.generators.people.mixing import variant_layers
 from reidgen.generators.trained import TrainedGenerator
@@ -49,8 +50,7 @@ def choose_crops(table: ReidTable, config: VariantsConfig) -> ReidTable:
         DataError: There are none.
         ConfigError: Donors shall be people, and there is one person alone.
     """
-    rows = (table.train if config.split == "train" else table).kept.rows
-    rows = rows.filter((pl.col("pid") > 0) & (pl.col("origin") != "generated"))
+    rows = real_people(table, config.split).rows
     turn = pl.int_range(pl.len()).over("pid", "camid").alias("turn")
     rows = rows.with_columns(turn).sort("pid", "turn", "camid", maintain_order=True).drop("turn")
     rows = rows.filter(pl.int_range(pl.len()).over("pid") < config.crops)
@@ -101,9 +101,7 @@ def plan_variants(
             seen = {"pid": crop["pid"], "camid": crop["camid"], "seq": crop["seq"], "frame": crop["frame"]}
             made = {"parent": crop["file_name"], "seed": operation.noise, "operation": str(operation)}
             rows.append({**seen, **made, "parent_origin": crop["origin"], "mix": mix, "identity": identity})
-    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
-        file_name=pl.lit("new.jpg"), split=pl.lit("train"), origin=pl.lit("generated")
-    )
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _mixed(

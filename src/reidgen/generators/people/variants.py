@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from reidgen.data.pixels.images import read_rgb
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.provenance import Style
 from reidgen.data.table import ReidTable
-from reidgen.data.tree import market_names
 from reidgen.engine import RunFolder
 from reidgen.engine.checkpoint import load_state, save_state
 from reidgen.engine.progress import progress
 from reidgen.errors import ConfigError, DataError, WeightsError, command, option, say
 from reidgen.files import file_sha256, link_or_copy
-from reidgen.generators.crops import CropWriter
+from reidgen.generators.crops import with_new_names, write_made
 from reidgen.generators.inversion.encoder import TrainedEncoder
 from reidgen.generators.inversion.inversion import search
 from reidgen.generators.inversion.inverted import (
@@ -155,13 +154,15 @@ def _generate(
     hashes = {path: file_sha256(path) for path in set(tuned.values())}
     made_by = {pid: hashes[path] for pid, path in tuned.items()}
     rows = rows.with_columns(generator=pl.Series([made_by.get(pid, gan.hash) for pid in rows["pid"]]))
-    # names that no real crop has, so that a parent's name is the parent's alone
-    known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
-    names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
-    rows = rows.with_columns(file_name=pl.Series(names))
-    _write_missing(gan, tuned, rows, {digits: ws}, config, folder)
-    made = ReidTable.from_rows(rows, root=folder, name="variants of real people")
-    made.write_metadata(folder)
+    rows = with_new_names(rows, table)
+    made = write_made(
+        rows,
+        lambda missing: _made(gan, tuned, rows, {digits: ws}, config, missing),
+        folder,
+        stage="generate variants",
+        name="variants of real people",
+        quality=config.quality,
+    )
     _write_pairs(made, crops, gan, folder)
     single = crops.rows.group_by("pid").len().filter(pl.col("len") == 1).height
     if single and BETWEEN in config.mixes:
@@ -240,28 +241,21 @@ def _tuned(inverter: Inverter, crops: ReidTable, pixels: np.ndarray, ws: Tensor,
     return {pid: tuned_path(folder / FOLDER, pid, config) for pid in people}
 
 
-def _write_missing(
+def _made(
     gan: TrainedGenerator,
     tuned: dict[int, Path],
     rows: pl.DataFrame,
     inverted: dict[str, Tensor],
     config: VariantsConfig,
-    folder: Path,
-) -> None:
-    """Make the crops whose files are not there, one generator after the other where there are several."""
-    todo = [(pid, folder / name, text) for pid, name, text in rows.select("pid", "file_name", "operation").iter_rows()]
-    missing = [(pid, path, Style.parse(text)) for pid, path, text in todo if not path.exists()]
-    parts = [(path, list(group)) for path, group in itertools.groupby(missing, key=lambda one: tuned.get(one[0]))]
-    with (
-        progress("generate variants (crops)", len(todo), start=len(todo) - len(missing)) as bar,
-        CropWriter() as writer,
-    ):
-        for file, part in parts:
-            network = gan if file is None else load_generator(file, device=config.device)
-            for chunk in chunks(part, config.batch):
-                made = render(network, [o for _, _, o in chunk], psi=float(config.psi), inverted=inverted)
-                bar.advance(writer.write([path for _, path, _ in chunk], made, quality=config.quality))
-        bar.advance(writer.wait())
+    numbers: Sequence[int],
+) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+    """The crops of some rows by parts, one generator after the other where there are several."""
+    pids, operations = rows["pid"].to_list(), [Style.parse(text) for text in rows["operation"]]
+    for file, group in itertools.groupby(numbers, key=lambda number: tuned.get(pids[number])):
+        network = gan if file is None else load_generator(file, device=config.device)
+        for part in chunks(list(group), config.batch):
+            chosen = [operations[number] for number in part]
+            yield part, render(network, chosen, psi=float(config.psi), inverted=inverted)
 
 
 def _write_pairs(made: ReidTable, crops: ReidTable, gan: TrainedGenerator, folder: Path) -> None:

@@ -98,10 +98,6 @@ class Crops:
         """The cameras, sorted."""
         return sorted(set(self.table.camids.tolist()))
 
-    def rows_of(self, camera: int) -> np.ndarray:
-        """The rows of a camera, int64, in order."""
-        return np.flatnonzero(self.table.camids == camera)
-
 
 def open_crops(table: ReidTable, size: tuple[int, int], *, masks: bool) -> Crops:
     """The crops of a table, decoded once and kept in the cache, with or without their masks.

@@ -10,7 +10,8 @@ import numpy as np
 from reidgen.config.generators.translation import TranslateConfig
 from reidgen.data.pairs import camera_pair
 from reidgen.data.pixels.maps import mask_paths
-from reidgen.data.provenance.translation import DIGITS, Translation
+from reidgen.data.provenance.text import DIGITS
+from reidgen.data.provenance.translation import Translation
 from reidgen.data.table import ReidTable
 from reidgen.engine.devices.device import derive_seed
 from reidgen.errors import ConfigError, DataError, option

@@ -14,12 +14,10 @@ from reidgen.config.generators.translation import TranslateConfig
 from reidgen.data.disk.threads import chunks
 from reidgen.data.pixels.maps import with_masks
 from reidgen.data.provenance.translation import Translation
-from reidgen.data.table import DISTRACTOR, ReidTable
-from reidgen.data.tree import market_names
+from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
-from reidgen.engine.progress import progress
 from reidgen.errors import DataError
-from reidgen.generators.crops import CropWriter, check_maker
+from reidgen.generators.crops import check_maker, real_people, with_new_names, write_made
 from reidgen.generators.pictures.sheets import write_png
 from reidgen.generators.translation.domain_crops import open_crops, tell_sizes
 from reidgen.generators.translation.model_sheet import model_sheet
@@ -62,7 +60,7 @@ def translate(
     config = dataclasses.replace(config or TranslateConfig(), **options)
     translators = [translator] if isinstance(translator, TrainedTranslator) else list(translator)
     cameras = {camera for _, way in planned_ways(translators, config) for camera in way}
-    crops = _people(table, config).where(pl.col("camid").is_in(sorted(cameras)))
+    crops = real_people(table, config.split).where(pl.col("camid").is_in(sorted(cameras)))
     for needing in (one.config.preset for one in translators if one.config.needs_masks):
         crops = with_masks(crops, f"a translator of preset {needing}")
     plan = plan_translations(translators, crops, config)
@@ -106,12 +104,8 @@ def regenerate_translated(translator: TrainedTranslator, table: ReidTable, sourc
                 fix="sources=load_dataset('reidgen', root=...) with that table's folder",
             )
         planned.append(Planned(0, place[parent], place[one.pose] if one.pose else None, one))
-    return np.concatenate([pixels for _, pixels in _made([translator], known, planned, batch=BATCH)])
-
-
-def _people(table: ReidTable, config: TranslateConfig) -> ReidTable:
-    crops = (table.train if config.split == "train" else table).kept
-    return crops.where((pl.col("origin") != "generated") & (pl.col("pid") > DISTRACTOR))
+    made = _made([translator], known, planned, range(len(planned)), batch=BATCH)
+    return np.concatenate([pixels for _, pixels in made])
 
 
 def _generate(
@@ -125,18 +119,14 @@ def _generate(
     """Write all crops and the table, and return the run's summary."""
     rows = _rows(translators, crops, table, planned)
     tell_sizes(crops, translators[0].config.size)
-    paths = [folder / name for name in rows["file_name"]]
-    missing = [number for number, path in enumerate(paths) if not path.exists()]
-    with (
-        progress("generate translate (crops)", len(paths), start=len(paths) - len(missing)) as bar,
-        CropWriter() as writer,
-    ):
-        todo = _made(translators, crops, [planned[number] for number in missing], batch=config.batch)
-        for part, pixels in todo:
-            bar.advance(writer.write([paths[missing[i]] for i in part], pixels, quality=config.quality))
-        bar.advance(writer.wait())
-    made = ReidTable.from_rows(rows, root=folder, name="translated people")
-    made.write_metadata(folder)
+    made = write_made(
+        rows,
+        lambda missing: _made(translators, crops, planned, missing, batch=config.batch),
+        folder,
+        stage="generate translate",
+        name="translated people",
+        quality=config.quality,
+    )
     presets = {one.hash: one.config.preset for one in translators}
     write_png(folder / SHEET, model_sheet(made, crops, presets, translators[0].config.size))
     return {
@@ -154,35 +144,34 @@ def _generate(
 def _rows(
     translators: Sequence[TrainedTranslator], crops: ReidTable, table: ReidTable, planned: Sequence[Planned]
 ) -> pl.DataFrame:
-    """The rows of all crops that are made, with names that no crop of the table has."""
+    """The rows of all crops that are made."""
     parents = crops.rows[[one.parent for one in planned]]
     rows = parents.select("pid", "seq", "frame", parent="file_name", parent_origin="origin").with_columns(
         pl.Series("camid", [one.operation.target for one in planned], dtype=pl.Int64),
         pl.Series("seed", [one.operation.noise for one in planned], dtype=pl.Int64),
         pl.Series("operation", [str(one.operation) for one in planned]),
-        file_name=pl.lit("new.jpg"),
-        split=pl.lit("train"),
-        origin=pl.lit("generated"),
         generator=pl.Series([translators[one.translator].hash for one in planned]),
     )
-    rows = rows.with_columns(target_camid=pl.col("camid"))
-    known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
-    names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
-    return rows.with_columns(file_name=pl.Series(names))
+    return with_new_names(rows.with_columns(target_camid=pl.col("camid")), table)
 
 
 def _made(
-    translators: Sequence[TrainedTranslator], crops: ReidTable, planned: Sequence[Planned], *, batch: int
+    translators: Sequence[TrainedTranslator],
+    crops: ReidTable,
+    planned: Sequence[Planned],
+    places: Sequence[int],
+    *,
+    batch: int,
 ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
-    """What is planned, by parts: its places in the plan, and pixels uint8 (N, H, W, 3)."""
-    if not planned:
+    """Places of the plan by parts, with pixels uint8 (N, H, W, 3)."""
+    if not places:
         return
     decoded = {
         size: open_crops(crops, size, masks=any(one.config.needs_masks for one in translators))
         for size in {one.config.size for one in translators}
     }
     ways = [(one.translator, (one.operation.source, one.operation.target)) for one in planned]
-    for (which, way), group in itertools.groupby(range(len(planned)), key=ways.__getitem__):
+    for (which, way), group in itertools.groupby(places, key=ways.__getitem__):
         translator = translators[which]
         known = decoded[translator.config.size]
         for part in chunks(list(group), batch):

@@ -12,16 +12,14 @@ import polars as pl
 from reidgen.config.generators.views import RotateConfig
 from reidgen.data.disk.threads import chunks
 from reidgen.data.pixels.images import read_rgb
-from reidgen.data.provenance.translation import DIGITS
+from reidgen.data.provenance.text import DIGITS
 from reidgen.data.provenance.view import View
-from reidgen.data.table import DISTRACTOR, ReidTable
-from reidgen.data.tree import market_names
+from reidgen.data.table import ReidTable
 from reidgen.engine import RunFolder
 from reidgen.engine.devices.device import derive_seed
-from reidgen.engine.progress import progress
 from reidgen.errors import DataError, option
 from reidgen.files import sha256
-from reidgen.generators.crops import CropWriter, check_maker
+from reidgen.generators.crops import check_maker, real_people, with_new_names, write_made
 from reidgen.generators.pictures.sheets import write_sheet
 from reidgen.generators.views.structures import shapes_of, with_structures
 from reidgen.generators.views.trained_rotator import TrainedRotator
@@ -66,8 +64,7 @@ def rotate(
         RunError: The folder belongs to another run.
     """
     config = dataclasses.replace(config or RotateConfig(), **options)
-    crops = (table.train if config.split == "train" else table).kept
-    crops = crops.where((pl.col("origin") != "generated") & (pl.col("pid") > DISTRACTOR))
+    crops = real_people(table, config.split)
     if not len(crops):
         raise DataError(
             f"{table.name or 'The table'} has nobody to turn.",
@@ -118,7 +115,8 @@ def regenerate_turned(rotator: TrainedRotator, table: ReidTable, sources: ReidTa
                 fix="sources=load_dataset('reidgen', root=...) with that table's folder",
             )
         planned.append(Planned(own, donor, one))
-    return np.concatenate([pixels for _, pixels in _made(rotator, known, planned, batch=BATCH)])
+    made = _made(rotator, known, planned, range(len(planned)), batch=BATCH)
+    return np.concatenate([pixels for _, pixels in made])
 
 
 def plan_views(rotator: TrainedRotator, crops: ReidTable, config: RotateConfig) -> list[Planned]:
@@ -175,17 +173,14 @@ def _generate(
 ) -> dict[str, Any]:
     """Write all crops and the table, and return the run's summary."""
     rows = _rows(rotator, crops, table, planned)
-    paths = [folder / name for name in rows["file_name"]]
-    missing = [number for number, path in enumerate(paths) if not path.exists()]
-    with (
-        progress("generate rotate (crops)", len(paths), start=len(paths) - len(missing)) as bar,
-        CropWriter() as writer,
-    ):
-        for part, pixels in _made(rotator, crops, [planned[number] for number in missing], batch=config.batch):
-            bar.advance(writer.write([paths[missing[i]] for i in part], pixels, quality=config.quality))
-        bar.advance(writer.wait())
-    made = ReidTable.from_rows(rows, root=folder, name="turned people")
-    made.write_metadata(folder)
+    made = write_made(
+        rows,
+        lambda missing: _made(rotator, crops, planned, missing, batch=config.batch),
+        folder,
+        stage="generate rotate",
+        name="turned people",
+        quality=config.quality,
+    )
     _write_sheet(made, crops, rotator.config.size, folder)
     return {
         "people": rows["pid"].n_unique(),
@@ -200,29 +195,24 @@ def _generate(
 
 
 def _rows(rotator: TrainedRotator, crops: ReidTable, table: ReidTable, planned: Sequence[Planned]) -> pl.DataFrame:
-    """The rows of all crops that are made, with names that no crop of the table has."""
+    """The rows of all crops that are made."""
     parents = crops.rows[[one.parent for one in planned]]
     rows = parents.select("pid", "camid", "seq", "frame", parent="file_name", parent_origin="origin").with_columns(
         pl.Series("operation", [str(one.operation) for one in planned]),
-        file_name=pl.lit("new.jpg"),
-        split=pl.lit("train"),
-        origin=pl.lit("generated"),
         generator=pl.lit(rotator.hash),
     )
-    known = table.rows.select("file_name", "split", "pid", "camid", "seq", "frame")
-    names = market_names(pl.concat([known, rows.select(known.columns)]))[len(known) :]
-    return rows.with_columns(file_name=pl.Series(names))
+    return with_new_names(rows, table)
 
 
 def _made(
-    rotator: TrainedRotator, crops: ReidTable, planned: Sequence[Planned], *, batch: int
+    rotator: TrainedRotator, crops: ReidTable, planned: Sequence[Planned], places: Sequence[int], *, batch: int
 ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
-    """What is planned, by parts: its places in the plan, and pixels uint8 (N, H, W, 3)."""
-    if not planned:
+    """Places of the plan by parts, with pixels uint8 (N, H, W, 3)."""
+    if not places:
         return
-    angles = sorted({one.operation.angle for one in planned})
+    angles = sorted({planned[place].operation.angle for place in places})
     known = ViewCrops.open(crops, rotator.config, angles)
-    for part in chunks(list(range(len(planned))), batch):
+    for part in chunks(places, batch):
         chosen = [planned[number] for number in part]
         people = known.pictures.batch(np.array([one.parent for one in chosen])).permute(0, 2, 3, 1).numpy()
         donors, turned = (np.array(one) for one in zip(*((p.donor, p.operation.angle) for p in chosen), strict=True))

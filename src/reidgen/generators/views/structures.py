@@ -14,7 +14,7 @@ from reidgen.config.generators.views import Structure
 from reidgen.data.augment.changes import GREY
 from reidgen.data.pixels.maps import POINTS, read_points
 from reidgen.data.pixels.store import CropStore
-from reidgen.data.provenance.translation import DIGITS
+from reidgen.data.provenance.text import DIGITS
 from reidgen.data.schema import MESH, SHOWN
 from reidgen.data.table import ReidTable
 from reidgen.errors import DataError, command

@@ -37,14 +37,6 @@ class PatchDiscriminator(nn.Module):
         return logits.float()
 
 
-def receptive_field(layers: int) -> int:
-    """Height and width in pixels of what one logit sees, from the inside out: r <- (r - 1) * stride + 4."""
-    field = 1
-    for stride in (1, 1, *[2] * layers):
-        field = (field - 1) * stride + KERNEL
-    return field
-
-
 def most_layers(size: tuple[int, int], *, wanted: int = 3) -> int:
     """The halvings, up to those wanted, that leave a logit: each side must be 3 pixels or more after them."""
     return max((layers for layers in range(1, wanted + 1) if min(size) >> layers >= 3), default=0)
