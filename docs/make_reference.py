@@ -80,8 +80,8 @@ def entry(name: str, member: Any) -> str:
 
 
 def parts(member: Any) -> list[type]:
-    """The parts that a config is made of, whose docstrings describe the rest of its options."""
-    bases = member.__mro__[1:] if isinstance(member, type) and member.__name__.endswith("Config") else ()
+    """The parts that a config or a filter is made of, whose docstrings describe the rest of its options."""
+    bases = member.__mro__[1:] if isinstance(member, type) and member.__name__.endswith(("Config", "Filter")) else ()
     return [one for one in bases if dataclasses.is_dataclass(one) and dataclasses.fields(one)]
 
 

@@ -63,7 +63,7 @@ def train_encoder(
 
 @verb("train-translator", TRANSLATORS, trains=True)
 def train_translator(data: Data, out: Out, config: TranslatorConfig) -> str:
-    """Train a network that shows people as another camera would; --preset gives the defaults of its options."""
+    """Train a network that shows people as another camera would. --preset gives the other options their defaults."""
     from reidgen.generators.translation import train_translator as stage
 
     if config.family == "cycle" and config.source is None:
@@ -73,7 +73,7 @@ def train_translator(data: Data, out: Out, config: TranslatorConfig) -> str:
 
 @verb("train-rotator", RotatorConfig(), trains=True)
 def train_rotator(data: Data, out: Out, config: RotatorConfig) -> str:
-    """Train a network that shows people from other sides (annotate --what body mesh), or as others stand."""
+    """Train a network that shows people from other sides (annotate --what body mesh), or in the pose of others."""
     from reidgen.generators.views.train_rotator import train_rotator as run
 
     return f"rotator: {run(read_table(data), config, out=out).path}"

@@ -60,7 +60,7 @@ def train_reid(data: Data, out: Out, config: ReidConfig) -> str:
 
 @verb("train-unsupervised", CLUSTERING, trains=True)
 def train_unsupervised(data: Data, out: Out, config: UnsupervisedConfig, generated: Fakes = None) -> str:
-    """Train a re-ID network on the train split without labels: clusters of its crops are learned as people."""
+    """Train a re-ID network without labels, by clusters of the crops of the train split."""
     from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised as run
 
     fakes = None if generated is None else read_table(generated)

@@ -54,7 +54,7 @@ def prepare(
 
 @verb("annotate", AnnotateConfig())
 def annotate(data: Data, out: Out, config: AnnotateConfig, crops: CropFiles = "link") -> str:
-    """Find the person of each crop: mask, key points, heading (yaw), body, and this from other sides (mesh)."""
+    """Add to each crop what is seen of its person: mask, key points, heading (yaw), body, pictures of it (mesh)."""
     from reidgen.annotate.columns import in_words
     from reidgen.annotate.run import annotate as run
     from reidgen.engine.runs.run import read_run
@@ -65,7 +65,7 @@ def annotate(data: Data, out: Out, config: AnnotateConfig, crops: CropFiles = "l
 
 @verb("pairs", PairsConfig())
 def pairs(data: Data, out: Out, config: PairsConfig) -> str:
-    """Count for each two cameras the pairs of crops that show one person, and whom only one of them saw: pairs.csv."""
+    """Count, for any two cameras, pairs of crops of one person, and crops of people whom only one camera saw."""
     from reidgen.data.pairs import TABLE, in_words, write_pairs
 
     return f"{in_words(write_pairs(read_table(data), config, out=out))}\ntable: {out / TABLE}"

@@ -25,23 +25,23 @@ class AnnotateConfig:
 
     Attributes:
         what: Columns to add. What the renderer wrote of its own crops is the truth and stays.
-        masks: "mediapipe" finds the person with MediaPipe's pose-landmark model (extra: annotate); a folder holds a
+        masks: "mediapipe" segments the person with MediaPipe's pose-landmark model (extra: annotate). A folder holds a
             mask for each crop, by the crop's name.
-        pose_model: "package" reads the model out of the installed package mediapipe; a path reads another .tflite file
-            of that family, such as pose_landmark_heavy.tflite.
-        mask_confidence: The model's confidence that somebody is there, from which a mask is written.
+        pose_model: "package" reads the model's file out of the installed package mediapipe. A path reads another
+            .tflite file of that family, such as pose_landmark_heavy.tflite.
+        mask_confidence: Lowest confidence of the model that somebody is there; below it a crop gets no mask.
         others_share: From how much of somebody else a crop counts as one of two people: a share of the person's area,
             times the model's confidence (the table's column others).
-        keypoint_confidence: Mean score of the 17 points from which key points and yaw are written.
-        visible_score: Score of a point from which it counts as seen (2), and not as hidden (1).
-        yaw_from: "keypoints" fits the way that people stand and walk to the key points; "both" takes the mean with
-            the yaw of the pose-landmark model where they are within 90 degrees.
-        body_points: Seen points that a body needs: fewer are those of half a body, and none is fitted.
-        meshes: "anny" shows the fitted body (extra: render); a folder holds a folder for each of `angles`, named by it,
-            with a picture for each crop, by the crop's name.
+        keypoint_confidence: Lowest mean score of the 17 points; below it a crop gets neither key points nor yaw.
+        visible_score: Lowest score of a point that counts as seen (2); below it the point counts as hidden (1).
+        yaw_from: "keypoints" fits standing and walking people to the key points. "both" averages this yaw and that of
+            the pose-landmark model where the two differ by less than 90 degrees.
+        body_points: Seen points that a crop needs; with fewer it gets no body.
+        meshes: "anny" draws the fitted body (extra: render). A folder holds one folder for each of `angles`, named by
+            the angle, with a picture for each crop, by the crop's name.
         angles: Degrees by which bodies are turned for the columns mesh_N; 0 is the crop's own view.
-        mesh_size: (height, width) of these pictures.
-        checked: Rendered crops, drawn by the seed, on which the methods are measured against the truth.
+        mesh_size: (height, width) of the pictures of bodies.
+        checked: Rendered crops, drawn by the seed, on which the methods are compared with the renderer's truth.
     """
 
     what: tuple[What, ...] = USUAL

@@ -13,10 +13,10 @@ class PairsConfig:
     """Which cameras are paired.
 
     Attributes:
-        source: Camera whose crops are counted; None takes each.
-        target: The other camera; None takes each. Of two cameras both ways are counted.
-        split: Whose crops count.
-        seed: Every verb has one; counting draws nothing.
+        source: Camera whose pairs are counted; None counts those of every camera.
+        target: The other camera; None takes every one. Both ways between two cameras are counted.
+        split: Crops that count.
+        seed: Not used: counting draws nothing.
     """
 
     source: int | None = None

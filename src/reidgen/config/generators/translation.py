@@ -40,15 +40,16 @@ class TranslatorConfig(LearnedCropsConfig, DevicesConfig):
     sources).
 
     Attributes:
-        preset: "pix2pix", "pix2pix-mask" and "pix2pix-pose" are the models 1 to 3 of Kolbeinsson 2019, "background" its
-            model 4, whose target needs no labels, "background-pose" the variable loss that it proposes; "camstyle" is
-            CycleGAN between two cameras, "spgan" the same with a loss that keeps people apart, "stargan" one network
-            for all cameras; "paste" has no network and lays the person on backgrounds of the target.
-        source: Camera whose people are moved; None with stargan, which learns all cameras. With camstyle and spgan
-            none, here and in `target`, stands for all pairs of cameras.
-        target: Camera that they are moved to; None with stargan.
-        size: (height, width) of the crops, of which the networks halve both sides without a remainder.
-        steps: Length of the training in steps of a batch.
+        preset: "pix2pix", "pix2pix-mask" and "pix2pix-pose" are the models 1 to 3 of Kolbeinsson 2019. "background" is
+            its model 4, whose target needs no labels. "background-pose" has the variable loss that it proposes.
+            "camstyle" is CycleGAN between two cameras. "spgan" is the same with a loss that keeps people apart.
+            "stargan" is one network for all cameras. "paste" has no network and pastes the person on backgrounds of
+            the target.
+        source: Camera whose people are translated. None with stargan, which learns all cameras. With camstyle and
+            spgan, None here and in `target` trains every pair of cameras.
+        target: Camera that they are translated to. None with stargan.
+        size: (height, width) of the crops: 16 or more, and multiples of 8 (of 4 with camstyle and spgan).
+        steps: Length of the training in steps.
         batch: Crops a step.
         width: Channels of the networks at the largest maps.
         depth: Halvings of the U-Net; None takes as many as both sides allow, up to 8.
@@ -56,38 +57,42 @@ class TranslatorConfig(LearnedCropsConfig, DevicesConfig):
         patch_layers: Halvings of the patch discriminator, 3 for patches of 70x70 pixels; None takes 3, or what the size
             leaves.
         norm: Normalisation of the U-Net and the patch discriminator: over the batch, or each crop by itself.
-        norm_batch: Crops that normalisation over the batch takes together (ghost batches). None: the whole batch; it
-            has to be given with several devices, so that their number does not change the result.
-        enlarge: How much a crop is enlarged before a random part as large as the crop is shown; of a pair and its masks
-            the same part. 1 shows crops as they are.
-        lr: Adam's step size, of all networks.
-        beta1: Adam's first decay.
-        decay: Share of the steps, at the end, over which the step size falls to 0.
-        sees: What the U-Net sees: the crop, its mask too, or also the mask that the person shall have.
-        held_to: What the made crop is held to: "l1" the target crop; "static" the person of the source crop and the
-            place of the target crop; "variable" person and place of the target crop with weights of their own.
-        judged_by: What of the input the discriminator sees beside a crop: everything, or the place without people.
-        gan_weight: Weight of the discriminator's verdict in the generator's loss.
+        norm_batch: Crops whose statistics batch normalisation takes together (ghost batches). None: the whole batch.
+            Several devices need a number, so that theirs does not change the result.
+        enlarge: Factor by which a crop is enlarged before a random part of the old size is cut out. A pair and its
+            masks get the same part. 1 shows crops as they are.
+        lr: Learning rate of Adam, for all networks.
+        beta1: Adam's beta1.
+        decay: Share of the steps, at the end, over which the learning rate falls to 0.
+        sees: Input of the U-Net: "image" the crop, "image-mask" its mask too, "image-masks" also the mask that the
+            person shall have.
+        held_to: What the made crop is compared with. "l1": the target crop. "static": the person of the source crop and
+            the background of the target crop. "variable": person and background of the target crop, each with its own
+            weight.
+        judged_by: What the discriminator sees beside a crop: "everything" that the U-Net sees, or the "place", which is
+            the background without people.
+        gan_weight: Weight of the adversarial loss.
         l1_weight: Weight of the L1 loss.
         foreground_weight: Weight of the loss on the person.
-        background_weight: Weight of the loss on the place.
+        background_weight: Weight of the loss on the background.
         targets_per_crop: Target crops, of anybody, that each source crop is paired with; 0 pairs crops of one person
             and sequence.
-        gap: What the static loss wants where the target's person stands and the source's does not: nothing ("free", as
-            in model 4, whose backgrounds can differ left and right of the person), or what is around the target's
-            person ("inpainted").
-        mask_blur: Deviation in pixels by which the masks of static and variable losses are blurred, so that person and
-            place blend.
-        cycle_weight: Weight of the way there and back.
-        identity_weight: Weight of the loss that leaves a crop of the target as it is.
+        gap: What the static loss asks for where the target's person stands and the source's does not. "free": nothing,
+            as in model 4, whose backgrounds can differ left and right of the person. "inpainted": what is around the
+            target's person.
+        mask_blur: Standard deviation, in pixels, of the blur of the masks in static and variable losses, which blends
+            person and background.
+        cycle_weight: Weight of the cycle loss: a crop that is translated and translated back stays as it was.
+        identity_weight: Weight of the identity loss: a crop of the target stays as it is.
         similarity_weight: Weight of SPGAN's contrastive loss.
-        class_weight: Weight of StarGAN's loss on cameras.
+        class_weight: Weight of StarGAN's camera classification loss.
         penalty_weight: Weight of StarGAN's gradient penalty.
-        history: Made crops that are kept and shown to the discriminator again.
+        history: Earlier made crops that are kept to show the discriminator again.
         critic_steps: Steps of the discriminator for each of the generator.
-        backgrounds: What paste lays people on: the mean background of the target, or crops of the target whose people
-            are filled with that mean ("random"), or from the pixels around them ("inpainted").
-        kept: Backgrounds of the target that paste keeps.
+        backgrounds: What paste puts people on. "mean": the mean background of the target. "random": crops of the target
+            whose people are filled with that mean. "inpainted": crops of the target whose people are filled from the
+            pixels around them.
+        kept: Number of the target's backgrounds that paste keeps.
         snapshot_steps: Steps between two sheets of translated crops.
         precision: "bf16" computes the convolutions in bfloat16.
     """
@@ -272,14 +277,14 @@ class TranslateConfig(WrittenCropsConfig):
     """Which crops are translated, where to, and how often.
 
     Attributes:
-        crops: "all" of the source, "test" those whose person the target does not have in the same sequence, "new" those
-            of people whom the target never saw.
-        source: Camera whose people are moved; None takes every camera that the translator can move people from.
-        target: Camera that they are moved to; None takes every one that it can.
-        outputs: Crops made of each, with other noise, backgrounds and poses.
+        crops: "all": every crop of the source. "test": crops whose person the target does not show in the same
+            sequence. "new": crops of people whom the target never saw.
+        source: Camera whose people are translated; None takes every camera that the translator can start from.
+        target: Camera that they are translated to; None takes every one that the translator knows.
+        outputs: Crops made of each crop, with other noise, backgrounds and poses.
         pose: For translators that need a pose: the mask of a "random" crop of the target, or the person's "own".
-        split: Whose crops are translated; anything but "train" puts test people into the train split.
-        device: "auto" computes where the translator was loaded.
+        split: Crops that are translated; "all" puts test people into the train split.
+        device: "auto" leaves the translator where it was loaded; on the command line that is CUDA where there is one.
     """
 
     crops: Literal["all", "test", "new"] = "all"

@@ -28,34 +28,36 @@ class RotatorConfig(LearnedCropsConfig, DevicesConfig, BackboneConfig):
     """Structure, networks, losses and schedule of a rotator.
 
     Attributes:
-        structure: What says how the person stands: "mesh" the grey picture of its body (annotate, `what` body and
-            mesh), as in GCL; "grey" a crop without its colours, as in DG-Net; "pose" maps of key points.
-        labels: "people" uses who is on the crops; "none" takes each crop for a person of its own.
-        angles: With meshes, by how many degrees people are turned in training.
+        structure: What says how the person stands. "mesh": the grey picture of its body (annotate, `what` body and
+            mesh), as in GCL. "grey": a crop without its colours, as in DG-Net. "pose": maps of key points.
+        labels: "people" uses the pids; "none" treats each crop as a person of its own.
+        angles: With meshes, the degrees by which people are turned in training.
         size: (height, width) of the crops; both are multiples of 4.
-        backbone: Of the identity encoder; one of the ResNets.
-        weights: Of the identity encoder: "imagenet", "random", or the folder of a train-reid or train-unsupervised.
+        backbone: Network of the identity encoder; one of the ResNets.
+        weights: What the identity encoder starts from: "imagenet", "random", or the folder of a train-reid or
+            train-unsupervised.
         last_stride: Stride of the identity encoder's last stage.
-        steps: Length of the training in steps of a batch.
-        width: Channels of structure encoder, decoder and discriminators at full size.
-        code: Numbers of the code of each of the four parts.
-        scales: Sizes at which the discriminator looks.
-        norm_batch: Crops that batch normalisation in the identity encoder takes together (ghost batches). None: the
-            whole batch; it has to be given with several devices, so that their number does not change the result.
-        lr: Adam's step size, of all networks.
-        identity_lr: That of the identity encoder's backbone, as a share of `lr`; 0 leaves it as it is.
-        beta1: Adam's first decay.
-        decay: Share of the steps, at the end, over which the step size falls to 0.
-        gan_weight: Weight of the discriminator's verdict on turned people.
-        reconstruction_weight: Weight of the error of a crop that is made of itself, and with labels of another crop of
-            the person.
-        cycle_weight: Weight of the error of a crop that was turned and turned back.
-        code_weight: Weight of the error of the codes of a turned person.
-        contrast_weight: Weight of the loss by which crops, turned or not, are nearer to their own person in a memory
-            than to others.
-        temperature: What the cosines of that loss are divided by.
-        momentum: Share of a vector of the memory that stays when its person is seen.
+        steps: Length of the training in steps.
+        width: Channels of structure encoder, decoder and discriminators at full resolution.
+        code: Length of the code of each of the four parts of a person, from the head to the feet.
+        scales: Resolutions at which the discriminator looks.
+        norm_batch: Crops whose statistics batch normalisation in the identity encoder takes together (ghost batches).
+            None: the whole batch. Several devices need a number, so that theirs does not change the result.
+        lr: Learning rate of Adam, for all networks.
+        identity_lr: Learning rate of the identity encoder's backbone, as a share of `lr`; 0 freezes it.
+        beta1: Adam's beta1.
+        decay: Share of the steps, at the end, over which the learning rate falls to 0.
+        gan_weight: Weight of the adversarial loss on turned people.
+        reconstruction_weight: Weight of the reconstruction loss: a crop made again from itself, and with labels also
+            from another crop of the person.
+        cycle_weight: Weight of the cycle loss: a crop that is turned and turned back stays as it was.
+        code_weight: Weight of the code loss: a turned person keeps its codes.
+        contrast_weight: Weight of the contrastive loss: crops, turned or not, are nearer to their own person in a
+            memory than to others.
+        temperature: Temperature of the contrastive loss.
+        momentum: Momentum of the memory: the share of a person's vector that stays when the person is seen.
         snapshot_steps: Steps between two sheets.
+        precision: "bf16" computes the convolutions in bfloat16.
     """
 
     structure: Structure = "mesh"
@@ -114,11 +116,12 @@ class RotateConfig(WrittenCropsConfig):
     """Which people are turned, and by how much.
 
     Attributes:
-        angles: Degrees by which each person is turned: with meshes as annotate drew them (`angles`), else by the
-            structure of a crop whose heading is nearest to that. 0 shows it as its own crop does.
-        nearest: With grey crops and key points: of how many crops with the nearest headings one is drawn.
-        split: Whose crops are turned; anything but "train" puts test people into the train split.
-        device: "auto" computes where the rotator was loaded.
+        angles: Degrees by which each person is turned. With meshes they are among those that annotate drew (`angles`).
+            With grey crops and key points, another crop with about the wanted heading says how the person stands.
+            0 shows the person as its own crop does.
+        nearest: With grey crops and key points: that other crop is drawn from so many with the nearest headings.
+        split: Crops that are turned; "all" puts test people into the train split.
+        device: "auto" leaves the rotator where it was loaded; on the command line that is CUDA where there is one.
     """
 
     angles: tuple[int, ...] = ANGLES

@@ -17,12 +17,12 @@ class ClustersConfig(Part):
     """How crops are clustered at the beginning of each epoch.
 
     Attributes:
-        k1: Length of the neighbour lists of the Jaccard distance, the crop itself included; about as many crops as a
-            person has, or more.
-        k2: Vectors averaged by it, a crop's own included.
+        k1: Length of the neighbour lists of the Jaccard distance, the crop itself included. Take about as many as a
+            person has crops, or more.
+        k2: Nearest neighbours whose vectors the Jaccard distance averages, the crop itself included.
         eps: Radius of DBSCAN in Jaccard distances, 0 to 1.
-        min_samples: Crops within the radius that make a core of a cluster, itself included.
-        agreement_k: Neighbours, without the crop itself, that global feature and parts are compared by.
+        min_samples: Crops within the radius, itself included, that make a crop the core of a cluster.
+        agreement_k: Nearest neighbours, the crop itself aside, by which global feature and parts are compared.
     """
 
     k1: int = 30
@@ -67,10 +67,10 @@ class GeneratedUseConfig(Part):
     Attributes:
         generated_use: When and how generated crops are learned from, as texts KIND:WAY:FROM-TO. KIND is what the
             column `operation` begins with, or "all". WAY is "cluster" (they join the clustering) or "parent" (they
-            take their parent's cluster after it). FROM is the first epoch, from 0; TO the one after the last, or
-            nothing. The first text that holds counts; a crop that none holds for is out of the epoch.
-        generated_camera: Camera that a generated crop counts as: its "parent" crop's, the "target" that it was moved
-            to (column target_camid), or "own", one more camera for all of them.
+            take their parent's cluster after it). FROM is the first epoch, from 0. TO is the epoch after the last one;
+            leave it out to go on to the end. The first text that fits a crop counts; without one the crop is left out.
+        generated_camera: Camera of a generated crop: that of its "parent", the "target" that it was moved to (column
+            target_camid), or "own", one more camera for all of them.
     """
 
     generated_use: tuple[str, ...] = ()

@@ -69,41 +69,42 @@ class UnsupervisedConfig(WaysConfig, ClustersConfig, BackboneConfig, DevicesConf
             et al. 2022) compares crops with a memory of clusters.
         loss: "classifier" has a row of weights for each cluster, which starts from its mean; "memory" has one vector
             for each, which follows its crops.
-        parts: Horizontal stripes with a feature of their own; 0: the global feature alone.
+        parts: Horizontal stripes with a feature of their own; 0 has the global feature alone.
         pooling: "average", or "gem" for the generalised mean with a learned power.
-        epochs: Length.
+        epochs: Length of the training in epochs.
         epoch_steps: Steps between two clusterings.
         batch: Crops a step.
         crops_per_cluster: Crops of each cluster in a batch.
-        norm_batch: Crops that batch normalisation takes together: clusters one after the other, so 16 are four
-            clusters of four. None: all that a process holds at a time.
-        accumulate: Parts that a batch is computed in, one after the other.
+        norm_batch: Crops whose statistics batch normalisation takes together. They are clusters one after the other,
+            so 16 are four clusters of four. None: all that a process holds at a time.
+        accumulate: Parts that a batch is computed in, one after the other, to save memory.
         optimizer: "sgd" has Nesterov momentum; "amsgrad" is a variant of "adam".
-        lr: Step size.
-        weight_decay: Of all weights.
-        decay_at: Shares of the training at which the step size is divided by ten.
-        warmup: Share of the training in which the step size grows from a hundredth of lr.
-        moments: Of "classifier", whose rows are written anew each epoch. "kept": the optimiser's moments of the rows
-            stay, as in the published training. "fresh": they start anew.
-        logit_scale: Factor of the scores of "classifier". None: sqrt(2048 / width of the features), which gives any
-            backbone the published temperature.
-        beta: Weight of the cluster in the labels of the global feature; the rest is what the parts say. 1: no
+        lr: Learning rate.
+        weight_decay: Weight decay of all weights.
+        decay_at: Shares of the training at which the learning rate is divided by ten.
+        warmup: Share of the training in which the learning rate grows from a hundredth of lr.
+        moments: For loss "classifier", whose rows are set anew each epoch: the optimiser's moments of these rows are
+            "kept", as in the published training, or start "fresh".
+        logit_scale: Factor of the logits of loss "classifier". None: sqrt(2048 / width of the features), which gives
+            any backbone the published temperature.
+        beta: Weight of the cluster in the labels of the global feature. The rest is what the parts predict. 1: no
             refinement.
-        smoothing: Labels of the parts: "agreement" smooths them as far as part and global feature disagree,
-            "constant" by label_smoothing, "none" leaves them.
-        agreement_from: First epoch, from 0, of smoothing "agreement"; before it is "constant".
-        label_smoothing: Epsilon of smoothing "constant".
-        triplet_weight: Weight of soft-margin triplets of the global feature.
-        cameras: What camera numbers are used for. "none": nothing. "sample": the crops of a cluster come from different
-            cameras where there are some. "proxies": also a loss by the mean feature of each cluster in each camera.
-        camera_weight: Weight of that loss.
-        camera_temperature: What its cosines are divided by.
-        camera_negatives: The nearest proxies of other clusters, so many of them, count in it.
-        temperature: What the cosines of "memory" are divided by.
-        momentum: Share of a vector of "memory" that stays when a crop moves it.
-        keep: Which network is written. "last": of the last epoch. "stable": of the epoch whose clusters were most like
-            those of the epoch before, by mutual information; labels are not looked at.
-        test_every: Epochs between two looks at the mAP of query and gallery, for the eye alone; 0: never.
+        smoothing: Label smoothing of the parts. "agreement": the more, the less part and global feature agree.
+            "constant": by label_smoothing. "none": none.
+        agreement_from: First epoch, from 0, of smoothing "agreement". Before that it is "constant".
+        label_smoothing: Strength of smoothing "constant".
+        triplet_weight: Weight of the soft-margin triplet loss of the global feature.
+        cameras: What camera numbers are used for. "none": nothing. "sample": in a batch, the crops of a cluster come
+            from different cameras where it has several. "proxies": also a loss by the mean feature of each cluster in
+            each camera (proxy).
+        camera_weight: Weight of the loss by proxies.
+        camera_temperature: Temperature of the loss by proxies.
+        camera_negatives: How many of the nearest proxies of other clusters that loss pushes away.
+        temperature: Temperature of loss "memory".
+        momentum: Momentum of loss "memory": the share of a cluster's vector that stays when a crop moves it.
+        keep: Which network is written. "last": that of the last epoch. "stable": that of the epoch whose clusters were
+            most like those of the epoch before, by mutual information. Labels are not looked at.
+        test_every: Epochs between two measurements of the mAP of query and gallery, which decides nothing; 0: never.
         augment: Random changes to the crops.
     """
 
