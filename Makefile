@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: help setup quickstart test test-fast test-arithmetics fuzz kill check format bench clean
+.PHONY: help setup quickstart test test-fast test-arithmetics fuzz kill package check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -52,6 +52,9 @@ fuzz: $(VENV)/.dev  ## hostile input: SEEDS (600) pictures, tables, run folders,
 
 kill: $(VENV)/.dev  ## every verb killed at KILLS (200) random moments, compared with undisturbed runs; 20 minutes
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.kill --kills $(or $(KILLS),200)
+
+package: $(VENV)/.core  ## wheel and sdist, tried with the quick start in environments without the repository; minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.package
 
 format: $(VENV)/.dev  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
