@@ -38,6 +38,8 @@ def test_what_is_missing_or_of_another_version_is_told_with_what_to_type(monkeyp
     masks = doctor.extra_of("annotate", [Requirement("ai-edge-litert==2.3.0")])
     assert masks.lacking == ("ai-edge-litert==2.3.0", "mediapipe==0.10.21")
     assert masks.fix() == "pip install 'reidgen[annotate]' and pip install --no-deps mediapipe==0.10.21"
+    unknown = doctor.extra_of("video", [])
+    assert unknown.lacking == ("reidgen[video]",) and unknown.fix() == "pip install 'reidgen[video]'"
     versions["ai-edge-litert"] = "2.3.0"
     assert doctor.extra_of("annotate", [Requirement("ai-edge-litert==2.3.0")]).fix() == (
         "pip install --no-deps mediapipe==0.10.21"

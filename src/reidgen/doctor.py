@@ -107,6 +107,8 @@ def extra_of(name: str, asked: list[Requirement]) -> Extra:
     versions = [version_of(one.name) for one in asked]
     pairs = list(zip(asked, versions, strict=True))
     lacking = [f"{one.name}{one.specifier}" for one, found in pairs if found is None or found not in one.specifier]
+    if not asked:  # an installation from before there was this extra
+        lacking = [f"reidgen[{name}]"]
     return Extra(name, tuple(f"{one.name} {found}" for one, found in pairs if found), tuple(lacking))
 
 
