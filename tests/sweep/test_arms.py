@@ -287,7 +287,10 @@ def test_the_worth_of_an_arm_and_its_page(real, start, inline, tmp_path, monkeyp
     assert told["runs"] == 12 and [one["steps"] for one in told["points"]] == [2] * 8 + [0] * 4
     main(asked)
     told = capsys.readouterr().out
-    assert "With 4 labelled people (1/2), start has the mAP that the baseline has with 8" in told
+    assert (
+        "With 4 labelled people (1/2) “start” has the mAP that the baseline has with 8 (95 % interval: 8 to more"
+        in told
+    )
     page = tmp_path / "out" / "page"
     rows = json.loads((page / "worth.json").read_text())["places"]
     assert [(row["share"], row["labelled_people"], row["worth"]) for row in rows] == [

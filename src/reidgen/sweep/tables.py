@@ -227,7 +227,7 @@ def _crops_of_each(
             about = training.validation, training.generated_label
         key = repr((job.share, drawn, job.extend, about))
         if key not in made:
-            with in_words_of_sweep(varied, type(training)):
+            with in_words_of_sweep(varied, type(training), of="" if job.generated is None else job.name):
                 made[key] = _learned_from(table_of(job, real, generated), training)
         yield job, made[key]
 

@@ -5,16 +5,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from reidgen.config import ExtendConfig, ReidConfig, UnsupervisedConfig
-from reidgen.errors import NO_VALUE, ConfigError, DataError, option, respelled
+from reidgen.errors import NO_VALUE, ConfigError, DataError, again, option, respelled
 
 
 @contextmanager
-def in_words_of_sweep(varied: Collection[str], training: type = ReidConfig) -> Iterator[None]:
+def in_words_of_sweep(varied: Collection[str], training: type = ReidConfig, *, of: str = "") -> Iterator[None]:
     """Name the options in an error of extend or of a training as a sweep has them: `axis`, `extend.NAME`, `reid.NAME`.
 
     Args:
         varied: Names of the sweep's axes.
         training: Config of the trainings.
+        of: What the error is about, told before it: the run of an arm, which has options of its own.
 
     Raises:
         ConfigError: The same error in other words.
@@ -27,7 +28,10 @@ def in_words_of_sweep(varied: Collection[str], training: type = ReidConfig) -> I
     try:
         yield
     except (ConfigError, DataError) as error:
-        raise respelled(error, of_sweep) from error
+        told = respelled(error, of_sweep)
+        raise again(
+            type(error), told.parts, what=f"{of}: {told.parts['what']}" if of else told.parts["what"]
+        ) from error
 
 
 def _option(name: str, value: object, varied: Collection[str], training: type) -> str:

@@ -74,3 +74,21 @@ def test_the_interval_holds_what_a_test_at_every_number_does_not_reject(seed):
         assert mine == theirs or abs(math.log(mine / theirs)) <= step
     if found.people is not None:
         assert found.low <= found.people * (1 + 1e-12) and found.people <= found.high * (1 + 1e-12)
+
+
+def test_the_interval_holds_the_true_number_as_often_as_it_says():
+    """2,000 draws of five seeds with normal noise that baseline and arm share in part; the true number is 20.
+
+    Between two places the true curve is the line, so the test inverted here is exact: 95 % of the draws, whose share
+    has a deviation of .0049. Within four of these.
+    """
+    draw = np.random.default_rng(0)
+    true, at = np.array([0.1, 0.3, 0.6]), np.log([8, 16, 32])
+    figure = np.interp(math.log(20), at, true)
+    held = 0
+    for _ in range(2000):
+        shared = draw.normal(0, 0.03, (5, 1))
+        curve = true + shared + draw.normal(0, 0.02, (5, 3))
+        found = worth([8, 16, 32], curve.tolist(), (figure + shared[:, 0] + draw.normal(0, 0.02, 5)).tolist())
+        held += found.low <= 20 <= found.high
+    assert abs(held / 2000 - 0.95) < 4 * 0.0049

@@ -27,6 +27,11 @@ class Worth:
     least: float
     most: float
 
+    @property
+    def told(self) -> bool:
+        """Whether the runs tell anything: the interval leaves out some number that was measured."""
+        return self.low is not None and (self.low > 0 or self.high != math.inf)
+
     def words(self) -> str:
         """`143`, `more than 767`, `fewer than 48` or `not determined`."""
         return "not determined" if self.people is None else self._number(self.people)

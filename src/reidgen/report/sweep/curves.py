@@ -172,7 +172,8 @@ def _bars(view: SweepView) -> Callable[[Axes], None]:
             at = [i + (number - 1) * width for i in range(len(places))]
             mean = [100 * spread.mean for spread in spreads]
             axes.bar(at, mean, width, yerr=sd, capsize=2, color=COLOURS[number], label=FIGURES[figure])
-            axes.set_ylim(bottom=max(0, min(mean) - 10) if figure == "rank1" else None)
+        lowest = min(100 * place.spread("rank1").mean for place in places)
+        axes.set_ylim(bottom=max(0, lowest - 10))  # behind all bars, as it fixes the other end too
         axes.set_xticks(range(len(places)), [value_text(name, place.value) for place in places])
         axes.set_xlabel(NAMES.get(name, name))
         axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")

@@ -37,7 +37,7 @@ def headline(view: SweepView) -> str:
 
 
 def _first(view: SweepView, group: Group, reference: Place, last: Place) -> str:
-    name = view.name(last.value)
+    name = f"“{last.value}”" if view.compared.name == "arm" else view.name(last.value)
     begin = f"{capital(name) if view.compared.name in NAMES else name}{f' ({group.label})' if group.label else ''}"
     compared = group.compare(last, "mAP")
     if compared is None:
@@ -125,7 +125,9 @@ def warnings(view: SweepView) -> Iterable[str]:
     seeds = min(len(place.rows) for group in view.groups for place in group.places)
     if seeds < 3:
         yield f"There are places with {seeds} seed{'s' if seeds > 1 else ''}: that says next to nothing about chance."
-    if view.about_generated and any(axis.name == "real" and min(axis.values) < 1 for axis in view.result.axes):
+    arms = view.result.config.arms
+    added = any(arm.generated for arm in arms) if arms else view.about_generated
+    if added and any(axis.name == "real" and min(axis.values) < 1 for axis in view.result.axes):
         yield (
             "The generated crops are the same at every share of the real people. If their generator learned from all "
             "of them, the runs with fewer people have seen, by way of its crops, people that they claim not to have."

@@ -26,6 +26,7 @@ HOW = (
     "the same people are drawn; Fieller 1954); the curve between two places is taken to be known. Without labelled "
     "people the networks are measured as they start, but for arms with people of their own to learn from."
 )
+EDGES = "In the right figure lines and arrows at the upper or lower edge go on beyond it."
 NOT_RISING = "The baseline's mean curve does not rise from place to place, so within it no worth is determined."
 HEAD = [
     "arm",
@@ -104,7 +105,7 @@ def _measured(view: SweepView, group: Group, place: Place, curve: Sequence[tuple
     baseline = [[one.figure("mAP")[seed] for _, one in curve] for seed in seeds]
     after = place.spread("mAP", seeds=seeds)
     return Measured(
-        view.name(place.value),
+        str(place.value) if view.compared.name == "arm" else view.name(place.value),
         share,
         _people(reference) if share else 0.0,
         reference.spread("mAP", seeds=seeds),
@@ -127,14 +128,18 @@ def rows(every: Sequence[Measured]) -> list[list[str]]:
             one.after.percent(),
             one.told.points(),
             one.told.interval() or "-",
-            one.worth.words(),
-            one.worth.interval() or "-",
+            _short(one.worth.words()),
+            _short(one.worth.interval() or "-"),
             f"{one.steps:,}",
             f"{one.sec:,.1f}",
             str(len(one.after.values)),
         ]
         for one in every
     ]
+
+
+def _short(words: str) -> str:
+    return words.replace("more than", ">").replace("fewer than", "<")
 
 
 def frame(every: Sequence[Measured]) -> pl.DataFrame:
@@ -167,15 +172,18 @@ def _as_numbers(one: Measured) -> dict[str, Any]:
 def sentences(view: SweepView) -> list[str]:
     """For each arm one sentence about its place with the fewest labelled people."""
     last = {one.arm: one for one in measured(view) if one.share}
-    return [
-        f"With {one.people:,.0f} labelled people ({share_in_words(one.share)}), {one.arm} has the mAP that the "
-        f"baseline has with {one.worth.words()}"
-        + (f" (95 % interval: {interval})." if (interval := one.worth.interval()) else ", by a single seed.")
-        if one.worth.people is not None
-        else f"With {one.people:,.0f} labelled people ({share_in_words(one.share)}), what {one.arm} is worth is not "
-        f"determined{f' (95 % interval: {interval})' if (interval := one.worth.interval()) else ''}."
-        for one in last.values()
-    ]
+    return [_sentence(one) for one in last.values()]
+
+
+def _sentence(one: Measured) -> str:
+    begin = f"With {one.people:,.0f} labelled people ({share_in_words(one.share)})"
+    interval = one.worth.interval()
+    sure = "a single seed" if interval is None else f"95 % interval: {interval}"
+    if interval is not None and not one.worth.told:
+        return f"{begin} these runs cannot tell what “{one.arm}” is worth: the interval holds all that was measured."
+    if one.worth.people is None:
+        return f"{begin} what “{one.arm}” is worth is not determined ({sure})."
+    return f"{begin} “{one.arm}” has the mAP that the baseline has with {one.worth.words()} ({sure})."
 
 
 def cautions(every: Sequence[Measured]) -> list[str]:
@@ -201,7 +209,7 @@ def worth_section(view: SweepView) -> Markup | None:
     drawn = tag("div", *(drawing.markup() for drawing in drawings(every)), class_="plots")
     told = tag("ul", [tag("li", text) for text in sentences(view)])
     found = table(HEAD, rows(every), words=2, class_="dense")
-    return section("How many labelled people is it worth?", told, drawn, found, soft(HOW))
+    return section("How many labelled people is it worth?", told, drawn, soft(EDGES), found, soft(HOW))
 
 
 def drawings(every: Sequence[Measured]) -> list[Drawing]:
@@ -224,20 +232,20 @@ def _draw_curve(every: Sequence[Measured], axes: Axes) -> None:
         mean = [100 * found[one].mean for one in people]
         sd = [math.nan if (spread := found[one].sd) is None else 100 * spread for one in people]
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": "o", "ms": 4, "lw": 1.3}
-        axes.errorbar([_place(every, one) for one in people], mean, yerr=sd, capsize=3, label=label, **look)
+        at = [_place(every, one, (number, len(lines))) for one in people]
+        axes.errorbar(at, mean, yerr=sd, capsize=3, label=label, **look)
     _finish(every, axes)
 
 
 def _draw_worth(every: Sequence[Measured], axes: Axes) -> None:
-    """Ends beyond what was measured are drawn at its edge, with an arrow for a mark."""
+    """A number beyond what was measured is drawn at its edge, as an arrow."""
     least, most = every[0].worth.least, every[0].worth.most
     axes.plot([least, most], [least, most], color=COLOURS[0], lw=1, ls="--", label="as many as it has")
     arms = list(dict.fromkeys(one.arm for one in every))
     for number, arm in enumerate(arms, start=1):
-        apart = 1 + 0.03 * (number - (len(arms) + 1) / 2)  # so that the bars of two arms can be told apart
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "ms": 6, "lw": 1.3}
         for one in every:
-            at, found = apart * _place(every, one.people), one.worth
+            at, found = _place(every, one.people, (number, len(arms) + 1)), one.worth
             if one.arm == arm and found.people is not None:
                 marker = "v" if found.people == 0 else "^" if math.isinf(found.people) else "o"
                 axes.plot([at], np.clip([found.people], least, most), marker=marker, ls="", **look)
@@ -250,9 +258,9 @@ def _draw_worth(every: Sequence[Measured], axes: Axes) -> None:
     _finish(every, axes)
 
 
-def _place(every: Sequence[Measured], people: float) -> float:
-    """Where a number of people is drawn: no people half as far as the fewest."""
-    return people or every[0].worth.least / 2
+def _place(every: Sequence[Measured], people: float, line: tuple[int, int] = (0, 1)) -> float:
+    """Where a number of people is drawn: none at half of the fewest, and lines beside each other by number of all."""
+    return (people or every[0].worth.least / 2) * (1 + 0.03 * (line[0] - (line[1] - 1) / 2))
 
 
 def _finish(every: Sequence[Measured], axes: Axes) -> None:
@@ -262,4 +270,5 @@ def _finish(every: Sequence[Measured], axes: Axes) -> None:
     axes.minorticks_off()
     axes.set_xlabel("labelled people, logarithmic; 0 stands at the left")
     axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)
-    axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncol": 3}
+    axes.legend(**below, frameon=False, fontsize=8, labelcolor="#808080")
