@@ -9,9 +9,11 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+from reidgen.cli import main
 from reidgen.config import ViewConfig
 from reidgen.data.table import ReidTable
 from reidgen.errors import ConfigError
@@ -52,6 +54,39 @@ def test_a_review_of_a_folder_in_itself_is_refused(tmp_path):
     written(tmp_path / "table", [1, 2])
     with pytest.raises(ConfigError, match="is a folder that is read"):
         view([tmp_path / "table"], ViewConfig(port=0), out=tmp_path / "table" / "review")
+
+
+def test_every_option_of_the_command_reaches_the_page(tmp_path, monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr(
+        "reidgen.view.serve.view",
+        lambda folders, config, **more: asked.update(more, folders=folders, config=config) or [],
+    )
+    words = [
+        "view",
+        "a",
+        "b",
+        "--model",
+        "m",
+        "n",
+        "--weights",
+        "w",
+        "--out",
+        str(tmp_path / "o"),
+        "--port",
+        "0",
+        "--reviewer",
+        "x",
+    ]
+    main(words)
+    assert asked == {
+        "folders": (Path("a"), Path("b")),
+        "models": (Path("m"), Path("n")),
+        "weights": (Path("w"),),
+        "out": tmp_path / "o",
+        "config": ViewConfig(port=0, reviewer="x"),
+    }
+    assert capsys.readouterr().out == "ended\n"
 
 
 @pytest.mark.slow

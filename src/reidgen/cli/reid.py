@@ -204,9 +204,8 @@ def view(
     """Serve a page on this machine alone: look through crops, decide on them, follow trainings (extra: view)."""
     from reidgen.view.serve import view as run
 
-    return (
-        "\n".join(f"reviewed table: {folder}" for folder in run(folders, config, weights=weights, out=out)) or "ended"
-    )
+    written = run(folders, config, models=model, weights=weights, out=out)
+    return "\n".join(f"reviewed table: {folder}" for folder in written) or "ended"
 
 
 REID = by_name(train_reid, train_unsupervised, evaluate, search, export, sweep, worth, fidelity, report, view)
