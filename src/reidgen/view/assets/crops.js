@@ -34,21 +34,19 @@ export const word = (name, row) => {
   return column.words ? column.words[column.values[row]] : column.values[row];
 };
 
-// Whether a crop is shown, but for one column: what a facet counts.
-export function passes(row, without = null) {
-  for (const [name, values] of Object.entries(crops.chosen)) {
-    if (name !== without && values.size && !values.has(value(name, row))) return false;
-  }
-  if (without !== "pid" && crops.person !== "" && value("pid", row) !== Number(crops.person)) return false;
-  for (const [name, cut] of Object.entries(crops.cuts)) {
-    if (cut.show !== "all" && name !== without && (value(name, row) < cut.at) !== (cut.show === "rejected")) return false;
-  }
-  return true;
+// Says of a crop whether it is shown; one column may be left out of the question, as a facet counts.
+export function passing(without = null) {
+  const others = (all) => Object.entries(all).filter(([name]) => name !== without);
+  const sets = others(crops.chosen).filter(([, set]) => set.size).map(([name, set]) => [crops.columns[name].values, set]);
+  const cuts = others(crops.cuts).filter(([, cut]) => cut.show !== "all").map(([name, cut]) => [crops.columns[name].values, Math.fround(cut.at), cut.show === "rejected"]);
+  const pids = crops.columns.pid.values, person = crops.person === "" ? null : Number(crops.person);
+  return (row) => (person === null || pids[row] === person)
+    && sets.every(([values, set]) => set.has(values[row]))
+    && cuts.every(([values, at, rejected]) => (values[row] < at) === rejected);
 }
 
 export function choose() {
-  const row = current();
-  const rows = [];
+  const row = current(), rows = [], passes = passing();
   for (let one = 0; one < crops.count; one++) if (passes(one)) rows.push(one);
   if (crops.order !== "table") {
     const {values} = crops.columns[crops.order];

@@ -94,7 +94,7 @@ function list(name, index) {
     const verdict = right(row);
     const edge = verdict === null ? "" : verdict ? " right" : " wrong";
     return element("figure", {className: `small${edge}`, "data-row": row, title: `person ${value("pid", row)}, camera ${value("camid", row)}`, onclick: () => to(row)},
-      picture(row, 96), element("figcaption", {}, `${rank + 1}. ${distance.toFixed(3)}`));
+      picture(row, 96), element("figcaption", {}, `${rank + 1}. ${distance.toPrecision(3)}`));
   });
   if (maps) telling(() => overlay(index, cells, places));
   return element("div", {className: "list"}, title, element("small", {}, found.compared), element("div", {className: "cells"}, cells));

@@ -1,6 +1,6 @@
 // The side: which crops are shown. Each choice has the count of crops that it would leave beside the other choices.
 
-import {choose, crops, passes, when} from "./crops.js";
+import {choose, crops, passing, when} from "./crops.js";
 import {element, number} from "./http.js";
 import {review} from "./review.js";
 
@@ -41,9 +41,9 @@ function facet(name, title) {
 export function count() {
   const found = {};
   for (const name of Object.keys(crops.chosen)) {
-    const {values} = crops.columns[name], counts = (found[name] = new Map());
+    const {values} = crops.columns[name], counts = (found[name] = new Map()), passes = passing(name);
     for (let row = 0; row < crops.count; row++) {
-      if (passes(row, name)) counts.set(values[row], (counts.get(values[row]) ?? 0) + 1);
+      if (passes(row)) counts.set(values[row], (counts.get(values[row]) ?? 0) + 1);
     }
   }
   for (const [name, code, told] of boxes) told.textContent = number(found[name].get(code) ?? 0);
