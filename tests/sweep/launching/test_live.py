@@ -61,6 +61,19 @@ def test_a_line_a_minute_says_how_far_it_is(tmp_path, capsys, monkeypatch):
     assert said[2][1].endswith("; run-7 step 0/100; and 2 more")
 
 
+def test_a_point_whose_seeds_have_ended_is_told(tmp_path, capsys):
+    def ended(name, mean):
+        return Ended(name, "done", {"mAP": mean, "rank1": mean + 0.1})
+
+    asked = [{"name": name} for name in ("a/seed-1", "b/seed-0", "a/seed-2")]
+    lines = live.Lines(asked, {"a/seed-0": ended("a/seed-0", 0.2)}, lambda _: None)
+    lines.ended(ended("a/seed-1", 0.4))
+    lines.ended(ended("b/seed-0", 0.5))  # its only seed
+    assert "means" not in capsys.readouterr().err
+    lines.ended(Ended("a/seed-2", "failed", text="not a number"))
+    assert capsys.readouterr().err.splitlines()[-1] == "a: mAP 30.00%, rank-1 40.00%, means of 2 seeds"
+
+
 def test_a_line_of_the_quick_start_too(tmp_path, capsys):
     made = _orders("extended", "extended", QuickstartConfig(seeds=1, steps=7), tmp_path)
     log = MetricsLog(tmp_path / "reid-extended-0" / "metrics.jsonl")

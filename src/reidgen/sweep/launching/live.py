@@ -52,6 +52,16 @@ class Lines:
         self.results[ended.name] = ended
         self._write_points(self.results)
         self.say(f"[{len(self.results)}/{self._total}] {ended.name}: {figures(ended)}, {clock(spent)}")
+        self._tell_point(ended.name.rpartition("/")[0])
+
+    def _tell_point(self, point: str) -> None:
+        """Of a point whose seeds have all ended, the mean of those that have figures."""
+        seeds = [name for name in {*self.orders, *self.results} if point and name.rpartition("/")[0] == point]
+        found = [self.results[name].found for name in seeds if name in self.results]
+        known = [one for one in found if one is not None]
+        if len(found) == len(seeds) and len(known) > 1:
+            means = (sum(one[key] for one in known) / len(known) for key in ("mAP", "rank1"))
+            self.say("{}: mAP {:.2%}, rank-1 {:.2%}, means of {} seeds".format(point, *means, len(known)))
 
     def lost(self, ended: Ended, tries_left: int) -> None:
         """Say that a worker died."""
