@@ -97,6 +97,8 @@ def toy(words):
     words = [AXES.get(word.partition("=")[0], word) if "=" in word else word for word in words]
     preset = words[words.index("--preset") + 1] if verb == "sweep" and "--preset" in words else "none"
     varied = {word.partition("=")[0] for word in words if "=" in word}
+    if preset == "ways" or "way" in varied:
+        more += ["--unsupervised.epochs", "4"]
     for name in (axis.partition("=")[0] for axis in PRESET_AXES.get(preset, ())):
         more += ["--axis", AXES[name]] if name in AXES.keys() - varied else []
     return words + more
@@ -229,7 +231,11 @@ def made_by(out):
     return number.get("people"), number["variants"] * number.get("crops", 1)
 
 
-SWEEPS = [words for words in COMMANDS if words[0] == "sweep" and "--generated" in words and "--launcher" not in words]
+SWEEPS = [
+    words
+    for words in COMMANDS
+    if words[0] == "sweep" and "--generated" in words and not {"--launcher", "--trains"} & {*words}
+]
 
 
 @pytest.mark.parametrize("words", SWEEPS, ids=lambda words: words[-1].removeprefix("runs/"))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from reidgen.config import AugmentConfig, ExtendConfig, ReidConfig, SweepConfig, UnsupervisedConfig
@@ -137,5 +139,35 @@ def test_options_of_the_other_kind_of_training_are_told():
         with pytest.raises(ConfigError, match=said):
             SweepConfig(**{"axis": ("batch=32,64",), **changes})
     config = SweepConfig(trains="unsupervised", axis=("batch=32,64",))
-    with pytest.raises(ConfigError, match="real crops alone"):
+    with pytest.raises(ConfigError, match="No training of the sweep takes generated crops"):
         plan(config, generated=True)
+    with pytest.raises(ConfigError, match="A way is of trainings without labels"):
+        SweepConfig(preset="ways")
+    with pytest.raises(ConfigError, match="axis way has another value"):
+        SweepConfig(trains="unsupervised", axis=("way=simple-3",))
+    with pytest.raises(ConfigError, match=r"people needs generated crops[\s\S]*got: trains='unsupervised'"):
+        plan(SweepConfig(trains="unsupervised", axis=("people=0,3", "way=simple-1")), generated=True)
+
+
+@pytest.mark.parametrize("length", ["steps", "epochs"])
+def test_the_rows_of_the_third_systems_table(length):
+    """Baselines, four ways, and at lengths of epochs the source's 50 and 100."""
+    base = UnsupervisedConfig(backbone="resnet18")
+    config = SweepConfig(preset="ways", trains="unsupervised", seeds=1, unsupervised=base, length=length)
+    points = {point.values["way"]: point.job for point in plan(config, generated=True)}
+    assert list(points) == [
+        *("baseline", "baseline-whole-batch", "simple-1", "simple-2", "simple-4", "inject-1", "inject-2", "inject-4"),
+        *("sequential-135-270-90-180", "sequential-135-90-270-180", "fixed", "fixed-sequential", "learned-sequential"),
+    ]
+    assert points["baseline"].training == base
+    assert points["baseline-whole-batch"].training == dataclasses.replace(base, norm_batch=None)
+    assert points["simple-2"].training == dataclasses.replace(base, views="simple", view_angles=(135, 270))
+    assert points["inject-1"].training == dataclasses.replace(base, views="inject", view_angles=(135,))
+    long = 100 if length == "epochs" else 50
+    longer = {name for name in points if "sequential" in name or "fixed" in name}
+    assert {name for name, job in points.items() if job.training.epochs != 50} == (longer if long == 100 else set())
+    learned = {"mesh": "learned", "views": "sequential", "view_angles": (135, 270, 90, 180), "epochs": long}
+    assert points["learned-sequential"].training == dataclasses.replace(base, **learned)
+    assert points["learned-sequential"].steps == long * base.epoch_steps
+    without = {name for name, job in points.items() if not job.takes_generated}
+    assert without == {"baseline", "baseline-whole-batch", "fixed"}

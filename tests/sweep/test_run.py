@@ -1,12 +1,14 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from safetensors.torch import load_file
 
 from reidgen.config import ReidConfig, SweepConfig
+from reidgen.config.reid.ways import BEST
 from reidgen.data.disk import parquet
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.records import read_json, write_checked
@@ -19,6 +21,7 @@ from reidgen.sweep.launching import worker
 from reidgen.sweep.result import SweepResult, write_points
 from reidgen.sweep.run import describe, sweep
 from tests.reid.unsupervised.conftest import TINY, people
+from tests.reid.unsupervised.test_ways import turned, with_bodies
 from tests.sweep.made import REID, Inline, generated_table, pretend, real_table
 
 
@@ -91,6 +94,30 @@ def test_trainings_without_labels_are_swept(inline, tmp_path, monkeypatch):
     assert known[0].shape != known[1].shape or not known[0].equal(known[1])  # beta is about labels
     page = write_sweep_report(sweep=tmp_path / "sweep", out=tmp_path / "page").read_text()
     assert "beta" in page and "clusters beside people" in page and "rank-1 error, %" not in page
+
+
+@pytest.mark.slow
+def test_ways_of_using_turned_people_are_swept(inline, tmp_path, monkeypatch):
+    monkeypatch.setattr(resnet, "WIDTHS", (8, 8, 8, 8))
+    real = with_bodies(tmp_path / "real")
+    real.write_metadata(tmp_path / "real")
+    turned(real, tmp_path / "turned", angles=BEST).write_metadata(tmp_path / "turned")
+    small = replace(TINY, epochs=4, epoch_steps=1)
+    names = ("baseline", "simple-1", "learned-sequential")
+    asked = {"axis": (f"way={','.join(names)}",), "seeds": 1, "trains": "unsupervised", "length": "epochs"}
+    both = SweepConfig(**asked, unsupervised=small)
+    points = sweep(tmp_path / "real", both, generated=tmp_path / "turned", out=tmp_path / "sweep").points
+    assert points["axis_way"].to_list() == list(names)
+    assert points["status"].to_list() == ["done"] * 3
+    assert points["steps"].to_list() == [4, 4, 8]
+    assert points["generated_images"].to_list() == [0, 30, 120]
+    for row in points.iter_rows(named=True):
+        lines = (tmp_path / "sweep" / "runs" / row["run"] / "train" / "metrics.jsonl").read_text().splitlines()
+        assert ("crop_weight" in json.loads(lines[-1])) == (row["axis_way"] == "learned-sequential")
+    page = write_sweep_report(sweep=tmp_path / "sweep", out=tmp_path / "page").read_text()
+    assert all(name in page for name in names)
+    with pytest.raises(ConfigError, match="turned by 135 degrees"):
+        sweep(tmp_path / "real", SweepConfig(**asked, unsupervised=small), out=tmp_path / "other")
 
 
 def test_a_sweep_that_was_stopped_goes_on_and_may_grow(tables, pretending, tmp_path, monkeypatch):

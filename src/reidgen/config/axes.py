@@ -12,16 +12,17 @@ from typing import Any, Literal
 from reidgen.config.base import require
 from reidgen.config.extend import ExtendConfig
 from reidgen.config.reid import ReidConfig
+from reidgen.config.reid.ways import WAYS
 from reidgen.errors import ConfigError, option
 
 ALIASES = {"crops": "crops_per_person"}
-OWN = ("real", "generated")
+OWN = ("real", "generated", "way")
 NOT_AXES = {
     "seed": f"{option(seeds='N')} repeats each point with N seeds",
     "device": "one for all runs",
     "checkpoint_sec": "one for all runs",
 }
-GENERATED = ("without", "with")
+LISTED: dict[str, tuple[str, ...]] = {"generated": ("without", "with"), "way": tuple(WAYS)}
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class Axis:
     """One thing that a sweep varies.
 
     Attributes:
-        name: `real` (share of the real train people), `generated` (without or with generated crops), or a field of
+        name: `real` (share of the real train people), `generated` (without or with generated crops), `way` (of using
+            turned people in a training without labels), or a field of
             ExtendConfig or of the training's config, nested ones as `augment.pad`; a name that both have is extend's,
             and `reid.NAME` the other's.
-        where: Which config has the field; "sweep" for the two that are the sweep's own.
+        where: Which config has the field; "sweep" for those that are the sweep's own.
         values: In the order given. A share is a float, no limit is None.
     """
 
@@ -124,6 +126,8 @@ def _field(name: str, training: type) -> tuple[Literal["sweep", "extend", "train
     if name in NOT_AXES:
         raise ConfigError(f"A sweep does not vary {name}.", got=option(axis=f"{name}=..."), fix=NOT_AXES[name])
     if name in OWN:
+        blind = name != "way" or training is not ReidConfig
+        require(blind, "A way is of trainings without labels.", got=name, allowed=option(trains="unsupervised"))
         return "sweep", None
     extend, reid = fields_of(ExtendConfig), fields_of(training)
     reid |= {f"reid.{field}": kind for field, kind in reid.items() if field in extend}
@@ -161,10 +165,9 @@ def _continued(text: str, words: list[str]) -> list[str]:
 
 
 def _value(name: str, kind: Any, word: str) -> Any:
-    if name == "generated":
-        require(
-            word in GENERATED, f"{option('axis')} generated has another value.", got=word, allowed=", ".join(GENERATED)
-        )
+    if name in LISTED:
+        known = LISTED[name]
+        require(word in known, f"{option('axis')} {name} has another value.", got=word, allowed=", ".join(known))
         return word
     if name == "real":
         return _share(word)

@@ -11,9 +11,10 @@ from reidgen.config.base import check_counts, check_not_negative, check_seed, re
 from reidgen.config.extend import ExtendConfig
 from reidgen.config.reid import ReidConfig, UnsupervisedConfig
 from reidgen.config.reid.ranking import EvaluateConfig
+from reidgen.config.reid.ways import WAYS
 from reidgen.errors import option
 
-SweepPreset = Literal["none", "people", "crops", "share", "worth"]
+SweepPreset = Literal["none", "people", "crops", "share", "worth", "ways"]
 # Alvarez-Gonzalez, thesis, section 5.2: people by tens, table 5.10; crops of each real person by fives, table 5.11.
 PRESET_AXES: dict[SweepPreset, tuple[str, ...]] = {
     "none": (),
@@ -21,6 +22,7 @@ PRESET_AXES: dict[SweepPreset, tuple[str, ...]] = {
     "crops": ("crops=0,5,...,135", "label=same"),
     "share": ("real=all,1/2,1/4,1/8", "generated=without,with"),
     "worth": ("real=all,1/2,1/4,1/8,1/16,0",),
+    "ways": (f"way={','.join(WAYS)}",),
 }
 
 
@@ -32,7 +34,8 @@ class SweepConfig:
         preset: Sweeps of Alvarez-Gonzalez, thesis. "people": 0, 10, ... 320 generated people as new identities.
             "crops": 0, 5, ... 135 generated crops for each real person. "share": half, a quarter and an eighth of the
             real people, with and without generated crops. "worth": all of them down to a sixteenth and none, for
-            `arm`. "none" leaves it to `axis`.
+            `arm`. "ways": the ways of using turned people without labels (axis `way`), for `trains` "unsupervised".
+            "none" leaves it to `axis`.
         axis: NAME=V1,V2,... varies one thing: people, crops (per person), real (share of the real train people:
             all,1/2,1/4; 0 leaves generated crops, or the network that a training starts from), generated
             (without,with), or any option of extend and of the training. A,B,...,Z goes on in steps of B - A. Several
@@ -42,10 +45,11 @@ class SweepConfig:
             there. Several arms are compared with one baseline.
         seeds: Trainings of each point, with the seeds seed, seed + 1 and so on.
         length: "steps" gives every training the steps that the epochs are on the whole real table, so that more crops
-            are not more training. "epochs" gives each the epochs of its own table, as Alvarez-Gonzalez did: part of a
-            gain is then the longer training.
-        trains: "reid" trains with labels, as train-reid. "unsupervised" trains without, as train-unsupervised, on the
-            real crops alone; its length is epochs times steps an epoch.
+            are not more training. "epochs" gives each the epochs of its own table, as Alvarez-Gonzalez did, and a
+            way with sequences or mask images twice as many as the others, as its source did: part of a gain is then the
+            longer training.
+        trains: "reid" trains with labels, as train-reid. "unsupervised" trains without, as train-unsupervised; its
+            length is epochs times steps an epoch.
         extend: Options of extend that no axis varies.
         reid: Options of train-reid that no axis varies. Steps given here, or as an axis, are the length.
         unsupervised: Options of train-unsupervised that no axis varies.

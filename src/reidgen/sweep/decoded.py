@@ -20,7 +20,7 @@ class Decoded:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._left: dict[object, list[str]] = defaultdict(list)
         for job in jobs:
-            if job.extend is not None or job.share < 1:
+            if job.takes_generated or job.share < 1:
                 drawn = job.seed if job.share < 1 else None
                 self._left[(job.share, drawn, job.extend, job.extend and job.generated)].append(job.name)
 

@@ -12,6 +12,7 @@ from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, UnsupervisedCo
 from reidgen.config.arms import BASELINE, Arm
 from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.config.base import refilled
+from reidgen.config.reid.ways import WAYS
 from reidgen.errors import ConfigError, option
 from reidgen.reid.ranking.rankings import as_trained
 
@@ -38,6 +39,12 @@ class Job:
     extend: ExtendConfig | None
     training: Training
     generated: str | None = None
+
+    @property
+    def takes_generated(self) -> bool:
+        """Whether it has a use for generated crops."""
+        blind = isinstance(self.training, UnsupervisedConfig) and self.training.takes_generated
+        return blind or self.extend is not None
 
     @property
     def steps(self) -> int | None:
@@ -75,20 +82,14 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         fix=option(preset="people"),
     )
     require(
-        config.trains == "reid" or not generated,
-        "A sweep without labels trains on real crops alone.",
-        got=option(trains=config.trains),
-        allowed=f"no {option('generated')}",
-        fix=f"leave {option('generated')} out",
-    )
-    require(
         not (generated and config.arms),
         "Each arm has its own generated crops.",
         got=option("generated"),
         allowed=option(arm="NAME: generated=DIR"),
         fix=f"leave {option('generated')} out",
     )
-    if not generated and not any(arm.generated for arm in config.arms):
+    labels = config.trains == "reid"
+    if not (labels and generated) and not any(arm.generated for arm in config.arms):
         _check_needs_none(axes, config)
     arms = {arm.name: arm for arm in config.arms}
     points = []
@@ -96,7 +97,7 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
         made = dict(zip((axis.name for axis in axes), values, strict=True))
         arm = arms.get(made.get("arm", BASELINE), Arm())
         own = (*axes, *arm.options), {**made, **{one.name: one.values[0] for one in arm.options}}
-        extend = _extend(config, *own) if generated or arm.generated else None
+        extend = _extend(config, *own) if labels and (generated or arm.generated) else None
         training = _training(config, *own, extend is not None)
         if arm.options:
             plain = _with_steps(_training(config, axes, made, False), config, steps_of)
@@ -111,6 +112,14 @@ def plan(config: SweepConfig, *, generated: bool, steps_of: Callable[[ReidConfig
             points.append(Point(made, job))
     unused = config.reid.generated_features is not None and all(
         getattr(point.job.training, "generated_features", None) is None for point in points
+    )
+    taken = labels or not generated or any(point.job.takes_generated for point in points)
+    require(
+        taken,
+        "No training of the sweep takes generated crops.",
+        got=option("generated"),
+        allowed=f"{option(preset='ways')}, or {option('unsupervised.views')} or {option('unsupervised.generated_use')}",
+        fix=f"leave {option('generated')} out",
     )
     require(
         not unused,
@@ -132,8 +141,8 @@ def _check_needs_none(axes: Iterable[Axis], config: SweepConfig) -> None:
     if needy is not None or config.extend != ExtendConfig():
         raise ConfigError(
             f"{option('axis' if needy else 'extend')}{f' {needy}' if needy else ''} needs generated crops.",
-            got=f"no {option('generated')}",
-            allowed=f"the {option('out')} of reidgen filter or generate",
+            got=f"no {option('generated')}" if config.trains == "reid" else option(trains=config.trains),
+            allowed=f"the {option('out')} of reidgen filter or generate, and {option(trains='reid')}",
             fix=option(generated="runs/kept"),
         )
 
@@ -160,10 +169,17 @@ def _training(config: SweepConfig, axes: Iterable[Axis], made: dict[str, Any], g
     inner_configs = {name: dataclasses.replace(getattr(base, name), **new) for name, new in nested.items()}
     training = dataclasses.replace(base, **{**outer, **inner_configs})
     if isinstance(training, UnsupervisedConfig):
-        return training
+        return _in_way(training, made.get("way", "baseline"), config)
     if not generated:
         return without_generated(training)
     return training if training.generated_label == "slsr" else dataclasses.replace(training, generated_features=None)
+
+
+def _in_way(training: UnsupervisedConfig, name: str, config: SweepConfig) -> UnsupervisedConfig:
+    """A training in a way of using turned people; at lengths of epochs with those that the source gave it."""
+    training = dataclasses.replace(training, **WAYS[name])
+    twice = config.length == "epochs" and training.longer
+    return dataclasses.replace(training, epochs=2 * training.epochs) if twice else training
 
 
 def _with_steps(training: Training, config: SweepConfig, steps_of: Callable[[ReidConfig], int] | None) -> Training:

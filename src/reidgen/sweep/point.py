@@ -50,7 +50,7 @@ def order_of(
         "name": job.name,
         "asked": asked,
         "real": str(real.absolute()),
-        "generated": None if generated is None or job.extend is None else str(generated.absolute()),
+        "generated": str(generated.absolute()) if generated is not None and job.takes_generated else None,
         "folder": str((out / "runs" / job.name).absolute()),
         "steps": job.steps,
         "tensorboard": tensorboard.is_on(),  # a worker on another machine does not have this one's environment
@@ -100,7 +100,7 @@ def run_point(order: Order) -> dict[str, Any]:
             return before
         from reidgen.evaluate import evaluate_reid
         from reidgen.reid.ranking.rankings import as_trained
-        from reidgen.sweep.tables import read_table, table_of
+        from reidgen.sweep.tables import beside, read_table, table_of
 
         real = read_table(Path(order["real"]))
         generated = None if order["generated"] is None else read_table(Path(order["generated"]))
@@ -111,7 +111,8 @@ def run_point(order: Order) -> dict[str, Any]:
         if isinstance(training, ReidConfig):  # whatever recipe a start is of that is measured as it is
             test = as_trained(test, training)
         job = Job(order["name"], asked["seed"], asked["share"], extend, training)
-        model = _train(table_of(job, real, generated), training, folder / TRAIN)
+        table = table_of(job, real, generated)
+        model = _train(table, beside(table, real, generated, training), training, folder / TRAIN)
         result = evaluate_reid(model, real, test, out=folder / RESULT)
         runs = [read_run(folder / part) for part in (TRAIN, RESULT)]
         costs = [run["cost"] for run in runs]
@@ -132,11 +133,11 @@ def run_point(order: Order) -> dict[str, Any]:
         return found
 
 
-def _train(table: "ReidTable", training: Training, out: Path) -> "ReidModel":
+def _train(table: "ReidTable", generated: "ReidTable | None", training: Training, out: Path) -> "ReidModel":
     if isinstance(training, UnsupervisedConfig):
         from reidgen.reid.unsupervised.train_unsupervised import train_unsupervised
 
-        return train_unsupervised(table, training, out=out)
+        return train_unsupervised(table, training, generated=generated, out=out)
     if not len(table.train):
         from reidgen.sweep.start import start_network
 

@@ -60,6 +60,12 @@ def table_of(job: Job, real: ReidTable, generated: ReidTable | None) -> ReidTabl
     return table.take(range(len(real), len(table)))
 
 
+def beside(table: ReidTable, real: ReidTable, generated: ReidTable | None, training: Training) -> ReidTable | None:
+    """The generated crops that a training without labels takes beside its table."""
+    takes = isinstance(training, UnsupervisedConfig) and training.takes_generated
+    return _of_people(table, real, generated) if takes and generated is not None else None
+
+
 def share_of(real: ReidTable, share: float, *, seed: int) -> ReidTable:
     """All rows but those of train people beyond the share.
 
@@ -222,22 +228,23 @@ def _crops_of_each(
         drawn = job.seed if job.share < 1 else None
         training = job.training
         if isinstance(training, UnsupervisedConfig):
-            about: tuple[str, ...] = (training.cameras,)
+            about: tuple[object, ...] = training.cameras, training.uses, training.mesh, training.mesh_image
         else:
             about = training.validation, training.generated_label
         key = repr((job.share, drawn, job.extend, about))
         if key not in made:
             with in_words_of_sweep(varied, type(training), of="" if job.generated is None else job.name):
-                made[key] = _learned_from(table_of(job, real, generated), training)
+                table = table_of(job, real, generated)
+                made[key] = _learned_from(table, beside(table, real, generated, training), training)
         yield job, made[key]
 
 
-def _learned_from(table: ReidTable, training: Training) -> tuple[int, int]:
+def _learned_from(table: ReidTable, generated: ReidTable | None, training: Training) -> tuple[int, int]:
     """Crops that a training sees, and how many of these are real; none where there is nothing to learn from."""
     if not len(table.train):
         return 0, 0
     if isinstance(training, UnsupervisedConfig):
-        crops = Crops.of(table, None, training)
+        crops = Crops.of(table, generated, training)
         return crops.real, crops.real
     people = People.of(table, training)
     return len(people.train), int((~people.generated[people.train]).sum())

@@ -40,10 +40,8 @@ def operation(angle):
     return f"view angle={angle} structure=mesh {END}"
 
 
-@pytest.fixture(scope="module")
-def bodied(tmp_path_factory):
+def with_bodies(root):
     """People with masks on their left half, and bodies on their upper half."""
-    root = tmp_path_factory.mktemp("bodied")
     table = people(root)
     left, upper = np.zeros((2, 32, 16), np.uint8)
     left[:, :8], upper[:16] = 255, 90
@@ -56,6 +54,11 @@ def bodied(tmp_path_factory):
         for name, shape in (("mask", "left"), ("mesh_0", "upper"))
     }
     return ReidTable(table.rows.with_columns(**columns), table.name)
+
+
+@pytest.fixture(scope="module")
+def bodied(tmp_path_factory):
+    return with_bodies(tmp_path_factory.mktemp("bodied"))
 
 
 def turned(table, root, angles=(0, *ANGLES)):
@@ -130,6 +133,12 @@ def test_crops_of_an_angle_are_there_in_its_epochs_alone():
     assert active(7, views="inject", view_angles=(90, 180)) == [[0, 1, 2], [4, 6]]
     order = {"views": "sequential", "view_angles": (180, 9), "view_epochs": 2, "epochs": 5}
     assert [active(epoch, **order)[0][3:] for epoch in range(5)] == [[6], [6], [3, 5], [3, 5], [3, 5]]
+
+
+def test_crops_of_other_angles_are_no_part_of_it(bodied, views):
+    crops = Crops.of(bodied, views, replace(VIEWED, views="simple", view_angles=(90,)))
+    assert crops.facts()["generated_images"] == 30
+    assert set(crops.table.rows["operation"][30:]) == {operation(90)}
 
 
 def test_angles_that_the_table_lacks_are_told(bodied, views):

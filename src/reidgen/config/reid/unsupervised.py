@@ -198,6 +198,11 @@ class UnsupervisedConfig(WaysConfig, ClustersConfig, BackboneConfig, DevicesConf
         """What generated crops are: turned ones as `views` says, others as the texts."""
         return (*self.uses_of_views(self.epochs), *self.uses_of_texts)
 
+    @property
+    def takes_generated(self) -> bool:
+        """Whether there is a use for generated crops."""
+        return bool(self.uses) or self.standing
+
     def scale(self, width: int) -> float:
         """Factor of the scores for features of a width."""
         return math.sqrt(PUBLISHED_WIDTH / width) if self.logit_scale is None else self.logit_scale

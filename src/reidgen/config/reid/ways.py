@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from reidgen.config.base import check_counts, require
 from reidgen.config.reid.clusters import GeneratedUse, GeneratedUseConfig
@@ -10,6 +10,20 @@ from reidgen.errors import option
 
 Views = Literal["none", "simple", "inject", "sequential"]
 VIEW = "view angle={} "  # what the `operation` of a turned crop begins with
+BEST = (135, 270, 90, 180)  # the source's best order of its four angles; it names one order more
+# Rows of the source's table, as changes to a training; those with sequences or mask images had twice the epochs there.
+WAYS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "baseline-whole-batch": {"norm_batch": None},
+    **{f"{views}-{n}": {"views": views, "view_angles": BEST[:n]} for views in ("simple", "inject") for n in (1, 2, 4)},
+    **{
+        f"sequential-{'-'.join(map(str, order))}": {"views": "sequential", "view_angles": order}
+        for order in (BEST, (135, 90, 270, 180))
+    },
+    "fixed": {"mesh": "fixed"},
+    "fixed-sequential": {"mesh": "fixed", "views": "sequential", "view_angles": BEST},
+    "learned-sequential": {"mesh": "learned", "views": "sequential", "view_angles": BEST},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +46,7 @@ class WaysConfig(GeneratedUseConfig):
     """
 
     views: Views = "none"
-    view_angles: tuple[int, ...] = (135, 270, 90, 180)
+    view_angles: tuple[int, ...] = BEST
     view_epochs: int | None = None
     mesh: Literal["none", "fixed", "learned"] = "none"
     mesh_image: Literal["mask", "mesh", "standing"] = "mask"
@@ -55,13 +69,18 @@ class WaysConfig(GeneratedUseConfig):
             f"{option('view_angles')} names whole degrees, each once.",
             got=" ".join(map(str, angles)) or "none",
             allowed="1 to 359",
-            fix=option(view_angles=(135, 270, 90, 180)),
+            fix=option(view_angles=BEST),
         )
 
     @property
     def standing(self) -> bool:
         """Whether mask images are crops that generate rotate --angles 0 has made."""
         return self.mesh != "none" and self.mesh_image == "standing"
+
+    @property
+    def longer(self) -> bool:
+        """Whether the source trains twice as long in this way."""
+        return self.views == "sequential" or self.mesh != "none"
 
     def uses_of_views(self, epochs: int) -> tuple[GeneratedUse, ...]:
         """What turned crops are in a training of so many epochs.

@@ -49,7 +49,7 @@ class Crops:
         masks = MaskTables.of(real, made, config) if config.mesh != "none" else None
         if config.standing:
             made = made.where(~STANDS)
-        _check_angles(made, config)
+        made = _of_angles(made, config)
         _check_uses(made, len(made) > 0 or not (generated is None or config.standing), config)
         parents = _parents(real, made)
         cameras = np.concatenate([real.camids, _cameras(real, made, parents, config)])
@@ -95,11 +95,13 @@ class Crops:
         }
 
 
-def _check_angles(made: ReidTable, config: UnsupervisedConfig) -> None:
-    """Whether there are turned crops of all angles that `views` takes."""
-    has = made.rows["operation"].cast(pl.String).str.extract(r"^view angle=(\d+) ").drop_nulls().cast(pl.Int64)
-    angles = sorted(has.unique())
-    missing = [] if config.views == "none" else [angle for angle in config.view_angles if angle not in angles]
+def _of_angles(made: ReidTable, config: UnsupervisedConfig) -> ReidTable:
+    """The generated crops, without those turned by angles that `views` does not take."""
+    if config.views == "none":
+        return made
+    turned = made.rows["operation"].cast(pl.String).str.extract(r"^view angle=(\d+) ").cast(pl.Int64)
+    angles = sorted(turned.drop_nulls().unique())
+    missing = [angle for angle in config.view_angles if angle not in angles]
     if missing:
         raise ConfigError(
             f"{option('views')} {config.views} needs crops turned by {', '.join(map(str, missing))} degrees.",
@@ -107,6 +109,7 @@ def _check_angles(made: ReidTable, config: UnsupervisedConfig) -> None:
             allowed=f"{option('generated')}, the {option('out')} of reidgen generate rotate",
             fix=option(view_angles=angles) if angles else f"reidgen generate rotate with {option(angles=missing)}",
         )
+    return made.where(turned.is_null() | turned.is_in(config.view_angles))
 
 
 def _check_uses(made: ReidTable, given: bool, config: UnsupervisedConfig) -> None:
