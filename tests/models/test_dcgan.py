@@ -52,8 +52,8 @@ def test_an_image_depends_on_its_batch_in_training_alone():
     z = torch.randn(6, 7)
     whole, part = generator(z)[:2], generator(z[:2])
     assert (whole - part).abs().max() > 1e-3
-    generator.eval()
-    torch.testing.assert_close(generator(z)[:2], generator(z[:2]))
+    generator.double().eval()  # float64: what is left of a difference is none of rounding
+    torch.testing.assert_close(generator(z.double())[:2], generator(z[:2].double()))
 
 
 def test_the_discriminator_sees_the_whole_image():
