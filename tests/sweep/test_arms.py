@@ -20,6 +20,7 @@ from reidgen.errors import ConfigError, DataError, WeightsError, on_command_line
 from reidgen.models import resnet
 from reidgen.reid.supervised.people import learned
 from reidgen.reid.train import train_reid
+from reidgen.report.folders import Run
 from reidgen.report.sweep.measure import worth
 from reidgen.sweep import run
 from reidgen.sweep.launching import worker
@@ -177,6 +178,7 @@ def test_a_start_is_measured_as_it_is(real, start, tmp_path):
     own = start_network(dataclasses.replace(REID, weights=str(start), seed=3), out=tmp_path / "own")
     assert own.embed(real.query).equal(load_reid(start).embed(real.query))
     assert own.config.seed == 3 and own.facts["steps"] == own.facts["people"] == 0
+    assert Run.read(tmp_path / "own").kind == "start"  # the page of a sweep whose first share is 0 lists it
     again = start_network(dataclasses.replace(REID, weights=str(start), seed=3), out=tmp_path / "own")
     assert again.hash == own.hash
 

@@ -31,6 +31,7 @@ KINDS = {
     # listed with their options, without a part of their own
     "annotate": "annotate",
     "pairs": "pairs",
+    "start": "start",
     "train-rotator": "train-rotator",
     "generate rotate": "generate rotate",
 }
