@@ -56,6 +56,13 @@ def test_columns_are_those_of_the_tables_in_order(folders):
     assert column(client, "camid").tolist() == [1, 2, 1, 2, 1, 2, 1, 2]
 
 
+def test_large_numbers_of_people_stay_what_they_are(tmp_path):
+    written(tmp_path / "table", [10**12, 2**31, 7])
+    client = client_of(answers_of([tmp_path / "table"]))
+    assert column(client, "pid", "<f8").tolist() == [1e12, 2.0**31, 7.0]
+    assert column(client, "camid").tolist() == [1, 2, 1]
+
+
 def test_scores_and_verdicts_of_filters(tmp_path):
     scores, by = [0.5, None, 0.25, 0.75], ["ssim,copies:query/x.jpg", None, "ssim", None]
     written(tmp_path / "filtered", [1, 1, 2, 2], score_ssim=scores, rejected_by=by)
@@ -211,6 +218,11 @@ def test_a_review_beside_its_tables_is_not_shown_with_them(tmp_path):
     written(tmp_path / "reviewed", [1])
     assert Shown.read([tmp_path], without=tmp_path / "reviewed").names == ["moved", "people"]
     assert Shown.read([tmp_path]).names == ["moved", "people", "reviewed"]
+
+
+def test_no_folder_is_told():
+    with pytest.raises(DataError, match="got: no folder"):
+        Shown.read([])
 
 
 @pytest.mark.parametrize("made", [True, False])

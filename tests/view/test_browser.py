@@ -78,6 +78,14 @@ def test_crops_are_chosen_by_person_camera_split_and_order(page, tmp_path):
     assert rows(window) == [5, 4, 2, 1, 0, 3], "ascending, those without a score last"
 
 
+def test_people_with_large_numbers(page, tmp_path):
+    written(tmp_path / "table", [10**12, 2, 3])
+    window = page([tmp_path / "table"])
+    window.wait_for_selector(".cell img")
+    window.fill("#person", str(10**12))
+    assert rows(window) == [0] and "1000000000000" in window.inner_text(".cell")
+
+
 def test_of_thousands_only_what_is_seen_is_in_the_document(page, tmp_path):
     table = written(tmp_path / "table", list(range(1, 41)))
     many = ReidTable.concat([table] * 100)  # 4,000 rows of 40 files

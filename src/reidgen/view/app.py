@@ -78,7 +78,7 @@ class Answers:
         return jsonify(**known, reviewer=who, runs=runs, networks=networks)
 
     def column(self, name: str) -> Response:
-        """A column as little-endian int32 or float32."""
+        """A column as little-endian int32, float64 or, of scores, float32."""
         if name not in self.columns:
             abort(404, f"There is no column {name!a}.")
         values = self.columns[name][0]

@@ -49,6 +49,10 @@ class Shown:
         Raises:
             DataError: A folder holds nothing to show, or a table that cannot be read.
         """
+        if not folders:
+            raise DataError(
+                "There is nothing to show.", got="no folder", allowed="tables and trainings, or folders of such"
+            )
         found = [one for folder in folders for one in _found(folder, without)]
         tables, runs = [one for one in found if holds_table(one)], [one for one in found if has_curves(one)]
         stamps = tuple(map(_stamp, tables))  # before they are read: a later change is then a change
@@ -79,10 +83,10 @@ class Shown:
     def columns(self) -> dict[str, tuple[np.ndarray, list[str] | None]]:
         """The columns that the page sorts and chooses by: numbers (N,), and the words that they stand for.
 
-        Whole numbers are int32, scores float32 with NaN where there is none.
+        Whole numbers are int32, or float64 where one is larger; scores float32 with NaN where there is none.
         """
         rows = self.crops.rows
-        whole = {name: (rows[name].to_numpy().astype(np.int32), None) for name in ("pid", "camid")}
+        whole = {name: (_whole(rows[name].to_numpy()), None) for name in ("pid", "camid")}
         words = {
             "split": rows["split"],
             "origin": rows["origin"],
@@ -102,6 +106,10 @@ class Shown:
     def scores(self) -> list[str]:
         """The columns with scores of filters."""
         return [name for name in self.crops.rows.columns if name.startswith(SCORE)]
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    return numbers.astype(np.int32 if (abs(numbers) < 2**31).all() else np.float64)
 
 
 def _found(folder: Path, without: Path | None) -> list[Path]:

@@ -23,7 +23,8 @@ export async function load(about) {
   crops.scores = about.scores;
   await Promise.all(Object.entries(about.columns).map(async ([name, words]) => {
     const bytes = await get(`/column/${encodeURIComponent(name)}`, "arrayBuffer");
-    const values = about.scores.includes(name) ? new Float32Array(bytes) : new Int32Array(bytes);
+    const large = bytes.byteLength === 8 * crops.count && crops.count;
+    const values = about.scores.includes(name) ? new Float32Array(bytes) : large ? new Float64Array(bytes) : new Int32Array(bytes);
     crops.columns[name] = {values, words};
   }));
 }
