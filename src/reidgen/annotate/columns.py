@@ -101,6 +101,10 @@ def summary(table: ReidTable, wanted: Wanted, values: np.ndarray, config: Annota
             errors["keypoints"][i] = point_error(value[POINTS_AT].reshape(POINTS, 3), truth)
         if wanted.checked["yaw"][row]:
             errors["yaw"][i] = yaw_error(value[YAW], table.rows["yaw"][row])
+    if wanted.made["yaw"].any() and "asked_yaw" in table.rows.columns:
+        known = table.rows.filter(pl.col("asked_yaw").is_not_null() & pl.col("yaw").is_not_null())
+        off = [yaw_error(*pair) for pair in known.select("yaw", "asked_yaw").iter_rows()]
+        told["against_what_was_asked"] = measured({"yaw": np.array(off)})
     return {**told, "against_the_renderer": measured(errors)}
 
 
@@ -126,6 +130,8 @@ def in_words(told: dict[str, Any]) -> str:
         if what in told["against_the_renderer"]:
             one = told["against_the_renderer"][what]
             lines.append(f"  against the renderer's, {one['crops']:,} crops: {ERRORS[what].format(**one)}")
+        if what == "yaw" and (one := told.get("against_what_was_asked", {}).get("yaw")):
+            lines.append(f"  against what was asked, {one['crops']:,} crops: {ERRORS[what].format(**one)}")
     return "\n".join([*lines, *bodies_in_words(told)])
 
 

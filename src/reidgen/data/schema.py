@@ -69,6 +69,7 @@ OPTIONAL: dict[str, Column] = {
     "yaw": Column(
         pl.Float64, "where the person faces, in degrees: 0 the camera, 90 the right of the picture", "render, annotate"
     ),
+    "asked_yaw": Column(pl.Float64, "yaw that a turned person shall have", "generate rotate"),
     "body": Column(
         pl.List(pl.Float64),
         "fitted body: pitch and yaw in degrees, pixels a metre (x, y), place of its root (x, y), angles of its bones",

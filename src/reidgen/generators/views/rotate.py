@@ -55,8 +55,8 @@ def rotate(
         options: Fields of `RotateConfig`.
 
     Returns:
-        The table: pid and camid of the crop that was turned, whose file name is the `parent`. `regenerate_turned` makes
-        it again.
+        The table: pid and camid of the crop that was turned, whose file name is the `parent`; `asked_yaw`, where its
+        yaw was known, is that plus the angle. `regenerate_turned` makes it again.
 
     Raises:
         ConfigError: An option is out of range.
@@ -197,8 +197,10 @@ def _generate(
 def _rows(rotator: TrainedRotator, crops: ReidTable, table: ReidTable, planned: Sequence[Planned]) -> pl.DataFrame:
     """The rows of all crops that are made."""
     parents = crops.rows[[one.parent for one in planned]]
+    yaw = parents["yaw"] if "yaw" in parents.columns else pl.Series([None] * len(planned), dtype=pl.Float64)
     rows = parents.select("pid", "camid", "seq", "frame", parent="file_name", parent_origin="origin").with_columns(
         pl.Series("operation", [str(one.operation) for one in planned]),
+        ((yaw + pl.Series([one.operation.angle for one in planned]) + 180) % 360 - 180).alias("asked_yaw"),
         generator=pl.lit(rotator.hash),
     )
     return with_new_names(rows, table)
