@@ -3,9 +3,9 @@ r"""Rotators beside bare passes of their networks: a training step, and turning 
     python benchmarks/rotation.py                                          # ResNet-50, 128x64, batch 8
     python benchmarks/rotation.py --backbone resnet18 --size 64 32 --width 16 --batch 4
 
-CPU time, so that other work on the machine counts little. The step is beside the same passes on fixed tensors: of crops,
-made crops, turned ones and partners, forward and backward, then the discriminator's. Neither reads crops, nor moves
-weights or the memory. Turning is beside forward passes on fixed tensors, of the size that turning uses.
+CPU time, so that other work on the machine counts little. The step is beside the same passes on fixed tensors: of
+crops, made crops, turned ones and partners, forward and backward, then the discriminator's. Neither reads crops, nor
+moves weights or the memory. Turning is beside forward passes on fixed tensors, of the size that turning uses.
 """
 
 import tempfile
@@ -65,9 +65,8 @@ def main(plan: Plan) -> None:
         training = RotatorTraining(config, setup("cpu"), ViewCrops.open(table, config, angles_of(config)))
         step, bare = medians([training.advance, bare_passes(training)], plan.steps)
         what = f"{plan.backbone}, {plan.size[0]}x{plan.size[1]}, width {plan.width}"
-        print(
-            f"{what}, batch {plan.batch}: step {step:.2f} s, passes {bare:.2f} s: {step / bare:.2f} times", flush=True
-        )
+        times = f"step {step:.2f} s, passes {bare:.2f} s: {step / bare:.2f} times"
+        print(f"{what}, batch {plan.batch}: {times}", flush=True)
         write_rotator(folder / FILE, training.rotator, config=config, training={})
         rotator, turn = load_rotator(folder / FILE, device="cpu"), iter(range(100))
 
@@ -92,13 +91,11 @@ def bare_passes(training: RotatorTraining) -> Callable[[], None]:
         again, codes_again = rotator.identity(turned)
         back, same = rotator(codes_again, own), rotator(rotator.identity(partners)[1], own)
         errors = [absolute_error(one, crops) for one in (made, back, same)]
-        held = (
-            sum(errors) + absolute_error(codes_again, codes.detach()) + features.square().mean() + again.square().mean()
-        )
+        known = absolute_error(codes_again, codes.detach()) + features.square().mean() + again.square().mean()
         gan = [least_squares_generator_loss(one) for one in judge(turned)]
         for parameter in networks.parameters():
             parameter.grad = None
-        (held + torch.stack(gan).mean()).backward(inputs=training.parameters["rotator"])
+        (sum(errors) + known + torch.stack(gan).mean()).backward(inputs=training.parameters["rotator"])
         pairs = zip(judge(crops), judge(turned.detach()), strict=True)
         loss = torch.stack([least_squares_discriminator_loss(*pair) for pair in pairs]).mean()
         loss.backward(inputs=training.parameters["discriminator"])

@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import json
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -70,6 +71,26 @@ def test_another_camera_that_is_not_there(cameras, tmp_path):
     told = run_forked(EXAMPLE, *command)
     assert told.returncode == 1 and told.stderr.startswith("--cameras are two or more of [1, 2, 3, 4]")
     assert not (tmp_path / "camera").exists()
+
+
+def test_a_split_by_hand():
+    split_of = runpy.run_path(str(EXAMPLES / "continuity.py"))["split_of"]
+    pixels, person = np.zeros((4, 6, 3)), np.zeros((4, 6), bool)
+    person[1:3, 2:4] = True
+    pixels[1, :2], pixels[1, 4:], pixels[2, 5] = 10, 40, 20
+    assert split_of(pixels, person) == (30 + 10) / 2
+    person[1:3] = True
+    assert np.isnan(split_of(pixels, person))
+
+
+@pytest.mark.slow
+def test_continuity(tmp_path):
+    sizes = ["--steps", "2", "--width", "4", "--batch", "2", "--size", "32", "16", "--seeds", "0", "1"]
+    cameras = ["--source", "1", "--target", "2"]
+    told = said(EXAMPLES / "continuity.py", "--data", SAMPLE, "--out", tmp_path / "split", *cameras, *sizes)
+    rows = [line.split(" | ")[0] for line in told.splitlines() if line.startswith("| ")]
+    names = ["|", "| real crops of camera 2", "| model 4 as it is", "| --gap inpainted", "| --mask-blur 2"]
+    assert rows == [*names, "| --gan-weight 5"] and told.count("±") == 12
 
 
 @pytest.mark.slow

@@ -120,6 +120,17 @@ def test_crops_without_a_body_have_no_points_and_no_yaw(tmp_path):
     assert read_run(tmp_path / "out")["summary"]["yaw"] == {"known": 0, "made": 0, "without": 2}
 
 
+def test_turned_people_are_compared_with_what_was_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(finding, "yaw_of", lambda points, views: 170.0)
+    table = make_table([1, 2, 3], root=tmp_path / "crops", asked_yaw=[-170.0, 50.0, None])
+    rg.annotate(table, out=tmp_path / "out", what=("yaw",), keypoint_confidence=0.0, device="cpu")
+    told = read_run(tmp_path / "out")["summary"]
+    assert told["against_what_was_asked"]["yaw"] == {
+        "crops": 2, "mean": 70.0, "median": 70.0, "within_30": 0.5, "above_90": 0.5
+    }  # fmt: skip
+    assert "against what was asked, 2 crops: median 70.0 degrees" in in_words(told)
+
+
 def test_yaw_of_both_is_between(tmp_path, monkeypatch):
     class Model:
         def find(self, crop):

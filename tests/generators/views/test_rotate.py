@@ -32,6 +32,9 @@ def test_every_crop_is_turned_by_every_angle(turned, people, rotator):
     parents = turned.rows.join(people.rows, left_on="parent", right_on="file_name", suffix="_of")
     for column in ("pid", "camid", "seq"):
         assert (parents[column] == parents[f"{column}_of"]).all()
+    angles = np.array([View.parse(text).angle for text in parents["operation"]])
+    off = (parents["asked_yaw"].to_numpy() - parents["yaw"].to_numpy() - angles) % 360
+    assert np.minimum(off, 360 - off).max() < 1e-9 and parents["asked_yaw"].is_between(-180, 180).all()
     assert set(turned.rows["origin"]) == {"generated"} and set(turned.rows["generator"]) == {rotator.hash}
     assert not set(turned.rows["file_name"]) & set(people.rows["file_name"])
     assert Run.read(turned.paths[0].parents[1]).kind == "generate rotate"  # a report lists it
