@@ -62,6 +62,7 @@ TOY = {
     "evaluate": "--rerank-k1 3 --rerank-k2 2 --expansion-neighbours 2",
     "search": "--shown 2",
     "fidelity": "--fakes 4",
+    "view": "--dry-run",
 }
 BLIND = (
     "--seeds 1 --unsupervised.epochs 1 --unsupervised.epoch-steps 1 --unsupervised.backbone resnet18"
@@ -104,12 +105,17 @@ def toy(words):
     return words + more
 
 
+def written(words):
+    """The folder that a command writes; its words where it writes none."""
+    return words[words.index("--out") + 1] if "--out" in words else " ".join(words)
+
+
 class Workspace:
     """A folder in which commands run, each after those whose --out it reads."""
 
     def __init__(self, commands, capsys):
         self.capsys = capsys
-        self.writes = {words[words.index("--out") + 1]: words for words in commands}
+        self.writes = {written(words): words for words in commands}
         assert len(self.writes) == len(commands), "two commands of the documents write to one folder"
         self.ended = {}
 
