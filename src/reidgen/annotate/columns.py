@@ -56,7 +56,7 @@ def filled(
         root = Path(rows["root"][0])
         masked = {row: path for row, path in targets.items() if of_row[row][MASKED] == 1}
         rows = _set(rows, "mask", wanted, {row: path.relative_to(root).as_posix() for row, path in masked.items()})
-        if np.isfinite(values[:, OTHERS]).any():
+        if len(values) and np.isfinite(values[:, OTHERS]).any():
             others = {row: value[OTHERS] for row, value in of_row.items() if np.isfinite(value[OTHERS])}
             rows = rows.with_columns(pl.Series("others", map(others.get, range(len(table))), dtype=pl.Float64))
     found = {row: value[POINTS_AT].reshape(POINTS, 3) for row, value in of_row.items()}
@@ -83,7 +83,7 @@ def summary(table: ReidTable, wanted: Wanted, values: np.ndarray, config: Annota
         config: Thresholds.
     """
     told: dict[str, Any] = {"crops": len(table)}
-    if np.isfinite(values[:, OTHERS]).any():
+    if len(values) and np.isfinite(values[:, OTHERS]).any():
         told["others"] = int((values[:, OTHERS] >= config.others_share).sum())
     for what, made in wanted.made.items():
         if made.any() or wanted.checked[what].any():
