@@ -58,7 +58,7 @@ def test_doctor_tells_all_in_a_few_lines(capsys, monkeypatch, tmp_path):
     assert [line.partition(":")[0] for line in lines[1:6]] == heads
     assert "generator (shipped), movenet (shipped)" in lines[4]
     assert "what would not work:" in lines
-    assert "  --device cuda, --precision fp16: there is no CUDA device" in lines
+    assert "  device cuda, precision fp16: there is no CUDA device" in lines
     assert "  ImageNet weights without a connection: they are downloaded once" in lines
     assert len(lines) < 40 and not list(tmp_path.iterdir())
 

@@ -22,16 +22,16 @@ from reidgen.errors import DataError
 CORE = ("torch", "numpy", "polars", "pillow")
 # What each extra is for; and the package, installed without what it asks for, in which lies a file that it reads.
 EXTRAS = {
-    "render": "reidgen render, annotate --what body mesh",
+    "render": "reidgen render, reidgen annotate --what body mesh",
     "annotate": "masks of annotate (MediaPipe's model)",
-    "detect": "filter --filters detector with hog or an .onnx file",
+    "detect": "reidgen filter --filters detector with hog or an .onnx file",
     "fid": "fidelity, FID on the page",
-    "lpips": "--perceptual-backbone lpips-alex, lpips-vgg",
-    "timm": "train-reid --backbone timm:NAME",
-    "tensorboard": "--tensorboard",
-    "ray": "sweep --launcher ray",
-    "onnx": "export",
-    "video": "generate video --format mp4",
+    "lpips": "reidgen train-encoder --perceptual-backbone lpips-alex, lpips-vgg",
+    "timm": "reidgen train-reid --backbone timm:NAME",
+    "tensorboard": "reidgen train-reid --tensorboard, and all other trainings",
+    "ray": "reidgen sweep --launcher ray",
+    "onnx": "reidgen export",
+    "video": "reidgen generate video --format mp4",
     "view": "reidgen view",
 }
 FILES_OF = {"annotate": f"{PACKAGE}=={VERSION}"}
@@ -189,6 +189,6 @@ def _troubles(extras: list[Extra], wrong: list[str]) -> Iterator[str]:
         if one.lacking:
             yield f"{EXTRAS[one.name]}: {one.fix()}"
     if not torch.cuda.is_available():
-        yield "--device cuda, --precision fp16: there is no CUDA device"
+        yield "device cuda, precision fp16: there is no CUDA device"
     for kind in wrong:
-        yield f"{kind} in bf16: runs with --precision bf16 compute it in float32"
+        yield f"{kind} in bf16: runs in precision bf16 compute it in float32"

@@ -39,7 +39,7 @@ class WaysConfig(GeneratedUseConfig):
             shows the person without background; for clusters, agreements and losses, not for the network that is left.
             "fixed" has fixed weights, "learned" learns them.
         mesh_image: The mask image: the crop within its "mask"; or within the picture of its body, "mesh" (column
-            mesh_0); or "standing", what generate rotate --angles 0 made of crop and body, within mesh_0.
+            mesh_0); or "standing", what `generate rotate` made of crop and body by angle 0, within mesh_0.
         mesh_weights: Of the crop and of its mask image. "learned" begins with them.
         mesh_missing: Real crops without mask image are an "error", or the whole "crop" is theirs, as it always is of
             generated crops.
@@ -74,7 +74,7 @@ class WaysConfig(GeneratedUseConfig):
 
     @property
     def standing(self) -> bool:
-        """Whether mask images are crops that generate rotate --angles 0 has made."""
+        """Whether mask images are crops that `generate rotate` has made by angle 0."""
         return self.mesh != "none" and self.mesh_image == "standing"
 
     @property

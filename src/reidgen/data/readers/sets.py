@@ -15,7 +15,7 @@ from reidgen.data.table import ReidTable
 
 @cache
 def known() -> dict[str, dict[str, Any]]:
-    """What sets.toml says of each set, by the name that `--dataset` takes."""
+    """What sets.toml says of each set, by the name of the dataset."""
     return tomllib.loads(Path(__file__).with_name("sets.toml").read_text(encoding="utf-8"))
 
 
