@@ -26,7 +26,7 @@ EXTRAS = {
     "annotate": "masks of annotate (MediaPipe's model)",
     "detect": "reidgen filter --filters detector with hog or an .onnx file",
     "fid": "fidelity, FID on the page",
-    "lpips": "reidgen train-encoder --perceptual-backbone lpips-alex, lpips-vgg",
+    "lpips": "perceptual losses by lpips-alex and lpips-vgg",
     "timm": "reidgen train-reid --backbone timm:NAME",
     "tensorboard": "reidgen train-reid --tensorboard, and all other trainings",
     "ray": "reidgen sweep --launcher ray",
@@ -34,6 +34,7 @@ EXTRAS = {
     "video": "reidgen generate video --format mp4",
     "view": "reidgen view",
 }
+WIDTH = max(map(len, EXTRAS.values())) + 2
 FILES_OF = {"annotate": f"{PACKAGE}=={VERSION}"}
 SHIPPED = ("generator/generator.safetensors", "pose/movenet.safetensors")
 # Convolutions that the self-test computes: (N, C, H, W), weights, stride. The first two are of the kinds that torch
@@ -64,7 +65,7 @@ class Extra:
     def __str__(self) -> str:
         """One line: its name, what it is for, and what is there."""
         state = f"lacks {', '.join(self.lacking)}" if self.lacking else ", ".join(self.here)
-        return f"{self.name:<12}{EXTRAS[self.name]:<54}{state}"
+        return f"{self.name:<12}{EXTRAS[self.name]:<{WIDTH}}{state}"
 
     def fix(self) -> str:
         """What to type where something is lacking."""
