@@ -1,23 +1,22 @@
-"""Write docs/reference.md from the docstrings of the public names.
+"""Write docs/reference from the docstrings of the public names, a page a topic.
 
-`python docs/make_reference.py`; a test holds the page against what this writes.
+`python docs/make_reference.py`; a test holds the pages against what this writes.
 """
 
 import dataclasses
+import importlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
+from docstring_parser import Docstring, DocstringStyle, parse
+
 import reidgen
 import reidgen.data.schema
-import reidgen.losses.reid.soft_labels
 import reidgen.metrics
-import reidgen.models.reid.embedder
-import reidgen.models.resnet
-import reidgen.models.stylegan.discriminator
-import reidgen.models.stylegan2
-import reidgen.models.stylegan3
 
+FOLDER = Path(__file__).with_name("reference")
 UNDESCRIBED = {
     "__version__",
     "metrics",
@@ -27,56 +26,193 @@ UNDESCRIBED = {
     "TranslatorPreset",
     "Precision",
 }
-PAGE = Path(__file__).with_name("reference.md")
-SECTIONS: dict[str, dict[str, Any]] = {
-    "`import reidgen as rg`": {
-        f"rg.{name}": getattr(reidgen, name) for name in reidgen.__all__ if name not in UNDESCRIBED
-    },
-    "Metrics, on arrays": {
-        f"reidgen.metrics.{name}": getattr(reidgen.metrics, name) for name in reidgen.metrics.__all__
-    },
-    "Label policies of generated crops": {
-        f"reidgen.losses.reid.soft_labels.{name}": getattr(reidgen.losses.reid.soft_labels, name)
-        for name in ("soft_targets", "ranked", "soft_cross_entropy")
-    },
-    "Networks": {
-        "reidgen.models.stylegan2.Generator": reidgen.models.stylegan2.Generator,
-        "reidgen.models.stylegan2.Discriminator": reidgen.models.stylegan2.Discriminator,
-        "reidgen.models.stylegan3.Generator": reidgen.models.stylegan3.Generator,
-        "reidgen.models.resnet.ResNet": reidgen.models.resnet.ResNet,
-        "reidgen.models.reid.embedder.Embedder": reidgen.models.reid.embedder.Embedder,
-    },
+METRICS = " ".join(f"reidgen.metrics.{name}" for name in reidgen.metrics.__all__)
+TOPICS: dict[str, tuple[str, str]] = {
+    "tables": (
+        "Tables: read, rendered, annotated, extended",
+        "load_dataset prepare PrepareConfig audit ReidTable CropStore render_people RenderConfig annotate"
+        " AnnotateConfig write_pairs PairsConfig extend run_extend ExtendConfig",
+    ),
+    "generators": (
+        "Generators and new people",
+        "train_generator StyleGANConfig DCGANConfig generator_preset with_shape_of load_generator TrainedGenerator"
+        " convert_weights ConvertConfig generate_people GenerateConfig regenerate generate_grid GridConfig"
+        " generate_video WalkConfig",
+    ),
+    "inversion": (
+        "Real people in a generator",
+        "train_encoder EncoderConfig load_encoder load_start TrainedEncoder Likeness LikenessConfig load_likeness"
+        " compare_inversions InversionConfig Inversions generate_variants VariantsConfig",
+    ),
+    "translators": (
+        "Translators: people in another camera",
+        "train_translator train_translators TranslatorConfig load_translator load_translators TrainedTranslator"
+        " translate TranslateConfig",
+    ),
+    "rotators": (
+        "Rotators: people from another side",
+        "train_rotator RotatorConfig load_rotator TrainedRotator rotate RotateConfig",
+    ),
+    "filters": (
+        "Filters",
+        "apply_filters run_filters FilterConfig DetectorFilter SSIMFilter IdentityFilter RealismFilter"
+        " DiversityFilter CopiesFilter",
+    ),
+    "reid": (
+        "Re-ID with labels",
+        "train_reid ReidConfig AugmentConfig with_recipe load_reid load_frozen_reid ReidModel export_onnx ExportConfig"
+        " reidgen.losses.reid.soft_labels.soft_targets reidgen.losses.reid.soft_labels.ranked"
+        " reidgen.losses.reid.soft_labels.soft_cross_entropy",
+    ),
+    "unsupervised": ("Re-ID without labels", "train_unsupervised UnsupervisedConfig"),
+    "metrics": (
+        "Ranking and metrics",
+        "evaluate_reid EvaluateConfig Result search_gallery GallerySearchConfig measure_fidelity FidelityConfig"
+        f" Fidelity {METRICS}",
+    ),
+    "sweeps": (
+        "Sweeps and reports",
+        "sweep SweepConfig SweepResult worth Spread difference write_report ReportConfig write_sweep_report",
+    ),
+    "networks": (
+        "Networks",
+        "reidgen.models.stylegan2.Generator reidgen.models.stylegan2.Discriminator reidgen.models.stylegan3.Generator"
+        " reidgen.models.resnet.ResNet reidgen.models.reid.embedder.Embedder",
+    ),
 }
+ERRORS = "ReidgenError ConfigError DataError RunError TrainingError WeightsError MissingExtraError"
+WRITTEN = "Written from the docstrings by `python docs/make_reference.py`.\n"
 
 
-def render() -> str:
-    """The whole page as Markdown."""
-    parts = ["# Reference\n\nWritten from the docstrings by `python docs/make_reference.py`.\n"]
-    for title, members in SECTIONS.items():
-        parts.append(f"\n## {title}\n")
-        parts += [entry(name, member) for name, member in members.items()]
-    return "".join([*parts, columns()])
+def render() -> dict[str, str]:
+    """The pages as Markdown, by file name."""
+    described = {name for names in (ERRORS, *(names for _, names in TOPICS.values())) for name in names.split()}
+    missing = {*reidgen.__all__} - UNDESCRIBED - described
+    assert not missing, f"names without a topic: {missing}"
+    pages = {
+        f"{stem}.md": f"# {title}\n\n{WRITTEN}{''.join(map(entry, names.split()))}"
+        for stem, (title, names) in TOPICS.items()
+    }
+    pages["tables.md"] += columns()
+    return {"README.md": contents(), **pages}
+
+
+def contents() -> str:
+    """The first page: topics, and the errors that all of them share."""
+    rows = [(f"[{title}]({stem}.md)", listed(names)) for stem, (title, names) in TOPICS.items()]
+    return (
+        f"# Reference\n\n{WRITTEN}\n`rg` is `import reidgen as rg`. The options of commands stand behind `--help`.\n\n"
+        f"{table(('topic', 'names'), rows)}\n## Errors\n{''.join(map(entry, ERRORS.split()))}"
+    )
+
+
+def listed(names: str) -> str:
+    """Names for a cell of the first page; of names in modules the last part."""
+    return ", ".join(f"`{name.rpartition('.')[2]}`" for name in names.split())
 
 
 def columns() -> str:
     """The optional columns of a table."""
     known = {**reidgen.data.schema.OPTIONAL, "score_NAME": reidgen.data.schema.SCORES}
-    lines = [f"| `{name}` | {one.type} | {one.meaning} | {one.writers} |\n" for name, one in known.items()]
-    return (
-        "\n## Optional columns of a table\n\n| column | type | what it says | written by |\n|---|---|---|---|\n"
-        + "".join(lines)
-    )
+    rows = [(f"`{name}`", str(one.type), one.meaning, one.writers) for name, one in known.items()]
+    return "\n## Optional columns of a table\n\n" + table(("column", "type", "what it says", "written by"), rows)
 
 
-def entry(name: str, member: Any) -> str:
-    """One function or class: how it is called, and its docstring."""
-    call = "(...)" if dataclasses.is_dataclass(member) else signature(member)
-    lines = [f"\n### {name}\n\n```text\n{name}{call}\n```\n\n"]
-    lines += [f"```text\n{inspect.getdoc(one)}\n```\n" for one in (member, *parts(member))]
-    if dataclasses.is_dataclass(member) and name.endswith("Config"):
-        lines.append("\n| option | default |\n|---|---|\n")
-        lines += [f"| `{field.name}` | `{default(field)}` |\n" for field in dataclasses.fields(member)]
-    return "".join(lines)
+def entry(name: str) -> str:
+    """One function or class: how it is called, what its docstring says, and the same of a class's methods."""
+    module, _, last = name.rpartition(".")
+    member = getattr(importlib.import_module(module or "reidgen"), last)
+    shown = name if module else f"rg.{name}"
+    text = f"\n## {shown}\n\n{call(shown, member)}{described(member)}"
+    if isinstance(member, type) and not name.endswith("Config"):
+        text += "".join(
+            f"\n### {shown}.{one}\n\n{call(f'{shown}.{one}', made)}{described(made)}" for one, made in methods(member)
+        )
+    return text
+
+
+def methods(member: type) -> list[tuple[str, Any]]:
+    """Public methods and properties that a class defines itself and describes."""
+    found = [(name, inspect.unwrap(getattr(made, "__func__", made))) for name, made in vars(member).items()]
+    return [
+        (name, made)
+        for name, made in found
+        if not name.startswith("_")
+        and (inspect.isfunction(made) or isinstance(made, property))
+        and (made.__doc__ or "").strip()
+    ]
+
+
+def call(name: str, member: Any) -> str:
+    """How it is called: names and defaults of the parameters, without types."""
+    if isinstance(member, property):
+        return f"```text\n{name}\n```\n\n"
+    if dataclasses.is_dataclass(member):
+        return f"```text\n{name}(...)\n```\n\n"
+    given = inspect.signature(member).parameters.values()
+    shown = [
+        one.replace(annotation=inspect.Parameter.empty, default=Whole(one.default))
+        if dataclasses.is_dataclass(one.default)
+        else one.replace(annotation=inspect.Parameter.empty)
+        for one in given
+        if one.name not in ("self", "cls")
+    ]
+    return f"```text\n{name}{inspect.Signature(shown)}\n```\n\n"
+
+
+class Whole:
+    """A config as a default, without its options: these have a table of their own."""
+
+    def __init__(self, config: Any) -> None:
+        self.name = type(config).__name__
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        return f"{self.name}()"
+
+
+def described(member: Any) -> str:
+    """A docstring as Markdown, and those of the parts that a config or a filter is made of."""
+    text = documented(member, member)
+    for part in parts(member):
+        text += "\n" + documented(part, member)
+    return text
+
+
+def documented(member: Any, owner: Any) -> str:
+    """One docstring as Markdown; the options of `owner` have their defaults."""
+    text, mark, example = (inspect.getdoc(member) or "").partition(">>> ")
+    said = parse(text, DocstringStyle.GOOGLE)
+    body = f"{plain(said.description or '')}\n{options(said, owner)}{parameters(said)}{outcome(said)}"
+    return body + (f"\n```pycon\n{mark}{example}\n```\n" if example else "")
+
+
+def options(said: Docstring, owner: Any) -> str:
+    """The attributes: with defaults where the owner is a config or a filter that is given them."""
+    attributes = {one.arg_name: cell(one.description) for one in said.params if one.args[0] == "attribute"}
+    if not attributes:
+        return ""
+    fields = {field.name: field for field in dataclasses.fields(owner)} if dataclasses.is_dataclass(owner) else {}
+    if owner.__name__.endswith(("Config", "Filter")):
+        rows = [(f"`{name}`", default(fields.get(name)), text) for name, text in attributes.items()]
+        return "\n" + table(("option", "default", "what it is"), rows)
+    return "\n" + table(("attribute", "what it is"), [(f"`{name}`", text) for name, text in attributes.items()])
+
+
+def parameters(said: Docstring) -> str:
+    """The parameters of a function."""
+    given = [(f"`{one.arg_name}`", cell(one.description)) for one in said.params if one.args[0] != "attribute"]
+    return "\n" + table(("parameter", "what it is"), given) if given else ""
+
+
+def outcome(said: Docstring) -> str:
+    """What comes back, and the errors."""
+    parts = [f"\n**Returns:** {cell(said.returns.description)}\n"] if said.returns else []
+    if said.raises:
+        parts.append(
+            "\n**Raises**\n\n" + "".join(f"- `{one.type_name}`: {cell(one.description)}\n" for one in said.raises)
+        )
+    return "".join(parts)
 
 
 def parts(member: Any) -> list[type]:
@@ -85,17 +221,32 @@ def parts(member: Any) -> list[type]:
     return [one for one in bases if dataclasses.is_dataclass(one) and dataclasses.fields(one)]
 
 
-def signature(member: Any) -> str:
-    """Names and defaults of the parameters, without types."""
-    given = inspect.signature(member).parameters.values()
-    shown = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in given]
-    return str(inspect.Signature(shown))
+def default(field: "dataclasses.Field[Any] | None") -> str:
+    """A field's default, for a cell."""
+    if field is None:
+        return "set by itself"
+    if field.default is dataclasses.MISSING:
+        return "needed" if field.default_factory is dataclasses.MISSING else "those of its own config"
+    return f"`{field.default}`".replace("|", "\\|")
 
 
-def default(field: "dataclasses.Field[Any]") -> Any:
-    """A field's default."""
-    return field.default if field.default is not dataclasses.MISSING else "a default of its own"
+def plain(text: str) -> str:
+    """Text of a docstring for Markdown: an angle bracket outside of code opens no tag."""
+    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", text)
+
+
+def cell(text: str | None) -> str:
+    """Text of a docstring on one line of a table."""
+    return " ".join(plain(text or "").split()).replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render())
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in render().items():
+        (FOLDER / name).write_text(text)
