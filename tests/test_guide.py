@@ -1,4 +1,4 @@
-"""Every command and program of README and guide runs, at toy size; the sweeps' numbers fit the crops they are given."""
+"""Every command and program of the documents runs, at toy size; the sweeps' numbers fit the crops they are given."""
 
 import importlib.util
 import re
@@ -27,14 +27,28 @@ from tests.generators.transfer.test_convert import STYLEGAN3_R, network, snapsho
 from tests.sweep.made import Inline, pretend
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+PARTS = ("guide", "tutorials", "explanations", "cards")
+
+
+def shell_lines(text):
+    """The lines of a page's shell blocks; a backslash at the end joins two."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+PAGES = [
+    ROOT / "README.md",
+    *(page for part in PARTS for page in sorted((ROOT / "docs" / part).glob("*.md"))),
+]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
-COMMANDS = [
-    shlex.split(line, comments=True)[1:]
-    for text in TEXTS.values()
-    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("reidgen ")
+LINES = [line for text in TEXTS.values() for line in shell_lines(text)]
+# The same line on several pages is one command; their order is that of the pages.
+COMMANDS = [shlex.split(line, comments=True)[1:] for line in dict.fromkeys(LINES) if line.startswith("reidgen ")]
+PROGRAMS = [
+    program
+    for name, text in TEXTS.items()
+    if name != "README.md"
+    for program in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 ]
 # Words of a command that need what tests do not have: a package, or more than one machine.
 NEEDS = {"timm:": "timm", "mp4": "av", "--launcher": None}
@@ -70,7 +84,7 @@ BLIND = (
     " --unsupervised.crops-per-cluster 2 --unsupervised.k1 3 --unsupervised.k2 1"
     " --unsupervised.norm-batch 4 --unsupervised.eps 0.5 --unsupervised.min-samples 2 --unsupervised.agreement-k 3"
 )
-REAL = ("sweep-people", "sweep-blind", "worth")  # the sweeps that train
+REAL = ("sweep-people", "sweep-few", "sweep-share", "sweep-blind", "worth")  # the sweeps that train
 AXES = {
     "norm_batch": "norm_batch=4,8",
     "people": "people=0,2",
@@ -105,34 +119,44 @@ def toy(words):
     return words + more
 
 
-def written(words):
-    """The folder that a command writes; its words where it writes none."""
-    return words[words.index("--out") + 1] if "--out" in words else " ".join(words)
+def written(order):
+    """The folder that a command or a program writes; its words where it writes none."""
+    if isinstance(order, str):
+        return next(iter(re.findall(r'(?:write\(|out=)"(.+?)"', order)), order)
+    return order[order.index("--out") + 1] if "--out" in order else " ".join(order)
+
+
+def named(order):
+    """What a command or a program may read: each word, or each text in quotes."""
+    return re.findall(r'"(.+?)"', order) if isinstance(order, str) else " ".join(order).split()
 
 
 class Workspace:
-    """A folder in which commands run, each after those whose --out it reads."""
+    """A folder in which commands and programs run, each after those whose --out it reads."""
 
-    def __init__(self, commands, capsys):
+    def __init__(self, orders, capsys):
         self.capsys = capsys
-        self.writes = {written(words): words for words in commands}
-        assert len(self.writes) == len(commands), "two commands of the documents write to one folder"
+        self.writes = {written(order): order for order in orders}
+        assert len(self.writes) == len(orders), "two commands of the documents write to one folder"
         self.ended = {}
 
     def run(self, out):
         """Run what writes to a folder, once; the error it ended with, or None."""
         if out not in self.ended:
             self.ended[out] = None
-            words = self.writes[out]
-            for word in " ".join(words).split():
+            order = self.writes[out]
+            for word in named(order):
                 path = word.rpartition("=")[2].removeprefix("reid:")
                 for other in self.writes:
                     if other != out and (path == other or path.startswith(f"{other}/")):
                         self.run(other)
+            if isinstance(order, str):
+                exec(order, {})
+                return None
             try:
-                main(toy(words))
+                main(toy(order))
             except SystemExit:
-                self.ended[out] = f"{shlex.join(words)}: {self.capsys.readouterr().err[-400:]}"
+                self.ended[out] = f"{shlex.join(order)}: {self.capsys.readouterr().err[-400:]}"
         return self.ended[out]
 
 
@@ -154,6 +178,8 @@ def downloads(folder):
     for name in ("0001_c1_0", "0002_c2_0"):
         write_crop(folder / "fakes" / f"{name}.jpg")
     shutil.copytree(folder / "Market-1501" / "bounding_box_test", folder / "crops")
+    for number in range(16):
+        write_crop(folder / "street" / f"cam{1 + number % 2}_{number:04d}.jpg", seed=number)
     msmt(folder / "MSMT17")
     for lines in LISTS.values():
         for line in lines:
@@ -200,13 +226,29 @@ def possible(words):
 
 
 @pytest.mark.slow
-def test_every_command_runs(folder, capsys):
+def test_every_command_and_program_runs(folder, capsys):
     commands = [words for words in COMMANDS if possible(words)]
-    assert len(commands) > 50
-    space = Workspace(commands, capsys)
+    assert len(commands) > 100
+    assert len(PROGRAMS) > 2
+    space = Workspace([*commands, *PROGRAMS], capsys)
     faults = [space.run(out) for out in space.writes]
     faults = [fault for fault in faults if fault]
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("line", [line for line in dict.fromkeys(LINES) if not line.startswith("reidgen ")])
+def test_other_lines_name_what_is_there(line):
+    """Lines of shell blocks that are not commands of reidgen: targets of make, programs and their options, packages."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "python":
+        program = (ROOT / words[1]).read_text()
+        options = [word[2:].replace("-", "_") for word in words if word.startswith("--")]
+        assert all(re.search(rf"\b{option}: ", program) for option in options)
+    elif "make" in words:
+        target = words[words.index("make") + 1]
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+    else:
+        assert words[:2] in (["pip", "install"], ["git", "clone"])
 
 
 def test_the_program_of_the_readme_runs(folder):
