@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet -c constraints.txt
 
-.PHONY: help setup quickstart test test-fast test-arithmetics fuzz kill package check format bench clean
+.PHONY: help setup quickstart docs test test-fast test-arithmetics fuzz kill package check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -26,6 +26,10 @@ setup: $(VENV)/.dev  ## virtual environment with everything to develop
 
 quickstart: $(VENV)/.core  ## the whole chain on the shipped rendered people; a few minutes on a CPU
 	$(BIN)/reidgen quickstart --out quickstart
+
+docs: $(VENV)/.dev  ## the documents as a site in site/, strictly: a broken link or a page that is not listed fails
+	$(BIN)/sphinx-build -q -W --keep-going -n -b html -c docs/theme -d build/doctrees docs site
+	@echo open site/index.html
 
 check: $(VENV)/.dev  ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -64,4 +68,4 @@ bench: $(VENV)/.dev  ## every figure of benchmarks/, each as a ratio against a p
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:  ## forget the virtual environment and the caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache quickstart
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache quickstart site build

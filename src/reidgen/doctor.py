@@ -33,6 +33,7 @@ EXTRAS = {
     "onnx": "reidgen export",
     "video": "reidgen generate video --format mp4",
     "view": "reidgen view",
+    "docs": "make docs",
 }
 WIDTH = max(map(len, EXTRAS.values())) + 2
 FILES_OF = {"annotate": f"{PACKAGE}=={VERSION}"}
