@@ -52,3 +52,13 @@ def test_every_folder_of_modules_is_a_package():
 def test_no_file_is_too_long_to_read():
     lengths = {path: len(path.read_text().splitlines()) for path in (SOURCE / "reidgen").rglob("*.py")}
     assert not {str(path): length for path, length in lengths.items() if length > 400}
+
+
+def test_no_folder_has_more_than_a_dozen_modules_and_rooms():
+    """The package's own folder, which is the list of rooms, is excepted."""
+    folders = {path.parent for path in (SOURCE / "reidgen").rglob("*.py")} - {SOURCE / "reidgen"}
+    sizes = {
+        folder: len([path for path in folder.iterdir() if path.suffix == ".py" or path in folders]) - 1
+        for folder in folders  # less one: its __init__.py
+    }
+    assert not {str(folder): size for folder, size in sizes.items() if size > 12}

@@ -15,8 +15,8 @@ import reidgen as rg
 
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = (
-    "reidgen.config.arms",
-    "reidgen.config.axes",
+    "reidgen.config.sweep.arms",
+    "reidgen.config.sweep.axes",
     "reidgen.data.provenance",
     "reidgen.data.provenance.rendering",
     "reidgen.data.table",

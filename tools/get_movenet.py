@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from reidgen.models.pose.movenet import LATERAL, STAGES
+from reidgen.models.detector.movenet import LATERAL, STAGES
 
 PACKAGE = "@vladmandic/human@3.3.6"
 SHA256 = "425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7"  # of the package
@@ -44,7 +44,7 @@ def graph_weights(graph: bytes, data: bytes) -> dict[str, np.ndarray]:
 
 
 def convert(source: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same numbers by the names of `reidgen.models.pose.movenet.MoveNet`."""
+    """The same numbers by the names of `reidgen.models.detector.movenet.MoveNet`."""
     state = {}
 
     def put(name: str, weights: str, bias: str | None = None, *, depthwise: bool = False) -> None:

@@ -11,7 +11,7 @@ import torch
 from reidgen.backbones.reid_model import embed, load_reid
 from reidgen.cli import main
 from reidgen.config import AugmentConfig, ExtendConfig, SweepConfig
-from reidgen.config.arms import read_arm
+from reidgen.config.sweep.arms import read_arm
 from reidgen.data.augment import normalise
 from reidgen.data.pixels.store import CropStore
 from reidgen.data.table import ReidTable

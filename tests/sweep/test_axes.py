@@ -1,7 +1,7 @@
 import pytest
 
 from reidgen.config import ReidConfig, SweepConfig
-from reidgen.config.axes import Axis, fields_of, read_axis, share_in_words, shown
+from reidgen.config.sweep.axes import Axis, fields_of, read_axis, share_in_words, shown
 from reidgen.errors import ConfigError
 
 

@@ -16,7 +16,7 @@ from reidgen.data.pixels.images import read_size
 from reidgen.data.schema import OPTIONAL
 from reidgen.data.table import ReidTable
 from reidgen.data.tree import free_map
-from reidgen.models.pose.movenet import POINTS
+from reidgen.models.detector.movenet import POINTS
 
 # Places in a crop's row of numbers, which are not a number where nothing was asked: x, y and score of each point; 1
 # where a mask was written; IoU with the truth; degrees; how much of somebody else is there.

@@ -18,7 +18,7 @@ from reidgen.data.pixels.images import read_rgb
 from reidgen.data.table import ReidTable
 from reidgen.engine.devices.device import chosen
 from reidgen.files import Crops
-from reidgen.models.pose.movenet import POINTS
+from reidgen.models.detector.movenet import POINTS
 
 POINTED: tuple[What, ...] = ("keypoints", "yaw", "body")  # what is found by key points
 

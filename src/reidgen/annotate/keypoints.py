@@ -9,7 +9,7 @@ import torch
 from reidgen.annotate.squares import place
 from reidgen.engine.foreign.state_dicts import read_weights
 from reidgen.engine.opening import check_numbers
-from reidgen.models.pose.movenet import POINTS, SIDE, MoveNet
+from reidgen.models.detector.movenet import POINTS, SIDE, MoveNet
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "pose" / "movenet.safetensors"
 SHARE = 1.0  # of the square that a crop takes: 3.3 pixels of error, where shares of .9 and .75 have 3.7 and 3.9

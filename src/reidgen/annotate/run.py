@@ -20,7 +20,7 @@ from reidgen.engine import RunFolder
 from reidgen.engine.blocks import ScoreFolder, in_blocks
 from reidgen.errors import DataError, option
 from reidgen.files import Crops, check_apart, file_sha256, sha256
-from reidgen.models.pose.movenet import POINTS
+from reidgen.models.detector.movenet import POINTS
 from reidgen.render.bodies.body import load_anny
 
 WORK = "annotating"  # in the run folder, until the run is done

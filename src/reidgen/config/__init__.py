@@ -9,6 +9,7 @@ from reidgen.config.base import require as require
 from reidgen.config.data import AugmentConfig as AugmentConfig
 from reidgen.config.data import PairsConfig as PairsConfig
 from reidgen.config.data import PrepareConfig as PrepareConfig
+from reidgen.config.data import RenderConfig as RenderConfig
 from reidgen.config.extend import ExtendConfig as ExtendConfig
 from reidgen.config.fidelity import FidelityConfig as FidelityConfig
 from reidgen.config.filters import FilterConfig as FilterConfig
@@ -56,7 +57,6 @@ from reidgen.config.reid.backbone import BackboneConfig as BackboneConfig
 from reidgen.config.reid.ranking import EvaluateConfig as EvaluateConfig
 from reidgen.config.reid.ranking import GallerySearchConfig as GallerySearchConfig
 from reidgen.config.reid.ranking import RankingConfig as RankingConfig
-from reidgen.config.render import RenderConfig as RenderConfig
 from reidgen.config.sweep import SweepConfig as SweepConfig
 from reidgen.config.training import DevicesConfig as DevicesConfig
 from reidgen.config.training import TrainingConfig as TrainingConfig

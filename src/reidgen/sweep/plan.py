@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reidgen.config import ExtendConfig, ReidConfig, SweepConfig, UnsupervisedConfig, require
-from reidgen.config.arms import BASELINE, Arm
-from reidgen.config.axes import Axis, share_in_words, shown
 from reidgen.config.base import refilled
 from reidgen.config.reid.ways import WAYS
+from reidgen.config.sweep.arms import BASELINE, Arm
+from reidgen.config.sweep.axes import Axis, share_in_words, shown
 from reidgen.errors import ConfigError, option
 from reidgen.reid.ranking.rankings import as_trained
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from reidgen.config import SweepConfig, from_dict
-from reidgen.config.axes import Axis, shown
+from reidgen.config.sweep.axes import Axis, shown
 from reidgen.data.disk import parquet
 from reidgen.engine.runs.run import read_record
 from reidgen.errors import ConfigError, RunError, command, option

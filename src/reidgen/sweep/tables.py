@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from reidgen.config import EvaluateConfig, ExtendConfig, ReidConfig, UnsupervisedConfig
-from reidgen.config.axes import share_in_words
 from reidgen.config.reid.generated import WITH_IDENTITY
+from reidgen.config.sweep.axes import share_in_words
 from reidgen.data.provenance.parents import end_of_chain
 from reidgen.data.table import ReidTable
 from reidgen.engine.runs.run import read_run

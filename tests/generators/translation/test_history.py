@@ -1,6 +1,6 @@
 import torch
 
-from reidgen.generators.translation.history import History
+from reidgen.generators.translation.cycle import History
 
 
 def crops(*numbers):

@@ -14,7 +14,7 @@ from reidgen.config.annotate import AnnotateConfig
 from reidgen.data.schema import MESH, OPTIONAL
 from reidgen.data.table import ReidTable
 from reidgen.engine.blocks import ScoreFolder
-from reidgen.models.pose.movenet import POINTS
+from reidgen.models.detector.movenet import POINTS
 
 
 def with_bodies(table: ReidTable, points: np.ndarray, config: AnnotateConfig, *, kept: ScoreFolder) -> ReidTable:

@@ -1,1 +1,1 @@
-"""Person detectors."""
+"""Networks that find people and their key points."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from reidgen.config.arms import BASELINE
-from reidgen.config.axes import Axis, share_in_words, shown
+from reidgen.config.sweep.arms import BASELINE
+from reidgen.config.sweep.axes import Axis, share_in_words, shown
 from reidgen.engine.runs.metrics_log import MetricsLog
 from reidgen.errors import RunError
 from reidgen.report.statistics.significance import holm, paired_t, sign_flip

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from reidgen.config.axes import share_in_words
+from reidgen.config.sweep.axes import share_in_words
 from reidgen.report.html.markup import Markup, section, soft, table, tag
 from reidgen.report.statistics.spread import Difference, Spread
 from reidgen.report.statistics.worth import Worth, worth

@@ -5,13 +5,13 @@ from typing import Literal
 
 from tyro.conf import UseAppendAction
 
-from reidgen.config.arms import BASELINE, Arm, read_arm
-from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import check_counts, check_not_negative, check_seed, require
 from reidgen.config.extend import ExtendConfig
 from reidgen.config.reid import ReidConfig, UnsupervisedConfig
 from reidgen.config.reid.ranking import EvaluateConfig
 from reidgen.config.reid.ways import WAYS
+from reidgen.config.sweep.arms import BASELINE, Arm, read_arm
+from reidgen.config.sweep.axes import Axis, read_axis
 from reidgen.errors import option
 
 SweepPreset = Literal["none", "people", "crops", "share", "worth", "ways"]

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from reidgen.models.pose.movenet import POINTS, MoveNet, Same, decode
+from reidgen.models.detector.movenet import POINTS, MoveNet, Same, decode
 
 SIDE = 6
 

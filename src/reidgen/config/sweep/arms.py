@@ -3,8 +3,8 @@
 import shlex
 from dataclasses import dataclass
 
-from reidgen.config.axes import Axis, read_axis
 from reidgen.config.base import require
+from reidgen.config.sweep.axes import Axis, read_axis
 from reidgen.errors import NO_VALUE, ConfigError, option, respelled
 
 BASELINE = "baseline"

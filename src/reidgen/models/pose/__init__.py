@@ -1,1 +1,0 @@
-"""Networks that find the key points of a person."""
