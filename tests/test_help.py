@@ -82,7 +82,7 @@ def has(config):
 
 
 def test_a_name_goes_before_a_pattern():
-    assert title_of("weight_decay") == "length and step size"
+    assert title_of("weight_decay") == "length and learning rate"
     assert title_of("gan_weight") == "loss"
     assert title_of("nobody_knows_it") == FURTHER
 

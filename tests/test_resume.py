@@ -230,7 +230,7 @@ def test_people_in_another_cameras_style(tmp_path):
 
 @pytest.mark.slow
 def test_turned_people(tmp_path):
-    """The memory, moments of three step sizes, running statistics of the identity encoder: none may be lost."""
+    """The memory, moments of three learning rates, running statistics of the identity encoder: none may be lost."""
     people = tmp_path / "people"
     people.mkdir()
     write_views(people)

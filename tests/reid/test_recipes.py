@@ -230,7 +230,7 @@ def test_every_recipe_trains_and_says_how_it_is_compared(recipe, table, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["softmax", "bot", "agw"])
 def test_every_recipe_learns_people_that_can_be_told_apart(recipe, table, tmp_path):
-    """From random weights, so at ten times the step size that suits a trained backbone.
+    """From random weights, so at ten times the learning rate that suits a trained backbone.
 
     Guessing is wrong in 0.80 of crops. Over six seeds the last 64 crops are wrong in 0.16 to 0.37 (mean 0.25, deviation
     0.08) with softmax, in less with the others: 0.5 is 3 deviations above, and 6 of a guess (0.05) below guessing.
@@ -294,7 +294,7 @@ def test_a_frozen_backbone_stays_as_it_was(table, tmp_path):
 
 
 def test_weights_of_losses_count(double, table, tmp_path):
-    """Twice the weight with half the step size, under plain SGD without decay, is the same training."""
+    """Twice the weight with half the learning rate, under plain SGD without decay, is the same training."""
     plain = small("softmax", steps=4, optimizer="sgd", weight_decay=0.0, lr=0.02)
     one = train_reid(table, plain, out=tmp_path / "one")
     two = train_reid(table, replace(plain, losses=("cross-entropy:2",), lr=0.01), out=tmp_path / "two")

@@ -27,7 +27,7 @@ GROUPS: dict[str, str] = {
     "loss": "losses loss margin label_smoothing gamma r1_interval path_weight path_interval l2_weight "
     "perceptual_* moco_* reid_weight *_weight held_to judged_by gap mask_blur history critic_steps "
     "temperature momentum smoothing beta agreement_from camera_temperature camera_negatives",
-    "length and step size": "steps optimizer lr backbone_lr lr_generator lr_discriminator identity_lr beta1 decay "
+    "length and learning rate": "steps optimizer lr backbone_lr lr_generator lr_discriminator identity_lr beta1 decay "
     "weight_decay schedule decay_at warmup warmup_from frozen freeze_d ema_kimg blur_kimg moments logit_scale",
     "batch": "batch sampler crops_per_cluster norm_batch accumulate feature_batch detector_batch",
     "record and test": "snapshot_* log_steps test_* validation keep kept multi_query checked",

@@ -18,7 +18,7 @@ class DCGANConfig(GANConfig):
         width: Channels at half the full resolution; they double with each halving, up to eight times.
         norm_batch: Images that batch normalisation takes together (ghost batches). None: the whole batch. With several
             devices a number is needed, so that theirs does not change the result.
-        lr: Adam's step size, of both networks.
+        lr: Adam's learning rate, of both networks.
         beta1: Adam's first decay.
         precision: "bf16" computes the convolutions in bfloat16; float16 would need its losses scaled.
     """

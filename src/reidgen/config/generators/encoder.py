@@ -25,7 +25,7 @@ class EncoderConfig(LikenessConfig, DevicesConfig):
         batch: Crops a step.
         norm_batch: Crops that batch normalisation takes together (ghost batches). None: the whole batch. With several
             devices a number is needed, so that theirs does not change the result.
-        lr: Step size of AdamW.
+        lr: Learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         flip: Probability that a crop is mirrored.
         split: What is learned from: the "train" split alone, or "all".

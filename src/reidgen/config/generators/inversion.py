@@ -17,10 +17,10 @@ class SearchConfig(LikenessConfig):
 
     Attributes:
         search_steps: Steps of the optimisation in w+ (Karras et al. 2020, CVPR, appendix D).
-        search_lr: Its largest step size.
+        search_lr: Its largest learning rate.
         noise_weight: Weight of the penalty on noise maps that are optimised too (ways with +noise).
         tune_steps: Steps of pivotal tuning (Roich et al. 2021).
-        tune_lr: Its step size.
+        tune_lr: Its learning rate.
         tune_stop: Perceptual distance at which the tuning of a person ends early; None: never.
         tune_for: A generator for each "person" around all its crops, or one for "all", which takes the room of one file
             and needs more steps.

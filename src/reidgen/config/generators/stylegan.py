@@ -34,8 +34,8 @@ class StyleGANConfig(GANConfig):
         gamma: Weight of R1 (and R2). None, logistic loss: 0.0002 * height * width / batch, the auto rule of
             StyleGAN2-ADA. None, relativistic loss: 0.6 * (height * width / 64^2)^1.5, within the ranges of Huang et al.
             2024: 2 to 0.2 at 64x64, 150 to 15 at 256x256.
-        lr_generator: Adam's step size.
-        lr_discriminator: Adam's step size.
+        lr_generator: Adam's learning rate.
+        lr_discriminator: Adam's learning rate.
         r1_interval: Steps between two penalties of the discriminator; None: 16 with the logistic loss, 1 with the
             relativistic one, as published.
         path_weight: Weight of the path length penalty; 0 switches it off. StyleGAN2 only.

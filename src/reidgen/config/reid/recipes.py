@@ -14,8 +14,9 @@ crop of each person out, unless told `train_all`, as the README's command for it
 
 The thesis says ResNet-50, cross entropy, batch 16, 60 epochs and cosine distance (sections 4.2 and 5.2), and its
 repository has the network: ide's with a ReLU between batch normalisation and dropout. It is silent on the rest, which
-is ide's here: its code is the published baseline, whose step size of 0.05 does not follow the batch. Whether its number
-is of a training on all crops is not said; its curves have a validation part, so the recipe holds crops out as ide does.
+is ide's here: its code is the published baseline, whose learning rate of 0.05 does not follow the batch. Whether its
+number is of a training on all crops is not said; its curves have a validation part, so the recipe holds crops out as
+ide does.
 """
 
 from dataclasses import dataclass

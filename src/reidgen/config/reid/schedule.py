@@ -10,18 +10,18 @@ Optimizer = Literal["sgd", "adam", "amsgrad"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig(Part):
-    """Length, optimiser, and how its step size goes over the training.
+    """Length, optimiser, and how its learning rate goes over the training.
 
     Attributes:
         epochs: Length in epochs of the table. Ignored when steps is given.
         steps: Length in optimisation steps; hold it fixed when tables of different sizes are compared.
         optimizer: "sgd" has Nesterov momentum; "amsgrad" is a variant of "adam".
-        lr: Step size of the head; the backbone learns at backbone_lr times it.
-        backbone_lr: Factor of the backbone's step size.
+        lr: Learning rate of the head; the backbone learns at backbone_lr times it.
+        backbone_lr: Factor of the backbone's learning rate.
         weight_decay: Of all weights.
-        schedule: "step" divides the step size by ten at each of decay_at, "cosine" takes it to 0 over the training.
+        schedule: "step" divides the learning rate by ten at each of decay_at, "cosine" takes it to 0 over the training.
         decay_at: Shares of the training.
-        warmup: Share of the training in which the step size grows.
+        warmup: Share of the training in which the learning rate grows.
         warmup_from: Where it grows from, as a share of lr.
         frozen: Share of the training in which only the head learns (torchreid's fixbase); the losses have to reach it.
     """

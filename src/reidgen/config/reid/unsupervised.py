@@ -28,7 +28,7 @@ from reidgen.config.training import DevicesConfig
 from reidgen.errors import NO_VALUE, ConfigError, option, respelled
 
 UnsupervisedRecipe = Literal["pplr", "cluster-contrast"]
-PUBLISHED_WIDTH = 2048  # of the features whose scores the published step sizes belong to
+PUBLISHED_WIDTH = 2048  # of the features whose scores the published learning rates belong to
 PPLR: dict[str, Any] = {
     "loss": "classifier",
     "parts": 3,

@@ -38,7 +38,7 @@ def spread_of_w(gan: TrainedGenerator) -> float:
 
 
 def step_size(step: int, config: SearchConfig) -> float:
-    """The search's step size: up in a line over the first 5 % of the steps, down by a cosine over the last 25 %.
+    """The search's learning rate: up in a line over the first 5 % of the steps, down by a cosine over the last 25 %.
 
     Karras et al. 2020 (CVPR), appendix D.
     """
@@ -74,7 +74,7 @@ def search(
         gan: The generator, which stays as it is.
         pixels: uint8 (N, H, W, 3) of the generator's size.
         likeness: What is minimised, with the weights of `config`.
-        config: Steps and step size.
+        config: Steps and learning rate.
         keys: A name for each crop.
         start: (N, num_ws, w_dim); None starts all at the mean of w.
 
@@ -168,7 +168,7 @@ def tune(
         pixels: The crops of one person, or of several, uint8 (N, H, W, 3).
         ws: Their pivots, (N, num_ws, w_dim).
         likeness: What is minimised, with the weights of `config`.
-        config: Steps, step size, and when to stop early.
+        config: Steps, learning rate, and when to stop early.
         noise: The maps of these pivots, (N, H, W) a layer; None: the noise of reconstructions.
         batch: Crops a step where there are more, in random orders; None: all.
 

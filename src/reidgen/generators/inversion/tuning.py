@@ -61,7 +61,7 @@ def tune_to_files(
         gan: The generator to start from.
         pivots: Crops and w+.
         likeness: What is minimised.
-        config: Steps, step size, and for whom one is tuned.
+        config: Steps, learning rate, and for whom one is tuned.
         folder: Where the files shall be.
         batch: Crops a step at most.
 

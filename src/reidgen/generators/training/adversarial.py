@@ -1,4 +1,4 @@
-"""What trainings with adversaries share: networks, optimisers, falling step size, figures, state."""
+"""What trainings with adversaries share: networks, optimisers, falling learning rate, figures, state."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -68,13 +68,13 @@ class AdversarialTraining(ABC):
         """Crops and what becomes of them, row by row: uint8 (SHOWN * columns, H, W, 3)."""
 
     def moving(self, members: Sequence[str]) -> list[dict[str, Any]]:
-        """Parameters of a group of networks, in parts with the `share` of the step size that each moves by."""
+        """Parameters of a group of networks, in parts with the `share` of the learning rate that each moves by."""
         there = [member for member in members if member in self.networks]
         return [{"params": [one for member in there for one in self.networks[member].parameters()], "share": 1.0}]
 
     @property
     def rate(self) -> float:
-        """Adam's step size now: constant, then falling to 0 over the last `decay` of the steps."""
+        """Adam's learning rate now: constant, then falling to 0 over the last `decay` of the steps."""
         falling = self.config.decay * self.config.steps
         left = self.config.steps - self.step
         return self.config.lr * (min(1.0, left / falling) if falling else 1.0)

@@ -15,7 +15,7 @@ LARGEST = 1e5  # what an infinite gradient counts as
 def lazy_adam(parameters: Iterable[nn.Parameter], lr: float, *, interval: int | None) -> torch.optim.Adam:
     """Adam for a loss of which one part is computed only every `interval` steps, in a step of its own.
 
-    There are then interval + 1 updates in interval steps, so the step size and the decays are corrected by
+    There are then interval + 1 updates in interval steps, so the learning rate and the decays are corrected by
     c = interval / (interval + 1): lr * c and beta^c (Karras et al. 2020, CVPR, appendix B, "Lazy regularization").
     None: there is no such part.
     """

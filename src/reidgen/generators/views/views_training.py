@@ -105,7 +105,7 @@ class RotatorTraining(AdversarialTraining):
         self.sampler = EpochSampler(len(own), config.batch, config.seed)
 
     def moving(self, members: Sequence[str]) -> list[dict[str, Any]]:
-        """As usual, but for the backbone, which moves by a share of the step size."""
+        """As usual, but for the backbone, which moves by a share of the learning rate."""
         if members != (ROTATOR,):
             return super().moving(members)
         backbone = list(self.rotator.identity.backbone.parameters())

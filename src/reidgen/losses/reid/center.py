@@ -39,7 +39,7 @@ def moved_centers(embeddings: Tensor, labels: Tensor, centers: Tensor, *, rate: 
         embeddings: (N, D) of any float type.
         labels: int64 (N,), 0 to K - 1; crops below 0 take no part, and are not counted in N.
         centers: (K, D); those without a crop in the batch stay.
-        rate: Step size.
+        rate: Learning rate.
     """
     rows = embeddings.to(centers.dtype)
     known = (labels >= 0).to(centers.dtype)

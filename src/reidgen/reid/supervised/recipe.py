@@ -1,4 +1,4 @@
-"""What a recipe learns with: the optimiser on two step sizes, and how these go over the training."""
+"""What a recipe learns with: the optimiser on two learning rates, and how these go over the training."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ def make_optimizer(network: Embedder | PartEmbedder, config: ScheduleConfig) -> 
 
 
 def optimizer_of(groups: list[dict[str, Any]], config: ScheduleConfig) -> torch.optim.Optimizer:
-    """The optimiser of groups of parameters, each with its `scale` of the step size.
+    """The optimiser of groups of parameters, each with its `scale` of the learning rate.
 
     "sgd" has Nesterov momentum 0.9. "adam" is Kingma and Ba 2015 with their betas, 0.9 and 0.999, and "amsgrad" its
     variant by Reddi et al. 2018; in both the decay is part of the gradient, as in the trainings of the recipes.
@@ -34,13 +34,13 @@ def optimizer_of(groups: list[dict[str, Any]], config: ScheduleConfig) -> torch.
 
 
 def learning_rate(config: ScheduleConfig, progress: float) -> float:
-    """The head's step size after a share of the training.
+    """The head's learning rate after a share of the training.
 
     It grows linearly from `warmup_from` times `lr` over the first `warmup` of the training. Schedule "step" divides it
     by ten at each share of `decay_at`; "cosine" takes it to 0 along half a cosine over the whole training.
 
     Args:
-        config: Step size, warm-up and decay.
+        config: Learning rate, warm-up and decay.
         progress: Share of the steps that are done, 0 <= progress < 1.
     """
     start = config.warmup_from
@@ -51,7 +51,7 @@ def learning_rate(config: ScheduleConfig, progress: float) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give each group of the optimiser its share of the step size."""
+    """Give each group of the optimiser its share of the learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]
 

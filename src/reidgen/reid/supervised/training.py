@@ -201,7 +201,7 @@ class ReidTraining:
         self.step = state["step"]
 
     def _prepare(self, share: float) -> None:
-        """The network in the mode, and the optimiser at the step size, of this share of the training."""
+        """The network in the mode, and the optimiser at the learning rate, of this share of the training."""
         self.wrapped.train()
         if share < self.config.frozen:
             self.network.backbone.eval()
@@ -221,7 +221,7 @@ class ReidTraining:
         return slice(begin, begin + length), slice(begin + mine.start, begin + mine.stop)
 
     def _lr(self) -> float:
-        """The step size of the last step."""
+        """The learning rate of the last step."""
         return learning_rate(self.config, (self.step - 1) / self.steps)
 
     @torch.no_grad()
