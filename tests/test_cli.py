@@ -240,6 +240,26 @@ def test_a_full_disk_is_one_line_and_not_a_traceback(monkeypatch, capsys, name, 
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["--version"]])
+def test_a_reader_that_goes_is_no_fault(words):
+    """As `| head -1`; 141 is what a shell says of a program whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "reidgen", *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_broken_pipe_inside_is_a_traceback(monkeypatch):
+    monkeypatch.setattr("reidgen.cli._dispatch", lambda _: (_ for _ in ()).throw(BrokenPipeError("a worker's")))
+    with pytest.raises(BrokenPipeError, match="a worker's"):
+        main(["--version"])
+
+
 def test_an_error_of_ours_is_a_traceback(monkeypatch):
     monkeypatch.setattr("reidgen.cli._dispatch", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     with pytest.raises(OSError, match="Input/output"):

@@ -23,7 +23,7 @@ from reidgen.files import DISK_FULL
 DESCRIPTION = (
     "Grow a person re-identification training set with generated people, and measure honestly whether it helped."
 )
-EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_USER_ERROR, EXIT_INTERRUPTED, EXIT_UNREAD = 2, 130, 141
 VERBS: dict[str, Verb] = {**MADE, **TRAINED, **JUDGED, **REID}
 
 
@@ -38,16 +38,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         with front_end(on_command_line):
-            _dispatch(given)
+            try:
+                _dispatch(given)
+            finally:
+                sys.stdout.flush()  # a reader that has gone, such as `head`, shows here at the latest
     except ReidgenError as error:
         sys.exit(_complain(f"error: {error.told(on_command_line)}", EXIT_USER_ERROR))
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _unread():
+            sys.exit(EXIT_UNREAD)
         if error.filename is None and error.errno not in DISK_FULL:  # no file of the user's: something of ours
             raise
         name = "A file" if error.filename is None else error.filename
         sys.exit(_complain(f"error: {name} cannot be read or written.\n  got: {error.strerror}", EXIT_USER_ERROR))
     except KeyboardInterrupt:
         sys.exit(_complain("stopped; the same command goes on from the last checkpoint.", EXIT_INTERRUPTED))
+
+
+def _unread() -> bool:
+    """Whether the reader of what is printed has gone; what is still to be printed is then dropped."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _complain(text: str, status: int) -> int:
