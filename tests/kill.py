@@ -103,7 +103,7 @@ def chain(root: Path) -> Iterator[tuple[str, list[Any]]]:
         "fidelity": ["fidelity", "--real", of["prepare"], "--generator", of["gan"], "--features", f"reid:{of['reid']}"],
         "sweep": ["sweep", *real, of["people"], *swept, "--reid.steps", "4", "--reid.checkpoint-sec", "0"],
         "report": ["report", "--baseline", of["evaluate"], "--runs", of["prepare"], of["gan"]],
-        "quickstart": ["quickstart", "--generator-kimg", "0.05", "--people", "3", "--variants", "2", "--steps", "2"],
+        "quickstart": ["quickstart", "--people", "3", "--variants", "2", "--steps", "2"],
         "render": ["render", "--people", "2", "--cameras", "2", "--images-per-camera", "1", "--size", "64", "32"],
     }
     given["gan"] += ["--snapshot-kimg", "0.04"]

@@ -12,7 +12,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TINY = "--generator-kimg 0.05 --people 3 --variants 2 --steps 2 --seeds 1"
+TINY = "--people 3 --variants 2 --steps 2 --seeds 1"
 WHERE = "import reidgen; print(reidgen.__file__)"
 BUILDER = "hatchling"
 

@@ -196,7 +196,7 @@ def test_version(capsys):
         *((ReidConfig, name, -1) for name in ("weight_decay", "backbone_lr", "seed", "steps")),
         (GenerateConfig, "batch", 0),
         (GenerateConfig, "psi", float("nan")),
-        (QuickstartConfig, "generator_kimg", 0),
+        (QuickstartConfig, "steps", 0),
         (RenderConfig, "seed", -1),
     ],
 )

@@ -13,7 +13,7 @@ from tests.forked import python
 
 # a shell that starts tests in the background lets them ignore Ctrl-C
 MAIN = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom reidgen.cli import main\nmain()"
-SIZES = ["--generator-kimg", "0.05", "--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
+SIZES = ["--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
 BUSY_SEC = 20  # it takes one; a machine with ten times the work of its cores takes ten
 
 
@@ -38,19 +38,20 @@ def wait_for(condition, sec):
 def test_ctrl_c_ends_all_processes_at_once_and_the_same_command_goes_on(tmp_path):
     """One worker has trained and evaluated; the other waits for a training of its folder, so for ever."""
     out = tmp_path / "run"
+    runs = out / "sweep" / "runs"
     command = [python(), "-c", MAIN, "quickstart", "--out", out, *SIZES]
-    with alone(out / ".reid-baseline-0.busy"):
+    with alone(runs / "baseline" / "seed-0" / ".busy"):
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: (out / "evaluate-extended-0" / "result.json").exists() or process.poll() is not None, 600)
+        wait_for(lambda: len([*runs.glob("arm-*/seed-0/point.json")]) == 2 or process.poll() is not None, 600)
         assert len(processes_in(tmp_path)) > 2, process.stderr.read()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=BUSY_SEC)
         wait_for(lambda: not processes_in(tmp_path), BUSY_SEC)
     assert process.returncode == 130
     assert said.endswith("stopped; the same command goes on from the last checkpoint.\n") and "Traceback" not in said
-    assert not (out / "reid-baseline-0").exists() and not (out / "report").exists()
-    trained = out / "reid-extended-0" / "reid.safetensors"
-    written_ns = trained.stat().st_mtime_ns
+    assert not (runs / "baseline" / "seed-0" / "train").exists() and not (out / "report").exists()
+    trained = {path: path.stat().st_mtime_ns for path in runs.glob("arm-*/seed-0/train/reid.safetensors")}
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert (out / "report" / "index.html").is_file() and (out / "reid-baseline-0" / "reid.safetensors").is_file()
-    assert trained.stat().st_mtime_ns == written_ns
+    assert (out / "report" / "index.html").is_file()
+    assert (runs / "baseline" / "seed-0" / "train" / "reid.safetensors").is_file()
+    assert len(trained) == 2 and all(path.stat().st_mtime_ns == then for path, then in trained.items())

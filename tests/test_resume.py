@@ -286,7 +286,7 @@ def test_rendering(tmp_path):
 
 @pytest.mark.slow
 def test_the_quick_start(tmp_path):
-    sizes = ["--generator-kimg", "0.05", "--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
+    sizes = ["--people", "3", "--variants", "2", "--steps", "2", "--seeds", "1"]
     killed_and_whole(tmp_path, [20, 12], "quickstart", *sizes)
 
 

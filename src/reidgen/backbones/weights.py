@@ -23,6 +23,7 @@ from reidgen.models.resnet import ResNet
 Backbone = ResNet | TimmBackbone | ClipBackbone
 NAMES = ("imagenet", "openai", "random")
 TRAINED = "reid.safetensors"  # of train-reid, in its run folder
+SHIPPED_REID = Path(__file__).parents[1] / "assets" / "reid" / TRAINED  # it has learned from rendered people alone
 # torchvision's IMAGENET1K_V1 files, and those of IBN-Net's authors; each name ends with the first digits of the file's
 # SHA-256.
 SITE = "https://download.pytorch.org/models/"

@@ -1,11 +1,9 @@
 """The knobs of the report, of the page to look and decide in, and of the quick start."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from reidgen.config.base import Device, check_between, check_counts, check_seed, require
-from reidgen.errors import option
+from reidgen.config.base import Device, check_between, check_counts, check_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +46,15 @@ class ViewConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class QuickstartConfig:
-    """How long the whole chain on the shipped rendered people takes.
+    """How much is generated from and trained on the shipped rendered people.
 
     Attributes:
-        generator_kimg: Fine-tuning of the shipped generator in thousands of images.
         people: Generated people.
         variants: Crops of each.
-        steps: Optimisation steps of each re-ID training, the same with and without generated people.
-        seeds: Re-ID trainings with and without generated people.
+        steps: Optimisation steps of each re-ID training.
+        seeds: Re-ID trainings of each kind.
     """
 
-    generator_kimg: float = 8
     people: int = 60
     variants: int = 8
     steps: int = 120
@@ -68,6 +64,4 @@ class QuickstartConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, "people", "variants", "steps", "seeds")
-        kimg = self.generator_kimg
-        require(0 < kimg < math.inf, f"{option('generator_kimg')} must be positive.", got=kimg, allowed="> 0")
         check_seed(self.seed)

@@ -11,7 +11,7 @@ from reidgen.report import tables
 from reidgen.report.answer import compare, compared_runs, headline, small_print, spread, warnings
 from reidgen.report.evidence import Evidence
 from reidgen.report.folders import Run
-from reidgen.report.html.markup import Markup, details, join, section, soft, table, tag
+from reidgen.report.html.markup import Markup, details, join, prose, section, soft, table, tag
 from reidgen.report.html.sheets import Viewer
 from reidgen.report.sections.clusters import clusters
 from reidgen.report.sections.conversion import conversion
@@ -173,7 +173,7 @@ def limits(config: ReportConfig) -> Markup | None:
         return None
     return section(
         "What this run can and cannot show",
-        *(tag("p", paragraph) for paragraph in paragraphs(config.limits)),
+        *(tag("p", prose(paragraph)) for paragraph in paragraphs(config.limits)),
     )
 
 

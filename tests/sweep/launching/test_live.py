@@ -2,9 +2,7 @@ import io
 
 from rich.console import Console
 
-from reidgen.config import QuickstartConfig
 from reidgen.engine.runs.metrics_log import MetricsLog
-from reidgen.quickstart import _orders
 from reidgen.sweep.launching import live
 from reidgen.sweep.launching.launch import Ended
 
@@ -72,17 +70,6 @@ def test_a_point_whose_seeds_have_ended_is_told(tmp_path, capsys):
     assert "means" not in capsys.readouterr().err
     lines.ended(Ended("a/seed-2", "failed", text="not a number"))
     assert capsys.readouterr().err.splitlines()[-1] == "a: mAP 30.00%, rank-1 40.00%, means of 2 seeds"
-
-
-def test_a_line_of_the_quick_start_too(tmp_path, capsys):
-    made = _orders("extended", "extended", QuickstartConfig(seeds=1, steps=7), tmp_path)
-    log = MetricsLog(tmp_path / "reid-extended-0" / "metrics.jsonl")
-    log.path.parent.mkdir()
-    log.write(step=3, train_loss=1.0)
-    lines = live.Lines(made, {}, lambda _: None)
-    lines.started("reid-extended-0")
-    lines.tick()
-    assert capsys.readouterr().err == "0 of 1 runs, 1 at work, 0 s; reid-extended-0 step 3/7\n"
 
 
 def test_a_live_table_on_a_terminal(tmp_path, monkeypatch):

@@ -78,6 +78,12 @@ def section(title: str, *children: Any) -> Markup:
     return tag("section", tag("h2", title), *children)
 
 
+def prose(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    parts = text.split("`")
+    return join(tag("code", part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def soft(*children: Any) -> Markup:
     """A paragraph in a quiet colour."""
     return tag("p", *children, class_="soft")

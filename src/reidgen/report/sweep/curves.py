@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ COLOURS = ("#3b73b5", "#c8641e", "#2e9e5b", "#9a5fb8", "#b8860b", "#808080")  # 
 SHOWN_TRAININGS = 4
 RANKS = ("rank1", "rank5", "rank10")
 SHOWN_BARS = 9
+LABEL = 16  # letters a line
 # Thesis, figures 5.21 and 5.26.
 SOURCES_BARS = {"people": range(0, 321, 40), "crops_per_person": range(0, 121, 10)}
 # Thesis, figures 5.17 to 5.20 and 5.23 to 5.25.
@@ -150,13 +152,19 @@ def _curve(view: SweepView, figure: str) -> Callable[[Axes], None]:
             mean = [100 * spread.mean for spread in spreads]
             sd = [math.nan if spread.sd is None else 100 * spread.sd for spread in spreads]  # a single run has no bar
             colour = COLOURS[number % len(COLOURS)]
-            axes.errorbar(x, mean, yerr=sd, color=colour, marker="o", ms=4, lw=1.3, capsize=3, label=label or None)
+            axes.errorbar(x, mean, yerr=sd, color=colour, label=label or None, **_joined(view))
             for at, spread in zip(x, spreads, strict=True):
                 dots = [100 * value for value in spread.values]
                 axes.plot([at] * len(dots), dots, ls="", marker="o", ms=2.5, color=colour, alpha=0.45)
         _finish(view, axes)
 
     return draw
+
+
+def _joined(view: SweepView) -> dict[str, Any]:
+    """Points with error bars; a line joins them where there is something between them, so not between words."""
+    words = any(isinstance(value, str) for value in _horizontal(view).values)
+    return {"marker": "o", "ms": 4, "lw": 1.3, "capsize": 3, "ls": "" if words else "-", "elinewidth": 1.3}
 
 
 def _bars(view: SweepView) -> Callable[[Axes], None]:
@@ -174,7 +182,7 @@ def _bars(view: SweepView) -> Callable[[Axes], None]:
             axes.bar(at, mean, width, yerr=sd, capsize=2, color=COLOURS[number], label=FIGURES[figure])
         lowest = min(100 * place.spread("rank1").mean for place in places)
         axes.set_ylim(bottom=max(0, lowest - 10))  # behind all bars, as it fixes the other end too
-        axes.set_xticks(range(len(places)), [value_text(name, place.value) for place in places])
+        axes.set_xticks(range(len(places)), [_label(name, place.value) for place in places])
         axes.set_xlabel(NAMES.get(name, name))
         axes.legend(loc="best", frameon=False, fontsize=8, labelcolor="#808080")
 
@@ -192,7 +200,7 @@ def _gain(view: SweepView) -> Callable[[Axes], None]:
             x, mean = _x(view, [value for value, _ in known]), [100 * one.mean for _, one in known]
             reach = [math.nan if one.high is None else 100 * (one.high - one.mean) for _, one in known]
             colour = COLOURS[number % len(COLOURS)]
-            axes.errorbar(x, mean, yerr=reach, color=colour, marker="o", ms=4, lw=1.3, capsize=3, label=label or "ours")
+            axes.errorbar(x, mean, yerr=reach, color=colour, label=label or "ours", **_joined(view))
         if _beside(view) and view.cited is not None:
             places = dict(zip(view.compared.values, _positions(view.compared.values)[0], strict=True))
             theirs = gains(view.cited[1], "mAP", reference=view.reference_value, places=places)
@@ -200,6 +208,11 @@ def _gain(view: SweepView) -> Callable[[Axes], None]:
         _finish(view, axes, key=_beside(view))
 
     return draw
+
+
+def _label(axis: str, value: Any) -> str:
+    """A value under its tick, in lines that leave room for the next."""
+    return textwrap.fill(value_text(axis, value), LABEL)
 
 
 def _x(view: SweepView, values: Sequence[Any]) -> list[float]:
@@ -212,8 +225,8 @@ def _finish(view: SweepView, axes: Axes, *, key: bool = False) -> None:
     axis = _horizontal(view)
     at, numbers = _positions(axis.values)
     if not numbers or len(axis.values) <= 6:
-        axes.set_xticks(at, [value_text(axis.name, value) for value in axis.values])
-    room = 0.04 * (max(at) - min(at)) or 0.5
+        axes.set_xticks(at, [_label(axis.name, value) for value in axis.values])
+    room = (0.04 if numbers else 0.15) * (max(at) - min(at)) or 0.5
     axes.set_xlim(min(at) - room, max(at) + room)  # also where some places have no run yet
     axes.set_xlabel(NAMES.get(axis.name, axis.name))
     axes.grid(axis="y", color="#808080", alpha=0.25, lw=0.6)

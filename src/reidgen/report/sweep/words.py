@@ -27,13 +27,14 @@ def heading(view: SweepView, config: ReportConfig) -> str:
 
 
 def headline(view: SweepView) -> str:
-    """One or two sentences: the last value against the reference, which was settled before, and how many differ."""
+    """A few sentences: the last value, or each arm, against the reference, settled before, and how many differ."""
     group = view.leading
-    last = group.others[-1] if group.others else None
-    if group.reference is None or last is None:
+    if group.reference is None or not group.others:
         return "There is nothing to compare yet: the reference, or every other place, has no finished run."
-    worths = sentences(view)[-1:] if view.compared.name == "arm" else []
-    return " ".join([*worths, _first(view, group, group.reference, last), _count(view)]).strip()
+    arms = view.compared.name == "arm"
+    worths = sentences(view)[-1:] if arms else []
+    told = group.others if arms and not worths else group.others[-1:]
+    return " ".join([*worths, *(_first(view, group, group.reference, one) for one in told), _count(view)]).strip()
 
 
 def _first(view: SweepView, group: Group, reference: Place, last: Place) -> str:

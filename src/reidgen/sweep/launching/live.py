@@ -96,10 +96,7 @@ class Lines:
         """How far a training is, by its last epoch."""
         order = self.orders[name]
         steps = order["steps"]
-        training = (
-            Path(order["model"]) if "model" in order else Path(order["folder"]) / TRAIN
-        )  # the quick start has one
-        records = MetricsLog(training / "metrics.jsonl").read()
+        records = MetricsLog(Path(order["folder"]) / TRAIN / "metrics.jsonl").read()
         at = records[-1]["step"] if records else 0
         return f"{at}/{steps}" if steps else str(at)
 

@@ -15,6 +15,7 @@ from reidgen.sweep.point import Order
 
 CORES_OF_ONE = 4  # CPU cores that a worker gets where nothing else is said
 LOG_LINES = 4
+WORKER = "reidgen.sweep.launching.worker"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
@@ -33,13 +34,9 @@ class LocalWorkers:
         threads: CPU threads of each.
         gpus: GPUs of the machine, which the workers share by turns; 0 leaves the visible devices as they are.
         logs: Folder for what each worker prints.
-        module: What each runs: it answers orders as `reidgen.sweep.launching.worker` does.
     """
 
-    def __init__(
-        self, count: int, *, threads: int, gpus: int, logs: Path, module: str = "reidgen.sweep.launching.worker"
-    ) -> None:
-        self._module = module
+    def __init__(self, count: int, *, threads: int, gpus: int, logs: Path) -> None:
         self._threads, self._gpus, self._logs = threads, gpus, logs
         self._slots: list[_Slot | None] = [None] * count
         self._told: Told = SimpleQueue()
@@ -89,7 +86,7 @@ class LocalWorkers:
         log = self._logs / f"worker-{number}.log"
         with log.open("a", encoding="utf-8") as stream:
             env = {**os.environ, **self._variables(number)}
-            return _Slot(Worker(self._module, self._told, log=stream, env=env), log)
+            return _Slot(Worker(WORKER, self._told, log=stream, env=env), log)
 
     def _variables(self, number: int) -> dict[str, str]:
         """Threads that do not take each other's cores, and a GPU."""

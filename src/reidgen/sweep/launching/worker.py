@@ -6,7 +6,6 @@ sweep that was killed leaves no worker behind.
 
 import contextlib
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 from reidgen.engine.devices.workers import serve
@@ -16,17 +15,12 @@ from reidgen.sweep.point import Order, run_point
 
 
 def report_of(order: Order) -> dict[str, Any]:
-    """Do the work of a run of a sweep and say how it ended."""
-    return outcome(run_point, order)
-
-
-def outcome(work: Callable[[Order], dict[str, Any]], order: Order) -> dict[str, Any]:
-    """Do the work of an order and say how it ended: `done`, `failed`, or `full` where the disk is.
+    """Do the work of a run of a sweep and say how it ended: `done`, `failed`, or `full` where the disk is.
 
     A failure is the run's own, such as a loss that is not a number; the worker goes on with other runs.
     """
     try:
-        return {"ended": "done", "found": work(order), "text": ""}
+        return {"ended": "done", "found": run_point(order), "text": ""}
     except Exception as error:
         with contextlib.suppress(OSError):  # the log may be on the very disk that is full; the answer is not
             traceback.print_exc()
