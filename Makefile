@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.core
 
 setup: $(VENV)/.dev  ## virtual environment with everything to develop
 
-quickstart: $(VENV)/.core  ## the whole chain on the shipped rendered people; a few minutes on a CPU
+quickstart: $(VENV)/.core  ## what generated people add to thirty labelled ones; a few minutes on a CPU
 	$(BIN)/reidgen quickstart --out quickstart
 
 docs: $(VENV)/.dev  ## the documents as a site in site/, strictly: a broken link or a page that is not listed fails

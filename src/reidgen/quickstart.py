@@ -35,16 +35,15 @@ NOTE = """\
 You have thirty people with labels, twelve crops of each, by four cameras. Other people, rendered in other places, are \
 to hand in two ways: a network that has learned from them, as the start of the training; and people by a StyleGAN that \
 has learned from them, added as new identities. All trainings have the same steps; the test has thirty more people."""
-LIMITS = """\
+LIMITS = f"""\
 This is a toy run: your people are rendered here too, by the renderer that the start has learned from, though they are \
-other people, cameras and places. Crops of real cameras are further from rendered ones. What the same start is worth \
-there is measured in the card of the shipped network, and what each kind of generated people did on real crops in the \
-guide's first page: a start from rendered people helped, people of a StyleGAN as new identities never did.
+other people, cameras and places. Crops of real cameras are further from rendered ones: the same network, which has 89 % \
+mAP on these thirty people before it has seen a crop of yours, has 2.2 % on CUHK03's test people.
 
-What to type with crops of your own: `reidgen prepare --root CROPS --dataset folder --split-by share:0.5 --out \
-runs/mine` reads a folder (its `--pattern` says where person and camera stand in the names), and `reidgen worth --data \
-runs/mine --arm "rendered start: weights=shipped" --reid.backbone resnet18_ibn --reid.base-width 32 --out runs/worth` \
-says how many labelled people the start is worth to you."""
+With crops of your own, `reidgen prepare --root CROPS --dataset folder --split-by share:0.5 --pattern PATTERN --out \
+runs/mine` reads a folder, and `reidgen worth --real runs/mine --arm "rendered start: weights={SHIPPED_REID}" \
+--reid.backbone resnet18_ibn --reid.base-width 32 --reid.weights random --reid.size 128 64 --out runs/worth` says how \
+many labelled people the start is worth to you."""
 
 
 def quickstart(config: QuickstartConfig, *, out: Path) -> Path:

@@ -20,7 +20,7 @@ from reidgen.config import (
 
 @verb("quickstart", QuickstartConfig())
 def quickstart(config: QuickstartConfig, out: Out = Path("quickstart")) -> str:
-    """The whole chain on the shipped rendered people: a few minutes on a CPU, ends with a page."""
+    """What generated people add to thirty labelled ones, in a few minutes on a CPU; ends with a page."""
     from reidgen.quickstart import quickstart as run
 
     return f"page: {run(config, out=out)}"

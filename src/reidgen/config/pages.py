@@ -57,7 +57,7 @@ class QuickstartConfig:
 
     people: int = 60
     variants: int = 8
-    steps: int = 120
+    steps: int = 60
     seeds: int = 3
     device: Device = "cpu"
     seed: int = 0
