@@ -37,8 +37,8 @@ to hand in two ways: a network that has learned from them, as the start of the t
 has learned from them, added as new identities. All trainings have the same steps; the test has thirty more people."""
 LIMITS = f"""\
 This is a toy run: your people are rendered here too, by the renderer that the start has learned from, though they are \
-other people, cameras and places. Crops of real cameras are further from rendered ones: the same network, which has 89 % \
-mAP on these thirty people before it has seen a crop of yours, has 2.2 % on CUHK03's test people.
+other people, cameras and places. Crops of real cameras are further from rendered ones: the same network, which has \
+89 % mAP on these people before it has seen a crop of yours, has 2.2 % on CUHK03's test people.
 
 With crops of your own, `reidgen prepare --root CROPS --dataset folder --split-by share:0.5 --pattern PATTERN --out \
 runs/mine` reads a folder, and `reidgen worth --real runs/mine --arm "rendered start: weights={SHIPPED_REID}" \
