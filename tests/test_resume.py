@@ -32,7 +32,8 @@ for module in list(sys.modules.values()):  # what all atomic writes end in, by e
     if getattr(module, "write_chunks", None) is whole:
         module.write_chunks = write_chunks
 from reidgen.models import resnet
-resnet.WIDTHS = (8, 8, 8, 8)  # small checkpoints
+if "quickstart" not in sys.argv:  # which opens the shipped network
+    resnet.WIDTHS = (8, 8, 8, 8)  # small checkpoints
 from reidgen.cli import main
 main()
 """
@@ -54,6 +55,9 @@ TINY_GAN = [
 TINY_REID = ["--backbone", "resnet18", "--weights", "random", "--size", "32", "16", "--bottleneck", "8", "--batch", "4"]
 
 
+OF_TIME = ("point.json", "points.csv", "points.parquet")  # of a sweep, with the seconds of its runs
+
+
 def command(kill_at, *arguments):
     return run_forked(KILL_AT_WRITE, kill_at, *arguments)
 
@@ -63,7 +67,7 @@ def content(folder):
     return {
         name: path.read_bytes()
         for name, path in files.items()
-        if name.name not in ("run.json", ".lock", "report.json", "index.html") and name.parent.name != "logs"
+        if name.name not in ("run.json", ".lock", "report.json", "index.html", *OF_TIME) and name.parent.name != "logs"
     }
 
 
