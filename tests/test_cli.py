@@ -27,17 +27,6 @@ def run(*arguments):
     return subprocess.run([sys.executable, "-m", "reidgen", *arguments], capture_output=True, text=True, check=False)
 
 
-PLAIN = "sum(i * i for i in range(5_000_000))"  # six tenths of a second of CPU where the help takes .85
-
-
-def cpu_of(code):
-    """Seconds of CPU of a program, and how it ended."""
-    began = resource.getrusage(resource.RUSAGE_CHILDREN)
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime, out
-
-
 @pytest.mark.parametrize("words", [[], ["sweep"]])
 def test_help_is_quick_and_needs_no_torch(words):
     code = (
@@ -45,9 +34,11 @@ def test_help_is_quick_and_needs_no_torch(words):
         f"try:\n    main({[*words, '--help']})\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('torch', 'polars', 'numpy', 'PIL') if m in sys.modules])"
     )
-    plain_sec = min(cpu_of(PLAIN)[0] for _ in range(2))
-    spent_sec, out = min((cpu_of(code) for _ in range(3)), key=lambda told: told[0])
-    assert spent_sec < max(1.0, 2 * plain_sec)  # of CPU; cores that share their units with other work are slower
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
+    assert spent < 1.0  # of CPU: the machine may be busy
     assert out.stdout.splitlines()[-1] == "[]"
     assert words or all(verb in out.stdout for verb in VERBS)
 
