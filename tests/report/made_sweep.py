@@ -24,7 +24,7 @@ def sweep_run(root, config, *, failed=(), unfinished=False, figure=figure_of):
     people = ReidTable.read(people_run(root / "people"))
     folder = root / "sweep"
     run = RunFolder.begin(folder, stage="sweep", config=config, inputs={}, adjustable=WHERE)
-    points = plan(config, generated=True, steps_of=lambda reid: 40)
+    points = plan(config, generated=not config.arm, steps_of=lambda reid: 40)
     ended = {}
     for job in jobs(points):
         if job.name in failed:

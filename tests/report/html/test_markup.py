@@ -1,9 +1,14 @@
-from reidgen.report.html.markup import Markup, data_uri, join, table, tag
+from reidgen.report.html.markup import Markup, data_uri, join, prose, table, tag
 
 
 def test_text_is_escaped_and_markup_is_not():
     assert tag("p", "a < b & c", tag("b", "x")) == "<p>a &lt; b &amp; c<b>x</b></p>"
     assert tag("p", '<script>alert("x")</script>') == '<p>&lt;script&gt;alert("x")&lt;/script&gt;</p>'
+
+
+def test_what_stands_between_backticks_is_code():
+    assert prose("type `a < b` and go") == "type <code>a &lt; b</code> and go"
+    assert prose("nothing of it") == "nothing of it"
 
 
 def test_attributes_are_escaped_and_named():

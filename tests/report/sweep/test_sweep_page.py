@@ -7,12 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
 from reidgen.cli import main
 from reidgen.config import ReidConfig, ReportConfig, SweepConfig
 from reidgen.errors import RunError
+from reidgen.report.sweep.curves import drawings
 from reidgen.report.sweep.points import SweepView
 from reidgen.report.sweep.published import published
 from reidgen.report.sweep.rows import (
@@ -122,6 +124,25 @@ def test_runs_are_not_compared_with_themselves(tmp_path):
         ("9 generated crops per person", 10),
     ]
     assert headline(view).startswith("10 generated people (5 generated crops per person): mAP went from 31.10")
+
+
+def test_each_arm_is_told_and_words_are_not_joined(tmp_path):
+    """Ten points up and five down, a wobble beside; no line runs from one arm to the next."""
+    gains = {"erased": 0.10, "padded": -0.05}
+
+    def figure(job):
+        gain = next((gain for name, gain in gains.items() if name in job.name), 0.0)
+        return 0.30 + gain + 0.01 * job.seed + 0.001 * ((job.seed * 7 + round(100 * gain)) % 3)
+
+    arms = ("erased: augment.erase=0.5", "padded: augment.pad=4")
+    view = view_of(sweep_run(tmp_path, SweepConfig(arm=arms), figure=figure))
+    told = headline(view)
+    assert told.startswith("“erased”: mAP went from 31.10 ") and " “padded”: mAP went from 31.10 " in told
+    assert told.endswith("1 is better and 1 is worse beyond chance (paired t, corrected by Holm, p < 0.05).")
+    axes = Figure().add_subplot()
+    drawings(view)[0].draw(axes)
+    means_and_caps = [line for line in axes.lines if list(line.get_xdata()) == [0, 1, 2]]
+    assert {line.get_linestyle() for line in means_and_caps} == {"None"}
 
 
 def test_a_single_pair_is_no_test(tmp_path):
